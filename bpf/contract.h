@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract between the programs and user space: every map, key and
+ * value, in prose. User space takes its types from this file's BTF.
+ *
+ * WORDS
+ *   number   a class as an integer; 0 is "unclassed". The fwmark carries it,
+ *            spread over the bits of the instance's mask, lowest bit first.
+ *   slot     a class's line in `counters`; it stays with the class when its
+ *            number changes. Slot 0 counts what is unclassed.
+ *   uplink   an uplink as an integer from 0, in the policy's order.
+ *   match    one line of the policy, as an integer from 0, in file order.
+ *            The lowest that holds wins.
+ *
+ * VERSIONS
+ *   `live` says which of the two versions is in force: 0 or 1. A version is
+ *   `tables[v]` and `cgroups[v]`, built while the other is in force, and
+ *   published by the one store to `live`. A program reads `live` once, so a
+ *   packet never sees a mix. A version that was never filled has no inner
+ *   map and classes nothing.
+ *
+ * THE TABLE
+ *   An array of 64-byte cells. Cell 0 is a `struct table_header`, cell 1 is
+ *   all zero: the empty set. The others are of four kinds, and only what
+ *   points at a cell knows which:
+ *
+ *   branch   eight __u64, ascending; each is (key << 32 | ref). For a 32-bit
+ *            value x the last entry with key <= x holds. The first entry's
+ *            key is the lowest the branch is asked for, and a branch with
+ *            fewer than eight repeats its last entry to the end.
+ *            The two top bits of ref say what it is (enum ref_kind):
+ *            a set, a branch for the same value, or a branch for the next 32
+ *            bits of an IPv6 address. The other bits are the cell, or the
+ *            set.
+ *   node     sixteen __u32: a bitmap of children, bit c for child c, and
+ *            fifteen references to sets one level down; those of children
+ *            that the bitmap lacks mean nothing.
+ *   words    eight __u64 of bits; bit b stands for match 64w + b, where w is
+ *            given by the path that leads to the word.
+ *   verdicts sixteen __u32: the mark of match 16i + j, in place.
+ *
+ *   A set of matches is `depth` levels of nodes above a word. A reference to
+ *   a node is its cell; to a word, eight times its cell plus its place there.
+ *   Child c of a node covers the c-th fifteenth of what the node covers: with
+ *   depth 1, child c is the word of matches 64c to 64c + 63; with depth 2,
+ *   child c is a node for matches 960c to 960c + 959. Equal sets, and equal
+ *   parts of sets, are stored once.
+ *
+ *   For each field of a packet the header leads to the set of matches that
+ *   the packet's value allows: those that name the value, and those that do
+ *   not name the field. The matches that hold are the intersection over all
+ *   fields; the lowest of them wins. (Per-field equivalence classes over
+ *   aggregated bit vectors: Baboescu and Varghese, "Scalable Packet
+ *   Classification", SIGCOMM 2001; the shared subtrees keep 100,000
+ *   vectors in memory that grows with the rules and not with their square.)
+ *
+ *   Example. Two matches, {uid: 1000} and {uid: 1000, dport: 443}: depth 0,
+ *   fields UID and DPORT. UID's branch holds (0 -> {}), (1000 -> {0, 1}),
+ *   (1001 -> {}); DPORT's holds (0 -> {0}), (443 -> {0, 1}), (444 -> {0}).
+ *   Uid 1000 to port 443 meets {0, 1}: match 0 wins.
+ *
+ * CGROUPS
+ *   `cgroups[v]` maps a cgroup id (the inode of its directory) to the set of
+ *   matches that name it or a cgroup above it, or no cgroup. The deepest
+ *   ancestor of the task that has an entry decides; with none it is the
+ *   header's `no_cgroup`. `cgroup_levels` has bit l set when some entry is l
+ *   levels below the cgroup2 root, so that others need no look-up.
+ */
+#ifndef WAYMARK_CONTRACT_H
+#define WAYMARK_CONTRACT_H
+
+#include "kernel.h"
+
+enum limits {
+	BRANCH_ENTRIES = 8,
+	NODE_CHILDREN = 15,
+	WORD_BITS = 64,
+	MAX_DEPTH = 3, /* 64 * 15^3 = 216,000 matches */
+	MAX_ROUTE = 8, /* uplinks in one class's route */
+	MAX_UPLINKS = 64,
+	MASK_RUNS = 16,
+};
+
+enum field {
+	FIELD_CGROUP,
+	FIELD_UID,
+	FIELD_PROTO,
+	FIELD_SRC,
+	FIELD_DST,
+	FIELD_SPORT,
+	FIELD_DPORT,
+	FIELD_IIF,
+	FIELDS,
+};
+
+enum ref_kind {
+	REF_SET = 0,
+	REF_BRANCH = 1, /* in the same 32 bits */
+	REF_NEXT = 2,	/* in the next 32 bits */
+	REF_KIND_SHIFT = 30,
+};
+
+/*
+ * Cell 0. `fields` has bit f set for each field that some match names; the
+ * others are never looked at. Roots are branches. A packet whose addresses
+ * are not known (a socket at its creation) takes no_src and no_dst: the
+ * matches that name no such field.
+ */
+struct table_header {
+	__u64 cgroup_levels;
+	__u16 depth;
+	__u16 fields;
+	__u32 verdicts; /* first cell of the verdicts */
+	__u32 no_cgroup;
+	__u32 no_src;
+	__u32 no_dst;
+	__u32 uid;
+	__u32 proto;
+	__u32 ports[2];	    /* source, destination */
+	__u32 addresses[2][2]; /* [IPv4, IPv6][source, destination] */
+	__u32 iif;
+};
+
+struct table_cell {
+	__u64 word[8];
+};
+
+_Static_assert(sizeof(struct table_header) == sizeof(struct table_cell), "the header is one cell");
+_Static_assert(sizeof(struct table_cell) == 64, "a cell is one cache line");
+
+/*
+ * A class, by its number. A number that is not in use has CLASS_IN_USE
+ * clear: packets that carry it are somebody else's. `route` lists the
+ * uplinks in order, `hops` says how many; `uplinks` is the same as a
+ * bitmap. With CLASS_BALANCED the order means nothing.
+ */
+enum class_flags {
+	CLASS_IN_USE = 1,
+	CLASS_BALANCED = 2,
+};
+
+struct class_entry {
+	__u64 uplinks;
+	__u32 slot;
+	__u16 flags;
+	__u8 hops;
+	__u8 pad;
+	__u8 route[MAX_ROUTE];
+};
+
+/*
+ * An uplink, by its number: its interface, and the address that an unbound
+ * datagram is given as its source, in network byte order, zero where the
+ * uplink has none. UPLINK_USABLE is clear for an uplink that was down when
+ * user space last looked.
+ */
+enum uplink_flags { UPLINK_USABLE = 1 };
+
+struct uplink_entry {
+	__u32 ifindex;
+	__u32 flags;
+	__u32 source4;
+	__u32 source6[4];
+	__u32 pad;
+};
+
+/*
+ * What one CPU saw of one class on one uplink, at tc egress. Key:
+ * slot * uplinks + uplink, where `uplinks` is the instance's constant.
+ * Bytes are those on the wire, link header included, each segment of a GSO
+ * packet with its own headers; packets are segments. A misroute is a packet
+ * whose class's route does not name the uplink it left by.
+ */
+struct class_counters {
+	__u64 packets;
+	__u64 bytes;
+	__u64 misroutes;
+};
+
+#endif

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// ObjectID says which build of the programs this binary carries: two
+// binaries with equal ids load the same instructions.
+func ObjectID() string {
+	sum := sha256.Sum256(_WaymarkBytes)
+	return hex.EncodeToString(sum[:8])
+}

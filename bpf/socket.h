@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The cgroup hooks: they put a class's mark on the socket, before the kernel routes. */
+#ifndef WAYMARK_SOCKET_H
+#define WAYMARK_SOCKET_H
+
+#include "mark.h"
+#include "match.h"
+
+/* The network namespace of the instance; sockets of others are not ours. */
+const volatile __u64 netns_cookie;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set at load: one more than the highest number */
+	__type(key, __u32);
+	__type(value, struct class_entry);
+} classes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_UPLINKS);
+	__type(key, __u32);
+	__type(value, struct uplink_entry);
+} uplinks SEC(".maps");
+
+/*
+ * The mark a datagram socket had before a destination's class replaced it,
+ * so that its next datagram to a destination of no class gets it back. Only
+ * sockets that meet such a destination pay for it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __s32);
+	__type(value, __u32);
+} first_marks SEC(".maps");
+
+static __always_inline __u32 with_class(__u32 mark, __u32 class_mark)
+{
+	return (mark & ~mask) | class_mark;
+}
+
+static __always_inline __u32 protocol_of(__u32 protocol)
+{
+	return protocol == IPPROTO_MPTCP ? IPPROTO_TCP : protocol;
+}
+
+static __always_inline int is_v4_mapped(const struct words *a)
+{
+	return !a->word[0] && !a->word[1] && a->word[2] == 0xffff;
+}
+
+static __always_inline int is_unspecified(const struct words *a)
+{
+	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
+}
+
+/* A flow to a v4-mapped address is IPv4 at both ends. */
+static __always_inline void unmap(struct flow *flow)
+{
+	flow->family = AF_INET;
+	flow->addresses[0].word[0] = flow->addresses[0].word[3];
+	flow->addresses[1].word[0] = flow->addresses[1].word[3];
+}
+
+/* Returns whether the socket has the mark now. */
+static __always_inline int set_mark(struct bpf_sock_addr *ctx, __u32 mark)
+{
+	return !bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
+}
+
+/* The mark that a datagram socket should have for a destination of this class, or of none. */
+static __always_inline __u32 datagram_mark(struct bpf_sock *sk, __u32 class_mark)
+{
+	__u32 old = sk->mark;
+	__u32 *first = bpf_sk_storage_get(&first_marks, sk, 0, 0);
+
+	if (!class_mark)
+		return first ? with_class(old, *first & mask) : old;
+	if (!first && class_mark != (old & mask))
+		bpf_sk_storage_get(&first_marks, sk, &old, BPF_SK_STORAGE_GET_F_CREATE);
+	return with_class(old, class_mark);
+}
+
+static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow)
+{
+	__u32 class_mark = classify(flow);
+	__u32 mark = sk->mark;
+
+	if (ctx->type == SOCK_DGRAM)
+		mark = datagram_mark(sk, class_mark);
+	else if (class_mark)
+		mark = with_class(mark, class_mark);
+	if (mark != sk->mark)
+		set_mark(ctx, mark);
+}
+
+/*
+ * The first usable uplink of the class that a mark carries; for no class,
+ * number 0, of main. None where the order decides nothing.
+ */
+static __always_inline const struct uplink_entry *first_uplink(__u32 mark)
+{
+	__u32 number = class_number(mark);
+	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
+
+	if (!class || class->flags != CLASS_IN_USE)
+		return 0;
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops)
+			break;
+		__u32 index = class->route[i];
+		const struct uplink_entry *uplink = bpf_map_lookup_elem(&uplinks, &index);
+		if (uplink && uplink->flags & UPLINK_USABLE)
+			return uplink;
+	}
+	return 0;
+}
+
+/* Returns the uplink that this datagram still has to be steered to, if its socket changed class. */
+static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
+								const struct flow *flow)
+{
+	__u32 mark = datagram_mark(sk, classify(flow));
+
+	if (mark == sk->mark || !set_mark(ctx, mark))
+		return 0;
+	return first_uplink(mark);
+}
+#endif

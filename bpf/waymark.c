@@ -1,0 +1,143 @@
+//go:build ignore
+
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Waymark's programs. The cgroup hooks put the class's mark on a socket
+ * before the kernel chooses its route; tc egress counts what leaves.
+ * All of them let everything pass.
+ */
+#include "contract.h"
+#include "egress.h"
+#include "socket.h"
+
+enum { ALLOW = 1 };
+
+SEC("cgroup/sock_create")
+int sock_create(struct bpf_sock *sk)
+{
+	if (sk->family != AF_INET && sk->family != AF_INET6)
+		return ALLOW;
+	if (bpf_get_netns_cookie(sk) != netns_cookie)
+		return ALLOW;
+
+	struct flow flow = {
+		.uid = {{bpf_get_current_uid_gid()}},
+		.proto = {{protocol_of(sk->protocol)}},
+	};
+	__u32 class_mark = classify(&flow);
+	if (class_mark)
+		sk->mark = with_class(sk->mark, class_mark);
+	return ALLOW;
+}
+
+/* The flow of a connect or a sendmsg, without its addresses. */
+static __always_inline struct flow flow_of(struct bpf_sock_addr *ctx, __u32 family)
+{
+	return (struct flow){
+		.family = family,
+		.uid = {{bpf_get_current_uid_gid()}},
+		.proto = {{protocol_of(ctx->protocol)}},
+		.ports = {{{ctx->sk ? ctx->sk->src_port : 0}}, {{bpf_ntohs(ctx->user_port)}}},
+	};
+}
+
+#define HOST_WORDS(a) {{bpf_ntohl((a)[0]), bpf_ntohl((a)[1]), bpf_ntohl((a)[2]), bpf_ntohl((a)[3])}}
+
+SEC("cgroup/connect4")
+int connect4(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
+		return ALLOW;
+
+	struct flow flow = flow_of(ctx, AF_INET);
+	flow.addresses[0].word[0] = bpf_ntohl(sk->src_ip4);
+	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
+	mark_connect(ctx, sk, &flow);
+	return ALLOW;
+}
+
+SEC("cgroup/connect6")
+int connect6(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
+		return ALLOW;
+
+	struct flow flow = flow_of(ctx, AF_INET6);
+	flow.addresses[0] = (struct words)HOST_WORDS(sk->src_ip6);
+	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
+	if (is_v4_mapped(&flow.addresses[1]))
+		unmap(&flow);
+	mark_connect(ctx, sk, &flow);
+	return ALLOW;
+}
+
+/*
+ * The mark that a sendmsg hook sets steers from the next datagram on: the
+ * kernel has copied the old one. This datagram is steered by its source: an
+ * unbound one is given the address of its class's uplink, and the rule for
+ * that address does the rest.
+ */
+SEC("cgroup/sendmsg4")
+int sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
+		return ALLOW;
+
+	struct flow flow = flow_of(ctx, AF_INET);
+	flow.addresses[0].word[0] = bpf_ntohl(ctx->msg_src_ip4);
+	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
+
+	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
+	if (uplink && uplink->source4 && !ctx->msg_src_ip4)
+		ctx->msg_src_ip4 = uplink->source4;
+	return ALLOW;
+}
+
+SEC("cgroup/sendmsg6")
+int sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
+		return ALLOW;
+
+	struct flow flow = flow_of(ctx, AF_INET6);
+	flow.addresses[0] = (struct words)HOST_WORDS(ctx->msg_src_ip6);
+	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
+
+	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
+	if (!uplink || !uplink->source6[0] || !is_unspecified(&flow.addresses[0]))
+		return ALLOW;
+	ctx->msg_src_ip6[0] = uplink->source6[0];
+	ctx->msg_src_ip6[1] = uplink->source6[1];
+	ctx->msg_src_ip6[2] = uplink->source6[2];
+	ctx->msg_src_ip6[3] = uplink->source6[3];
+	return ALLOW;
+}
+
+SEC("tcx/egress")
+int egress(struct __sk_buff *skb)
+{
+	count_egress(skb);
+	return TCX_NEXT;
+}
+
+char __license[] SEC("license") = "Dual BSD/GPL";
+
+/* The types of the contract that no map names, kept in the BTF for user space. */
+const struct {
+	struct table_header header;
+	struct table_cell cell;
+	struct mask_run run;
+	enum limits limits;
+	enum field field;
+	enum ref_kind ref;
+	enum class_flags class;
+	enum uplink_flags uplink;
+} *contract_types __attribute__((unused));

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package classes
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Load reads and merges the policy files at paths, in that order. Of a
+// directory it reads every *.yaml in lexical order. Uplinks and classes of
+// later files come after those of earlier ones; mark, rules and tables may be
+// given once. The error is Problems where the policy is wrong, else an
+// *fs.PathError.
+func Load(paths ...string) (*Policy, error) {
+	var sources []*source
+	var problems Problems
+	for _, path := range paths {
+		files, bad, err := policyFiles(path)
+		if err != nil {
+			return nil, err
+		}
+		problems = append(problems, bad...)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			sources = append(sources, newSource(file, text))
+		}
+	}
+	return compile(sources, problems)
+}
+
+// Parse parses a policy that is one text; name stands for its file in
+// positions. The error is Problems.
+func Parse(name string, text []byte) (*Policy, error) {
+	return compile([]*source{newSource(name, text)}, nil)
+}
+
+// policyFiles returns path itself, or the policy files in it.
+func policyFiles(path string) (files []string, problems Problems, err error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return []string{path}, nil, err
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		name := filepath.Join(path, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+		case strings.HasSuffix(e.Name(), ".yaml"):
+			files = append(files, name)
+		case strings.HasSuffix(e.Name(), ".yml"):
+			// Leaving it out in silence would drop classes without a word.
+			problems = append(problems, Problem{
+				Pos:  Position{File: name},
+				Text: "a policy file must end in .yaml",
+				Hint: fmt.Sprintf("rename it to %s.yaml", strings.TrimSuffix(e.Name(), ".yml")),
+			})
+		}
+	}
+	return files, problems, nil
+}
+
+// compile turns sources into one valid policy.
+func compile(sources []*source, problems Problems) (*Policy, error) {
+	p := &Policy{
+		Mark:    Mark{Mask: DefaultMask},
+		Rules:   Rules{Base: DefaultRulesBase},
+		Tables:  Tables{Base: DefaultTablesBase},
+		sources: sources,
+	}
+	d := &decoder{policy: p, problems: problems}
+	readable := true
+	for _, s := range sources {
+		root, bad := s.read()
+		d.problems = append(d.problems, bad...)
+		readable = readable && len(bad) == 0
+		d.source = s
+		if len(bad) == 0 && root.kind != null {
+			fields(d, &root, "a policy", policyFields, p)
+		}
+	}
+	if readable {
+		d.validate() // half a policy would only bring errors that are not there
+	}
+	if len(d.problems) > 0 {
+		return nil, p.sorted(d.problems)
+	}
+	return p, nil
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package classes
+
+// A node is a YAML value with its place; aliases are already followed.
+type node struct {
+	kind         kind
+	line, column int32  // of the first character, both from 1; an absent value has its key's
+	text         string // of a scalar, boolean or null, as written, quotes and escapes resolved
+	items        []node // of a sequence; of a mapping: key, value, key, value …
+}
+
+// value returns the value of a key of a mapping, or n itself.
+func (n *node) value(key string) *node {
+	for i := 0; i < len(n.items); i += 2 {
+		if n.items[i].text == key {
+			return &n.items[i+1]
+		}
+	}
+	return n
+}
+
+type kind uint8
+
+const (
+	null kind = iota // also a value that is absent
+	boolean
+	scalar // every other scalar, numbers too
+	sequence
+	mapping
+)
+
+func (k kind) String() string {
+	return [...]string{"nothing", "true or false", "a single value", "a list", "a mapping"}[k]
+}
+
+// plainKind returns the kind of a scalar that stands without quotes.
+func plainKind(text string) kind {
+	switch text {
+	case "null", "Null", "NULL", "~":
+		return null
+	case "true", "True", "TRUE", "false", "False", "FALSE":
+		return boolean
+	}
+	return scalar
+}
+
+// isWord reports whether c can stand anywhere in a plain scalar, in every
+// context and to every YAML reader.
+func isWord(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '/'
+}
+
+// plainLen returns how much of the beginning of text is a simple plain scalar:
+// no blanks, no indicators, a colon only where more follows.
+func plainLen(text string) int {
+	i := 0
+	for ; i < len(text); i++ {
+		switch c := text[i]; {
+		case isWord(c):
+		case i > 0 && (c == '.' || c == '-' || c == '+' || c == '@' || c == '$' || c == '\\'):
+		case c == ':' && i+1 < len(text) && (isWord(text[i+1]) || text[i+1] == ':'):
+		default:
+			return i
+		}
+	}
+	return i
+}

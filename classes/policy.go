@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package classes is the policy language: it parses, validates and prints it.
+package classes
+
+import "net/netip"
+
+// What a policy says when it is silent.
+const (
+	DefaultMask       = 0xb7000000 // the six mark bits that no known tool claims
+	DefaultRulesBase  = 1000
+	DefaultTablesBase = 7000
+)
+
+// Policy is one whole, valid policy, merged from all its files. Every default
+// is filled in. It is not changed after it was parsed, and may be shared.
+type Policy struct {
+	Mark    Mark
+	Rules   Rules
+	Tables  Tables
+	Uplinks []Uplink // at least one; names and interfaces are unique
+	Classes []Class  // earlier wins
+
+	sources []*source
+}
+
+// Mark says which bits of the fwmark are ours.
+type Mark struct {
+	Mask uint32   // host byte order, never 0; the bits may have gaps
+	Pos  Position // zero when the policy does not say it
+}
+
+// Rules says where our ip rules begin.
+type Rules struct {
+	Base int      // the priority of the first one, 1 to 32000
+	Pos  Position // zero when the policy does not say it
+}
+
+// Tables says where our routing tables begin. Uplinks and weighted routes take
+// one number each, counted from Base.
+type Tables struct {
+	Base int      // the number of the first one
+	Pos  Position // zero when the policy does not say it
+}
+
+// Uplink is one way out of the host.
+type Uplink struct {
+	Name      string
+	Interface string
+	Gateway   Gateway
+	SNAT      bool // give packets that are moved here this uplink's source address
+	Strict    bool // nothing but what its own table holds is reachable from its addresses
+	Pos       Position
+}
+
+// Gateway says how an uplink's next hops are found. The zero value is `none`:
+// a point-to-point link, which needs no next hop.
+type Gateway struct {
+	Auto      bool         // what the host knows; the default
+	Addresses []netip.Addr // at most one per family; empty when Auto
+}
+
+// Class is a named set of traffic and its route.
+type Class struct {
+	Name      string
+	Route     []Hop // at least one; weights are all zero or all positive
+	Otherwise Otherwise
+	Existing  Fate
+	Strict    bool    // nothing but what its route's tables hold is reachable
+	Matches   []Match // at least one; traffic that any of them takes is in the class
+	Pos       Position
+	RoutePos  Position
+}
+
+// Weighted reports whether the route is a balance and not an ordered list.
+func (c *Class) Weighted() bool { return len(c.Route) > 0 && c.Route[0].Weight > 0 }
+
+// Hop is one uplink of a route.
+type Hop struct {
+	Uplink string // the name of one of the policy's uplinks
+	Weight int    // 1 to 255 in a balance; 0 in an ordered list
+	Pos    Position
+}
+
+// Otherwise says what happens to a class when no uplink of its route works.
+type Otherwise string
+
+// The values of Otherwise.
+const (
+	OtherwiseMain        Otherwise = "main" // the default: as if there was no class
+	OtherwiseUnreachable Otherwise = "unreachable"
+	OtherwiseProhibit    Otherwise = "prohibit"
+	OtherwiseBlackhole   Otherwise = "blackhole"
+)
+
+// Fate says what happens to open sockets when their class or its route changes.
+type Fate string
+
+// The values of Fate.
+const (
+	FateKeep  Fate = "keep" // the default
+	FateMove  Fate = "move"
+	FateReset Fate = "reset"
+)
+
+// Match takes the traffic that all its fields agree on; a field that is not
+// named agrees with everything, and inside a field any one value is enough. At
+// least one field is named.
+type Match struct {
+	Cgroup       string         // of its whole subtree; a clean path from the cgroup root without the leading slash; "" is not named
+	UID          []User         // the socket's owner
+	Proto        []uint8        // IP protocol numbers
+	Src, Dst     []netip.Prefix // masked; a single address is a /32 or /128
+	Sport, Dport []PortRange    // of a protocol that has ports
+	IIF          []string       // the interface a forwarded packet came in by
+	Pos          Position
+}
+
+// User is a user by name, or a range of user ids.
+type User struct {
+	Name   string // "" means Lo to Hi; otherwise still to be looked up
+	Lo, Hi uint32 // inclusive
+	Pos    Position
+}
+
+// PortRange is a range of ports, both ends included, in host byte order.
+type PortRange struct {
+	Lo, Hi uint16 // 1 to 65535; equal for a single port
+}

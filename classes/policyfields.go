@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package classes
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+var policyFields = []field[Policy]{
+	{key: "mark", example: "{mask: 0xb7000000}", read: (*decoder).mark},
+	{key: "rules", example: "{base: 1000}", read: (*decoder).rules},
+	{key: "tables", example: "{base: 7000}", read: (*decoder).tables},
+	{key: "uplinks", example: "[{name: fiber, interface: eth0}]", read: (*decoder).uplinks},
+	{key: "classes", example: "[{name: bulk, route: fiber, match: [{cgroup: backup.slice}]}]", read: (*decoder).classes},
+}
+
+var markFields = []field[Mark]{
+	{key: "mask", example: "0xb7000000", required: true, read: (*decoder).mask},
+}
+
+var rulesFields = []field[Rules]{
+	{key: "base", example: "1000", required: true, read: func(d *decoder, r *Rules, n *node) {
+		r.Pos = d.pos(n)
+		if base := d.number(n, "a rule priority", 1, 32000); base != 0 {
+			r.Base = int(base)
+		}
+	}},
+}
+
+var tablesFields = []field[Tables]{
+	{key: "base", example: "7000", required: true, read: func(d *decoder, t *Tables, n *node) {
+		t.Pos = d.pos(n)
+		if base := d.number(n, "a table number", 1, maxTable); base != 0 {
+			t.Base = int(base)
+		}
+	}},
+}
+
+var uplinkFields = []field[Uplink]{
+	{key: "name", example: "fiber", required: true, read: func(d *decoder, u *Uplink, n *node) { u.Name = d.name(n) }},
+	{key: "interface", example: "eth0", required: true, read: func(d *decoder, u *Uplink, n *node) { u.Interface, _ = d.interfaceName(n) }},
+	{key: "gateway", example: "auto", read: (*decoder).gateway},
+	{key: "snat", example: "true", read: func(d *decoder, u *Uplink, n *node) { u.SNAT = d.truth(n) }},
+	{key: "strict", example: "true", read: func(d *decoder, u *Uplink, n *node) { u.Strict = d.truth(n) }},
+}
+
+func (d *decoder) mark(p *Policy, n *node) {
+	if d.once(n, "mark", p.Mark.Pos) {
+		p.Mark.Pos = d.pos(n)
+		fields(d, n, "mark", markFields, &p.Mark)
+	}
+}
+
+func (d *decoder) rules(p *Policy, n *node) {
+	if d.once(n, "rules", p.Rules.Pos) {
+		p.Rules.Pos = d.pos(n)
+		fields(d, n, "rules", rulesFields, &p.Rules)
+	}
+}
+
+func (d *decoder) tables(p *Policy, n *node) {
+	if d.once(n, "tables", p.Tables.Pos) {
+		p.Tables.Pos = d.pos(n)
+		fields(d, n, "tables", tablesFields, &p.Tables)
+	}
+}
+
+// once reports whether no earlier file gave what n gives.
+func (d *decoder) once(n *node, key string, earlier Position) bool {
+	if earlier == (Position{}) {
+		return true
+	}
+	d.problem(n, key+" is given in two files", "keep one of the two", earlier)
+	return false
+}
+
+func (d *decoder) mask(m *Mark, n *node) {
+	const hint = "write the mark bits that nobody else on the host uses, such as 0xb7000000"
+	m.Pos = d.pos(n)
+	text, ok := d.scalar(n, "a mask such as 0xb7000000")
+	if !ok {
+		return
+	}
+	switch mask, ok := parseNumber(text); {
+	case !ok:
+		d.problem(n, fmt.Sprintf("%q is not a mask", text), hint)
+	case mask == 0:
+		d.problem(n, "the mask is 0: no class would have a mark", hint)
+	case mask >= 1<<32:
+		d.problem(n, text+" has more than the 32 bits of a mark", hint)
+	default:
+		m.Mask = uint32(mask)
+	}
+}
+
+func (d *decoder) uplinks(p *Policy, n *node) {
+	p.Uplinks = append(p.Uplinks, each(d, n, func(d *decoder, n *node) (Uplink, bool) {
+		u := Uplink{Pos: d.pos(n), Gateway: Gateway{Auto: true}}
+		fields(d, n, "an uplink", uplinkFields, &u)
+		return u, true
+	})...)
+}
+
+func (d *decoder) gateway(u *Uplink, n *node) {
+	u.Gateway = Gateway{}
+	if n.kind == scalar && (n.text == "auto" || n.text == "none") {
+		u.Gateway.Auto = n.text == "auto"
+		return
+	}
+	u.Gateway.Addresses = each(d, n, (*decoder).nextHop)
+	if as := u.Gateway.Addresses; len(as) > 2 || len(as) == 2 && as[0].Is4() == as[1].Is4() {
+		d.problem(n, "two gateways of one family", "an uplink has one IPv4 and one IPv6 gateway at most: make a second uplink of the other")
+	}
+}
+
+func (d *decoder) nextHop(n *node) (netip.Addr, bool) {
+	text, ok := d.scalar(n, "the address of a gateway")
+	if !ok {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(text)
+	switch {
+	case err != nil:
+		d.problem(n, fmt.Sprintf("%q is not the address of a gateway", text), "write auto, none, or addresses such as [192.0.2.1, fe80::1]")
+	case a.Zone() != "":
+		d.problem(n, "a gateway needs no zone", "write "+a.WithZone("").String()+": the uplink's interface is meant")
+	case a.Is4In6():
+		d.problem(n, fmt.Sprintf("%s is an IPv4 address written as IPv6", text), "write "+a.Unmap().String())
+	case a.IsUnspecified(), a.IsLoopback(), a.IsMulticast():
+		d.problem(n, fmt.Sprintf("%s cannot be a gateway", a), "write the router's own address, auto, or none on a point-to-point link")
+	default:
+		return a, true
+	}
+	return netip.Addr{}, false
+}
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+
+// name reads the name of an uplink or class. It returns a bad name too, so that
+// a route that uses it is not called wrong as well.
+func (d *decoder) name(n *node) string {
+	text, ok := d.scalar(n, "a name")
+	if ok && !nameForm.MatchString(text) {
+		d.problem(n, fmt.Sprintf("%q is not a name", text), "use up to 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit")
+	}
+	return text
+}
+
+func (d *decoder) interfaceName(n *node) (string, bool) {
+	text, ok := d.scalar(n, "the name of an interface")
+	if !ok {
+		return "", false
+	}
+	switch {
+	case strings.ContainsAny(text, "*?%") || strings.HasSuffix(text, "+"):
+		d.problem(n, fmt.Sprintf("%q is a pattern", text), "name every interface by itself")
+	case text == "" || len(text) > 15 || text == "." || text == ".." || strings.ContainsFunc(text, notInInterface):
+		d.problem(n, fmt.Sprintf("%q is not the name of an interface", text), "an interface name has 1 to 15 bytes, without blanks, slashes and colons")
+	default:
+		return text, true
+	}
+	return text, false
+}
+
+func notInInterface(r rune) bool {
+	return r == '/' || r == ':' || unicode.IsSpace(r) || !unicode.IsGraphic(r)
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package classes
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// source is one policy file.
+type source struct {
+	name   string
+	text   string       // lines end in \n
+	starts func() []int // the first byte of every line; found once, when first needed
+}
+
+func newSource(name string, text []byte) *source {
+	s := &source{name: name, text: strings.TrimPrefix(string(text), "\ufeff")}
+	if strings.Contains(s.text, "\r\n") {
+		s.text = strings.ReplaceAll(s.text, "\r\n", "\n")
+	}
+	s.starts = sync.OnceValue(func() []int {
+		starts := []int{0}
+		for i := 0; i < len(s.text); i++ {
+			if s.text[i] == '\n' {
+				starts = append(starts, i+1)
+			}
+		}
+		return starts
+	})
+	return s
+}
+
+// line returns line n, counted from 1, or "" where there is none.
+func (s *source) line(n int) string {
+	starts := s.starts()
+	if n < 1 || n > len(starts) {
+		return ""
+	}
+	line, _, _ := strings.Cut(s.text[starts[n-1]:], "\n")
+	return line
+}
+
+func (s *source) position(line, column int) Position {
+	return Position{File: s.name, Line: line, Column: column}
+}
+
+func (s *source) problem(line, column int, text, hint string) Problem {
+	return Problem{Pos: s.position(line, column), Text: text, Hint: hint, Source: s.line(line)}
+}
+
+// read returns the tree of the YAML document in s: by the short way where the
+// text is plain enough, else as the YAML library reads it.
+func (s *source) read() (node, Problems) {
+	if bad := s.badCharacter(); bad != nil {
+		return node{}, Problems{*bad}
+	}
+	if n, ok := readPlain(s.text); ok {
+		return n, nil
+	}
+	return readYAML(s)
+}
+
+// badCharacter finds the first character that no YAML text may hold.
+func (s *source) badCharacter() *Problem {
+	line, column := 1, 1
+	for i, r := range s.text {
+		switch {
+		case r == '\n':
+			line, column = line+1, 1
+			continue
+		case r == utf8.RuneError && !strings.HasPrefix(s.text[i:], "\ufffd"):
+			p := s.problem(line, column, "this is not UTF-8 text", "save the file as UTF-8")
+			return &p
+		case r < ' ' && r != '\t', r == 0x7f:
+			p := s.problem(line, column, fmt.Sprintf("control character %U in the text", r), "delete it")
+			return &p
+		}
+		column++
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"waymark/internal/plan"
+)
+
+func newApply(e env) *cobra.Command {
+	var s source
+	var o output
+	c := &cobra.Command{
+		Use:   "apply [-f FILE]",
+		Short: "Bring the kernel to the policy",
+		Long: `Brings the kernel to the policy's plan: tables, rules, sysctls, maps, programs.
+If a step fails, all of it is undone. No process stays behind: what was
+applied works until "waymark down" or a reboot.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			policy, err := s.load()
+			if err != nil {
+				return err
+			}
+			l, err := s.open()
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			p, changes, err := l.Apply(policy)
+			if err != nil {
+				return err
+			}
+			value := map[string]any{"changed": !changes.Empty(), "changes": changes, "waiting": p.Waiting}
+			return o.print(e.stdout, "Apply", value, func(w io.Writer) error { return printApplied(w, p, changes) })
+		},
+	}
+	s.flags(c)
+	o.flag(c)
+	return c
+}
+
+func printApplied(w io.Writer, p *plan.Plan, changes plan.Changes) error {
+	if changes.Empty() {
+		if _, err := fmt.Fprintln(w, "nothing to change: the kernel holds this policy"); err != nil {
+			return err
+		}
+	} else if err := changes.Print(w); err != nil {
+		return err
+	}
+	for _, s := range p.Waiting {
+		if _, err := fmt.Fprintln(w, "waiting:", s); err != nil {
+			return err
+		}
+	}
+	if changes.Empty() {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "applied %s over %s; see `waymark status`\n", count(len(p.Classes), "class"), count(len(p.Uplinks), "uplink"))
+	return err
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+func newDown(e env) *cobra.Command {
+	var s source
+	var o output
+	c := &cobra.Command{
+		Use:   "down",
+		Short: "Remove everything of Waymark's from the kernel",
+		Long: `Removes programs, maps, sysctl changes, rules and tables, in this order, and
+nothing of anybody else's. Traffic goes by the main table from then on.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			l, err := s.open()
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			removed, err := l.Down()
+			if err != nil {
+				return err
+			}
+			return o.print(e.stdout, "Down", removed, func(w io.Writer) error {
+				if removed.Nothing() {
+					_, err := fmt.Fprintln(w, "nothing to remove: nothing of Waymark's is here")
+					return err
+				}
+				_, err := fmt.Fprintf(w, "removed the programs, %s and %s; put %s back\n",
+					count(removed.Rules, "rule"), count(removed.Routes, "route"), count(removed.Sysctls, "sysctl"))
+				return err
+			})
+		},
+	}
+	s.cgroupFlag(c)
+	o.flag(c)
+	return c
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"waymark/classes"
+	"waymark/internal/datapath"
+	"waymark/internal/plan"
+)
+
+// Exit codes; the root command's help says what each means.
+const (
+	exitDone = iota
+	exitFailed
+	exitDiffers
+	exitPolicy
+	exitConflict
+	exitNotPermitted
+)
+
+// errDiffers is how `plan --exit-code` says that the kernel differs.
+var errDiffers = errors.New("the kernel differs from the plan")
+
+// exit prints what went wrong and returns the code for it.
+func (e env) exit(err error) int {
+	code := exitCode(err)
+	switch {
+	case err == nil || errors.Is(err, errDiffers):
+	case code == exitNotPermitted && errors.Is(err, fs.ErrPermission):
+		fmt.Fprintf(e.stderr, "waymark: %v: run it as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON\n", err)
+	default:
+		fmt.Fprintf(e.stderr, "waymark: %v\n", err)
+	}
+	return code
+}
+
+func exitCode(err error) int {
+	var problems classes.Problems
+	var conflicts plan.Conflicts
+	var unsupported *datapath.Unsupported
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errDiffers):
+		return exitDiffers
+	case errors.As(err, &problems):
+		return exitPolicy
+	case errors.As(err, &conflicts):
+		return exitConflict
+	case errors.As(err, &unsupported), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOSYS):
+		return exitNotPermitted
+	}
+	return exitFailed
+}
+
+// usage adds where to look to an error of the command line.
+func usage(c *cobra.Command, err error) error {
+	return fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())
+}
+
+// canceled tells whether the user ended the command.
+func canceled(err error) bool { return errors.Is(err, context.Canceled) }

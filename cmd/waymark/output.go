@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// output is how a verb prints: for people, or as JSON.
+type output struct {
+	format string
+}
+
+func (o *output) flag(c *cobra.Command) {
+	c.Flags().StringVarP(&o.format, "output", "o", "text", "how to print: text or json")
+}
+
+// check refuses a format that does not exist, before anything is done.
+func (o *output) check(c *cobra.Command) error {
+	if o.format != "text" && o.format != "json" {
+		return usage(c, fmt.Errorf("there is no output format %q: use text or json", o.format))
+	}
+	return nil
+}
+
+// print writes a value as JSON, or calls text.
+func (o *output) print(w io.Writer, kind string, value any, text func(io.Writer) error) error {
+	if o.format != "json" {
+		return text(w)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(map[string]any{"apiVersion": "waymark/v1", "kind": kind, "item": value})
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"waymark/classes"
+	"waymark/loader"
+)
+
+// source is where a verb takes its policy from, and what host it means.
+type source struct {
+	files      []string
+	cgroupRoot string
+}
+
+func (s *source) flags(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "policy file, or directory of *.yaml; may be repeated (default "+policyFile+" and "+policyDir+")")
+	s.cgroupFlag(c)
+}
+
+func (s *source) cgroupFlag(c *cobra.Command) {
+	c.Flags().StringVar(&s.cgroupRoot, "cgroup-root", "", "directory that cgroup paths start from and the programs attach to (default: the top of the cgroup2 tree)")
+}
+
+// load reads the policy.
+func (s *source) load() (*classes.Policy, error) {
+	paths := s.files
+	if paths == nil {
+		paths = []string{policyFile}
+		if _, err := os.Stat(policyDir); err == nil {
+			paths = append(paths, policyDir)
+		}
+	}
+	p, err := classes.Load(paths...)
+	if errors.Is(err, fs.ErrNotExist) && s.files == nil {
+		return nil, fmt.Errorf("%w: write a policy there, or name one with -f", err)
+	}
+	return p, err
+}
+
+// open takes up the host.
+func (s *source) open() (*loader.Loader, error) {
+	return loader.Open(loader.Options{CgroupRoot: s.cgroupRoot})
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"waymark/internal/plan"
+	"waymark/loader"
+)
+
+func newStatus(e env) *cobra.Command {
+	var s source
+	var o output
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show classes, uplinks and what each class sent by each uplink",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			l, err := s.open()
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			status, err := l.Status()
+			if errors.Is(err, fs.ErrNotExist) {
+				return errors.New("nothing is applied in this network namespace: run `waymark apply`")
+			}
+			if err != nil {
+				return err
+			}
+			return o.print(e.stdout, "Status", status, func(w io.Writer) error { return printStatus(w, status) })
+		},
+	}
+	o.flag(c)
+	return c
+}
+
+func printStatus(w io.Writer, s *loader.Status) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(t, "applied %s, mask %s, cgroups below %s\n\n", s.Applied.Format("2006-01-02 15:04:05 MST"), s.Mask, s.CgroupRoot)
+	fmt.Fprintln(t, "UPLINK\tINTERFACE\tSTATE\tTABLE\tNEXT HOPS")
+	for _, u := range s.Uplinks {
+		state := "up"
+		if !u.Up {
+			state = "down"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", u.Name, u.Interface, state, u.Table, nextHops(u))
+	}
+	fmt.Fprintln(t, "\nCLASS\tMARK\tROUTE\tUPLINK\tPACKETS\tBYTES\tMISROUTES")
+	for _, c := range s.Classes {
+		name, mark, route := c.Name, fmt.Sprintf("%#x", c.Mark), c.Route
+		if c.Mark == 0 {
+			mark, route = "-", "-"
+		}
+		for _, n := range c.Counts {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", name, mark, route, n.Uplink, n.Packets, n.Bytes, n.Misroutes)
+			name, mark, route = "", "", ""
+		}
+	}
+	for _, x := range s.Waiting {
+		fmt.Fprintf(t, "\nwaiting: %s", x)
+	}
+	if len(s.Waiting) > 0 {
+		fmt.Fprintln(t)
+	}
+	if s.Conflict != "" {
+		fmt.Fprintf(t, "\nconflict: %s\n", s.Conflict)
+	}
+	if !s.Drift.Empty() {
+		fmt.Fprintln(t, "\nthe kernel no longer holds this; `waymark apply` would change")
+		if err := s.Drift.Print(t); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+func nextHops(u plan.Uplink) string {
+	var hops []string
+	for _, f := range plan.Families {
+		if g := u.Gateways[f]; g.IsValid() {
+			hops = append(hops, g.String())
+		} else if u.Families[f] {
+			hops = append(hops, f.String()+" without one")
+		}
+	}
+	if hops == nil {
+		return "none"
+	}
+	return strings.Join(hops, ", ")
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"waymark/bpf"
+	"waymark/internal/plan"
+)
+
+// Attach puts a hook's program in its place and pins the link; a link that
+// is pinned there already is given the program anew if it is in the right
+// place, and replaced otherwise.
+func (i *Instance) Attach(h plan.Hook) error {
+	program, err := i.load(h)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	if h.Program == plan.EgressProgram {
+		return i.attachEgress(h, program)
+	}
+	return i.attachCgroup(h, program)
+}
+
+// load verifies one program with this instance's maps and constants.
+func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
+	spec, err := i.spec()
+	if err != nil {
+		return nil, err
+	}
+	if err := spec.Variables[bpf.WaymarkVarUplink].Set(uint32(h.Uplink)); err != nil {
+		return nil, err
+	}
+	for name := range spec.Programs {
+		if name != h.Program {
+			delete(spec.Programs, name)
+		}
+	}
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: i.named()})
+	if err != nil {
+		return nil, fmt.Errorf("load program %s: %w", h.Program, err)
+	}
+	defer collection.Close()
+	return collection.DetachProgram(h.Program), nil
+}
+
+func (i *Instance) pin(h plan.Hook) string { return filepath.Join(i.dir, h.Pin) }
+
+// attachCgroup attaches by link or not at all: the library's AttachCgroup
+// would fall back to a flag that lets others replace the program.
+func (i *Instance) attachCgroup(h plan.Hook, program *ebpf.Program) error {
+	dir, err := os.Open(h.Place)
+	if err != nil {
+		return fmt.Errorf("attach %s: open cgroup: %w", h.Program, err)
+	}
+	defer dir.Close()
+	if i.attachedAt(h) {
+		return i.update(h, program)
+	}
+	l, err := link.AttachRawLink(link.RawLinkOptions{Target: int(dir.Fd()), Program: program, Attach: cgroupAttach[h.Program]})
+	if err != nil {
+		return fmt.Errorf("attach %s to cgroup %s: %w", h.Program, h.Place, err)
+	}
+	defer l.Close()
+	return i.repin(h, l)
+}
+
+var cgroupAttach = map[string]ebpf.AttachType{
+	bpf.WaymarkProgSockCreate: ebpf.AttachCGroupInetSockCreate,
+	bpf.WaymarkProgConnect4:   ebpf.AttachCGroupInet4Connect,
+	bpf.WaymarkProgConnect6:   ebpf.AttachCGroupInet6Connect,
+	bpf.WaymarkProgSendmsg4:   ebpf.AttachCGroupUDP4Sendmsg,
+	bpf.WaymarkProgSendmsg6:   ebpf.AttachCGroupUDP6Sendmsg,
+}
+
+func (i *Instance) attachEgress(h plan.Hook, program *ebpf.Program) error {
+	device, err := net.InterfaceByName(h.Place)
+	if err != nil {
+		return fmt.Errorf("attach egress to %s: %w", h.Place, err)
+	}
+	if i.attachedAt(h) {
+		return i.update(h, program)
+	}
+	l, err := link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: ebpf.AttachTCXEgress})
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return i.attachClsact(h, device.Index, program)
+	}
+	if err != nil {
+		return fmt.Errorf("attach egress to %s: %w", h.Place, err)
+	}
+	defer l.Close()
+	return i.repin(h, l)
+}
+
+// update replaces the program of a pinned link, without a gap.
+func (i *Instance) update(h plan.Hook, program *ebpf.Program) error {
+	l, err := link.LoadPinnedLink(i.pin(h), nil)
+	if err != nil {
+		return fmt.Errorf("open link %s: %w", i.pin(h), err)
+	}
+	defer l.Close()
+	if err := l.Update(program); err != nil {
+		return fmt.Errorf("update %s at %s: %w", h.Program, h.Place, err)
+	}
+	return nil
+}
+
+// repin pins a link where another may be pinned, which is detached by that.
+func (i *Instance) repin(h plan.Hook, l link.Link) error {
+	if err := i.Detach(h); err != nil {
+		return err
+	}
+	if err := l.Pin(i.pin(h)); err != nil {
+		return fmt.Errorf("pin %s: %w", i.pin(h), err)
+	}
+	return nil
+}
+
+// Detach takes a hook's program from wherever its pin says it is.
+func (i *Instance) Detach(h plan.Hook) error {
+	if err := i.detachClsact(h); err != nil {
+		return err
+	}
+	if err := os.Remove(i.pin(h)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("detach %s: %w", h.Program, err)
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
+	"waymark/internal/match"
+	"waymark/internal/plan"
+)
+
+// Publish puts a plan's matches, classes and uplinks into the maps. The
+// table is built beside the one in force and becomes valid by one store, so
+// no packet sees a mix. Retract undoes it; Retire frees what it replaced.
+// rootLevel is how deep the cgroup root lies, or match.AnyLevel.
+func (i *Instance) Publish(p *plan.Plan, rootLevel int) error {
+	lines, marks := matches(p)
+	table, err := match.Compile(lines, marks, rootLevel)
+	if err != nil {
+		return err
+	}
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	next := 1 - live
+	if err := i.putTable(next, table); err != nil {
+		return fmt.Errorf("fill the table of matches: %w", err)
+	}
+	if err := i.putCgroups(next, p, table); err != nil {
+		return fmt.Errorf("fill the table of cgroups: %w", err)
+	}
+	if err := i.putUplinks(p); err != nil {
+		return fmt.Errorf("fill the uplinks: %w", err)
+	}
+	if err := i.putClasses(p); err != nil {
+		return fmt.Errorf("fill the classes: %w", err)
+	}
+	return i.setLive(next)
+}
+
+// Retract puts the version before the last Publish back in force.
+func (i *Instance) Retract() error {
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	return i.setLive(1 - live)
+}
+
+// Retire frees the version that is not in force, once no program can be
+// reading it, and forgets the numbers that are in none of the plan's blocks.
+func (i *Instance) Retire(p *plan.Plan) error {
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	// The kernel waits for all running programs after an update of a map of
+	// maps: this one, which changes nothing, is there for the wait.
+	var id ebpf.MapID
+	if err := i.maps.Tables.Lookup(live, &id); err == nil {
+		inner, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return err
+		}
+		defer inner.Close()
+		if err := i.maps.Tables.Put(live, inner); err != nil {
+			return err
+		}
+	}
+	for _, outer := range []*ebpf.Map{i.maps.Tables, i.maps.Cgroups} {
+		if err := outer.Delete(1 - live); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	return i.forgetNumbers(p)
+}
+
+func (i *Instance) live() (version uint32, err error) {
+	if err := i.maps.Live.Lookup(uint32(0), &version); err != nil {
+		return 0, fmt.Errorf("read which version is live: %w", err)
+	}
+	return version & 1, nil
+}
+
+func (i *Instance) setLive(version uint32) error {
+	if err := i.maps.Live.Put(uint32(0), version); err != nil {
+		return fmt.Errorf("publish version %d: %w", version, err)
+	}
+	return nil
+}
+
+func matches(p *plan.Plan) ([]match.Match, []uint32) {
+	lines, marks := make([]match.Match, len(p.Lines)), make([]uint32, len(p.Lines))
+	for k, l := range p.Lines {
+		lines[k], marks[k] = l.Match, p.Classes[l.Class].Mark
+	}
+	return lines, marks
+}
+
+// inner makes an inner map of the outer map's declared shape, with room for
+// n entries.
+func (i *Instance) inner(outer string, n int) (*ebpf.Map, error) {
+	spec, err := i.spec()
+	if err != nil {
+		return nil, err
+	}
+	inner := spec.Maps[outer].InnerMap
+	inner.MaxEntries = uint32(max(1, n))
+	return ebpf.NewMap(inner)
+}
+
+func (i *Instance) putTable(version uint32, t *match.Table) error {
+	m, err := i.inner(bpf.WaymarkMapTables, len(t.Cells))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	keys := make([]uint32, len(t.Cells))
+	for k := range keys {
+		keys[k] = uint32(k)
+	}
+	if _, err := m.BatchUpdate(keys, t.Cells, nil); err != nil {
+		return err
+	}
+	return i.maps.Tables.Put(version, m)
+}
+
+func (i *Instance) putCgroups(version uint32, p *plan.Plan, t *match.Table) error {
+	var ids []uint64
+	var sets []uint32
+	for path, id := range p.Cgroups {
+		ids, sets = append(ids, id), append(sets, t.Cgroups[path])
+	}
+	m, err := i.inner(bpf.WaymarkMapCgroups, len(t.Cgroups))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if len(ids) > 0 {
+		if _, err := m.BatchUpdate(ids, sets, nil); err != nil {
+			return err
+		}
+	}
+	return i.maps.Cgroups.Put(version, m)
+}
+
+func (i *Instance) putUplinks(p *plan.Plan) error {
+	for _, u := range p.Uplinks {
+		entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index)}
+		if u.Up {
+			entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
+		}
+		if a := address(u, plan.IPv4); a != nil {
+			entry.Source4 = binary.NativeEndian.Uint32(a)
+		}
+		if a := address(u, plan.IPv6); a != nil {
+			for w := range entry.Source6 {
+				entry.Source6[w] = binary.NativeEndian.Uint32(a[4*w:])
+			}
+		}
+		if err := i.maps.Uplinks.Put(uint32(u.Number), entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// address is the uplink's source in network byte order, nil for none that
+// can be used.
+func address(u plan.Uplink, family plan.Family) []byte {
+	if a := u.Sources[family]; a.IsValid() && u.Families[family] && a != (netip.Prefix{}) {
+		return a.Addr().AsSlice()
+	}
+	return nil
+}
+
+// putClasses writes the entry of every number that has a class, and of 0.
+// Entries of other numbers stay: open sockets may carry them.
+func (i *Instance) putClasses(p *plan.Plan) error {
+	none := bpf.WaymarkClassEntry{Uplinks: ^uint64(0), Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE)}
+	if p.Main >= 0 {
+		none.Hops, none.Route[0] = 1, uint8(p.Main)
+	}
+	numbers, entries := []uint32{0}, []bpf.WaymarkClassEntry{none}
+	for _, c := range p.Classes {
+		numbers, entries = append(numbers, c.Number), append(entries, classEntry(p, c))
+	}
+	_, err := i.maps.Classes.BatchUpdate(numbers, entries, nil)
+	return err
+}
+
+func classEntry(p *plan.Plan, c plan.Class) bpf.WaymarkClassEntry {
+	e := bpf.WaymarkClassEntry{Slot: c.Slot, Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE)}
+	if c.Route.Weights != nil {
+		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_BALANCED)
+	}
+	for _, name := range c.Route.Uplinks {
+		n := p.UplinkNamed(name).Number
+		e.Uplinks |= 1 << n
+		if int(e.Hops) < len(e.Route) {
+			e.Route[e.Hops] = uint8(n)
+			e.Hops++
+		}
+	}
+	return e
+}
+
+func (i *Instance) forgetNumbers(p *plan.Plan) error {
+	kept := map[uint32]bool{0: true}
+	for _, b := range p.Blocks {
+		for n := b.First; n < b.First+b.Size; n++ {
+			kept[n] = true
+		}
+	}
+	var number uint32
+	var entry bpf.WaymarkClassEntry
+	for entries := i.maps.Classes.Iterate(); entries.Next(&number, &entry); {
+		if !kept[number] && entry.Flags != 0 {
+			if err := i.maps.Classes.Put(number, bpf.WaymarkClassEntry{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

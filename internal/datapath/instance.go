@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package datapath owns the BPF objects: create, open, upgrade, attach,
+// fill, read, remove.
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
+	"waymark/internal/plan"
+)
+
+// Settings are what an instance cannot change while it lives: the programs
+// are verified with them as constants, and the maps are sized by them.
+type Settings struct {
+	Mask        plan.Mask `json:"mask"`
+	NetnsCookie uint64    `json:"netnsCookie"` // SO_NETNS_COOKIE; sockets of other namespaces are left alone
+	Slots       uint32    `json:"slots"`       // lines of counters, the first for what is unclassed
+	UplinkLimit uint32    `json:"uplinkLimit"` // uplinks that there can be
+}
+
+// SettingsFor are settings with room for a plan and its next ones.
+func SettingsFor(p *plan.Plan, netnsCookie uint64) Settings {
+	slots := max(64, min(4096, p.Mask.Highest()+1))
+	for _, s := range p.Numbers.Slots {
+		slots = max(slots, power(2*(s+1)))
+	}
+	limit := uint32(8)
+	for _, n := range p.Numbers.Uplinks {
+		limit = max(limit, power(uint32(n)+1))
+	}
+	return Settings{Mask: p.Mask, NetnsCookie: netnsCookie, Slots: slots, UplinkLimit: limit}
+}
+
+// Hold tells whether an instance with these settings can carry a plan.
+func (s Settings) Hold(p *plan.Plan, netnsCookie uint64) bool {
+	need := SettingsFor(p, netnsCookie)
+	for _, slot := range p.Numbers.Slots {
+		if slot >= s.Slots {
+			return false
+		}
+	}
+	return s.Mask == need.Mask && s.NetnsCookie == netnsCookie && need.UplinkLimit <= s.UplinkLimit
+}
+
+func power(n uint32) uint32 { return 1 << bits.Len32(n-1) }
+
+// Instance is the BPF objects of one network namespace. Its directory is
+// where its maps and links are pinned; they live as long as the pins do.
+type Instance struct {
+	dir      string
+	settings Settings
+	maps     bpf.WaymarkMaps
+}
+
+// Create makes the maps of a new instance and pins them in dir, which must
+// not exist. On error nothing is left.
+func Create(dir string, s Settings) (*Instance, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	i := &Instance{dir: dir, settings: s}
+	if err := i.create(); err != nil {
+		i.Close()
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return i, nil
+}
+
+func (i *Instance) create() error {
+	spec, err := i.spec()
+	if err != nil {
+		return err
+	}
+	if err := spec.LoadAndAssign(&i.maps, nil); err != nil {
+		return fmt.Errorf("create the BPF maps: %w", err)
+	}
+	for name, m := range i.named() {
+		if err := m.Pin(filepath.Join(i.dir, name)); err != nil {
+			return fmt.Errorf("pin map %s in %s: %w", name, i.dir, err)
+		}
+	}
+	return nil
+}
+
+// Open takes up the instance pinned in dir. An error that is
+// fs.ErrNotExist says that there is none.
+func Open(dir string, s Settings) (*Instance, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, err
+	}
+	i := &Instance{dir: dir, settings: s}
+	for name, m := range i.fields() {
+		opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
+		if err != nil {
+			i.Close()
+			return nil, fmt.Errorf("open map %s of %s: %v: the pins are damaged; `waymark down` removes them", name, dir, err)
+		}
+		*m = opened
+	}
+	return i, nil
+}
+
+// Dir is the directory the instance is pinned in.
+func (i *Instance) Dir() string { return i.dir }
+
+// Rename moves the instance's directory; its objects do not notice.
+func (i *Instance) Rename(dir string) error {
+	if err := os.Rename(i.dir, dir); err != nil {
+		return err
+	}
+	i.dir = dir
+	return nil
+}
+
+// Close lets go of the instance without changing it.
+func (i *Instance) Close() {
+	for _, m := range i.named() {
+		m.Close()
+	}
+}
+
+// spec is the object with this instance's constants and sizes.
+func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
+	spec, err := bpf.LoadWaymark()
+	if err != nil {
+		return nil, fmt.Errorf("read the built-in BPF object: %w", err)
+	}
+	var runs [bpf.WaymarkLimitsMASK_RUNS]bpf.WaymarkMaskRun
+	for k, r := range i.settings.Mask.Runs() {
+		runs[k] = bpf.WaymarkMaskRun{Bits: r.Bits, Shift: r.Shift}
+	}
+	for name, value := range map[string]any{
+		bpf.WaymarkVarMask:        uint32(i.settings.Mask),
+		bpf.WaymarkVarMaskRuns:    runs,
+		bpf.WaymarkVarNetnsCookie: i.settings.NetnsCookie,
+		bpf.WaymarkVarUplinkLimit: i.settings.UplinkLimit,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("set %s in the BPF object: %w", name, err)
+		}
+	}
+	spec.Maps[bpf.WaymarkMapClasses].MaxEntries = i.settings.Mask.Highest() + 1
+	spec.Maps[bpf.WaymarkMapCounters].MaxEntries = i.settings.Slots * i.settings.UplinkLimit
+	return spec, nil
+}
+
+// fields are the places of the pinned maps, by name.
+func (i *Instance) fields() map[string]**ebpf.Map {
+	return map[string]**ebpf.Map{
+		bpf.WaymarkMapCgroups:    &i.maps.Cgroups,
+		bpf.WaymarkMapClasses:    &i.maps.Classes,
+		bpf.WaymarkMapCounters:   &i.maps.Counters,
+		bpf.WaymarkMapFirstMarks: &i.maps.FirstMarks,
+		bpf.WaymarkMapLive:       &i.maps.Live,
+		bpf.WaymarkMapTables:     &i.maps.Tables,
+		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
+	}
+}
+
+func (i *Instance) named() map[string]*ebpf.Map {
+	out := map[string]*ebpf.Map{}
+	for name, m := range i.fields() {
+		if *m != nil {
+			out[name] = *m
+		}
+	}
+	return out
+}

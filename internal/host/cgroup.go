@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// CgroupRoot returns where the cgroup2 hierarchy is mounted, hybrid mounts
+// included; the mount of its top if there are several.
+func CgroupRoot() (string, error) {
+	all, err := mounts()
+	if err != nil {
+		return "", err
+	}
+	for _, point := range cgroupPoints(all) {
+		if isCgroup2(point) == nil {
+			return point, nil
+		}
+	}
+	return "", errors.New("find cgroup2: no cgroup2 file system is mounted where this process can see it: " +
+		"run outside of `ip netns exec`, which hides it (`nsenter --net=/run/netns/NAME` does not), " +
+		"or mount it: mount -t cgroup2 none /sys/fs/cgroup")
+}
+
+// cgroupPoints are the mount points of cgroup2, those of its top first.
+func cgroupPoints(all []mount) []string {
+	var tops, parts []string
+	for _, m := range all {
+		switch {
+		case m.fstype != "cgroup2":
+		case m.root == "/":
+			tops = append(tops, m.point)
+		default:
+			parts = append(parts, m.point)
+		}
+	}
+	return append(tops, parts...)
+}
+
+func isCgroup2(dir string) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return &fs.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	if s.Type != unix.CGROUP2_SUPER_MAGIC {
+		return fmt.Errorf("%s is not on a cgroup2 file system: name a directory of the one that `findmnt -t cgroup2` shows", dir)
+	}
+	return nil
+}
+
+// CgroupID returns the id of the cgroup at a path below root, the number
+// that BPF programs see. root itself is "". The error is an fs.ErrNotExist
+// when there is no such cgroup.
+func CgroupID(root, below string) (uint64, error) {
+	ids, err := Cgroups(root, []string{below})
+	if err != nil {
+		return 0, err
+	}
+	id, ok := ids[below]
+	if !ok {
+		return 0, &fs.PathError{Op: "find cgroup", Path: below, Err: fs.ErrNotExist}
+	}
+	return id, nil
+}
+
+// Cgroups returns the ids of those cgroups below root that exist, by path
+// as given. No path leads out of root or off its file system.
+func Cgroups(root string, paths []string) (map[string]uint64, error) {
+	if err := isCgroup2(root); err != nil {
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	}
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	}
+	defer dir.Close()
+	top, err := dir.Stat(".")
+	if err != nil {
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	}
+	ids := make(map[string]uint64, len(paths))
+	for _, p := range paths {
+		id, err := cgroupID(dir, top, p)
+		switch {
+		case err == nil:
+			ids[p] = id
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("find cgroup %s: %w", p, err)
+		}
+	}
+	return ids, nil
+}
+
+// cgroupID is the inode of a directory on the same file system as top: on
+// cgroup2 that is the cgroup's id.
+func cgroupID(root *os.Root, top fs.FileInfo, p string) (uint64, error) {
+	info, err := root.Stat(path.Join(".", strings.TrimLeft(p, "/")))
+	if err != nil {
+		return 0, err
+	}
+	there, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || there.Dev != top.Sys().(*syscall.Stat_t).Dev {
+		return 0, errors.New("it is not a cgroup: name a directory of the cgroup2 file system")
+	}
+	return there.Ino, nil
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Sizes of struct inet_diag_req_v2 and struct inet_diag_msg, and attributes
+// of either direction (include/uapi/linux/inet_diag.h).
+const (
+	diagRequest        = 56
+	diagAnswer         = 72
+	diagReqProtocol    = 3    // INET_DIAG_REQ_PROTOCOL
+	diagMark           = 15   // INET_DIAG_MARK
+	protocolBeyondByte = 0xff // in the one byte of a request: see INET_DIAG_REQ_PROTOCOL
+)
+
+// Socket states whose answers lack a mark on some kernels
+// (include/net/tcp_states.h).
+const (
+	timeWait   = 6
+	newSynRecv = 12
+)
+
+// diagProtocols are the protocols whose sockets the kernel can list.
+var diagProtocols = []uint32{
+	unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_RAW, unix.IPPROTO_SCTP, unix.IPPROTO_MPTCP,
+}
+
+// unlisted are the errnos of a kernel that cannot list a protocol.
+var unlisted = []unix.Errno{unix.ENOENT, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT}
+
+// SocketMarks returns the fwmarks (host byte order) of the sockets open in
+// the calling thread's network namespace: TCP in every state, UDP, UDP
+// Lite, raw, SCTP and MPTCP, as far as the kernel lists them. It needs
+// CAP_NET_ADMIN.
+func SocketMarks() (map[uint32]bool, error) {
+	marks := make(map[uint32]bool)
+	listed := 0
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		for _, protocol := range diagProtocols {
+			err := retry(func() error { return dumpMarks(family, protocol, marks) })
+			switch {
+			case err == nil:
+				listed++
+			case !isUnlisted(err):
+				return nil, fmt.Errorf("list sockets: %w", err)
+			}
+		}
+	}
+	if listed == 0 {
+		return nil, errors.New("list sockets: the kernel lists none: load the modules inet_diag, tcp_diag and udp_diag")
+	}
+	return marks, nil
+}
+
+func isUnlisted(err error) bool {
+	for _, errno := range unlisted {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// dumpMarks adds the marks of one kind of sockets to marks. After an
+// interruption it may have added some of them.
+func dumpMarks(family uint8, protocol uint32, marks map[uint32]bool) error {
+	req := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
+	req.AddRawData(encodeDiag(family, protocol))
+	var broken error
+	err := req.ExecuteIter(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY, func(msg []byte) bool {
+		mark, err := decodeMark(msg)
+		if err != nil {
+			broken = err
+			return false
+		}
+		marks[mark] = true
+		return true
+	})
+	return errors.Join(err, broken)
+}
+
+func encodeDiag(family uint8, protocol uint32) []byte {
+	b := make([]byte, diagRequest)
+	b[0], b[1] = family, uint8(protocol)
+	binary.NativeEndian.PutUint32(b[4:], 0xffffffff) // every state
+	if protocol > 0xff {
+		b[1] = protocolBeyondByte
+		b = append(b, nl.NewRtAttr(diagReqProtocol, nl.Uint32Attr(protocol)).Serialize()...)
+	}
+	return b
+}
+
+// decodeMark reads the mark of one listed socket.
+func decodeMark(msg []byte) (uint32, error) {
+	if len(msg) < diagAnswer {
+		return 0, fmt.Errorf("answer of %d bytes", len(msg))
+	}
+	attrs, err := nl.ParseRouteAttr(msg[diagAnswer:])
+	if err != nil {
+		return 0, err
+	}
+	for _, a := range attrs {
+		if a.Attr.Type == diagMark && len(a.Value) >= 4 {
+			return binary.NativeEndian.Uint32(a.Value), nil
+		}
+	}
+	if state := msg[1]; state == timeWait || state == newSynRecv {
+		return 0, nil
+	}
+	return 0, fmt.Errorf("the kernel shows no marks: CAP_NET_ADMIN is needed: %w", unix.EPERM)
+}

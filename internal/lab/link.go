@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Stats are an interface's counters since it was made.
+type Stats struct{ RxPackets, RxBytes, TxPackets, TxBytes uint64 }
+
+// Sub is what was counted since an earlier reading.
+func (s Stats) Sub(earlier Stats) Stats {
+	return Stats{
+		s.RxPackets - earlier.RxPackets, s.RxBytes - earlier.RxBytes,
+		s.TxPackets - earlier.TxPackets, s.TxBytes - earlier.TxBytes,
+	}
+}
+
+// Stats reads the counters of an interface. Bytes include the Ethernet header,
+// 14 a packet.
+func (n *Node) Stats(iface string) (Stats, error) {
+	link, err := n.link(iface)
+	if err != nil {
+		return Stats{}, err
+	}
+	return statsOf(link), nil
+}
+
+func statsOf(link netlink.Link) Stats {
+	s := link.Attrs().Statistics
+	if s == nil {
+		return Stats{}
+	}
+	return Stats{s.RxPackets, s.RxBytes, s.TxPackets, s.TxBytes}
+}
+
+// SetLink takes an interface administratively up or down. Down costs it its
+// neighbours, routes and IPv6 addresses. Up gives them all back, except on the
+// host, where routes and addresses stay lost, as on a machine without a network
+// manager: Restore is that manager.
+func (n *Node) SetLink(iface string, up bool) error {
+	link, err := n.link(iface)
+	if err != nil {
+		return err
+	}
+	if !up {
+		if err := n.nl.LinkSetDown(link); err != nil {
+			return fmt.Errorf("set %s of %s down: %w", iface, n.Name, err)
+		}
+		return nil
+	}
+	if err := n.nl.LinkSetUp(link); err != nil {
+		return fmt.Errorf("set %s of %s up: %w", iface, n.Name, err)
+	}
+	p, ours := n.ports[iface]
+	switch {
+	case !ours:
+		return nil
+	case n == n.lab.Host:
+		return n.setNeighbours(link, p)
+	}
+	return n.configure(iface)
+}
+
+// Restore puts the addresses and main-table routes that New gave the interface
+// back where they are missing.
+func (n *Node) Restore(iface string) error {
+	if n.ports[iface] == nil {
+		return fmt.Errorf("restore %s of %s: not made by the lab", iface, n.Name)
+	}
+	return n.configure(iface)
+}
+
+// Unplug takes the carrier of uplink i away: the router's end goes down, the
+// host's stays administratively up.
+func (l *Lab) Unplug(i int) error { return l.Routers[i].SetLink("down", false) }
+
+// Plug undoes Unplug and waits until the link is silent again.
+func (l *Lab) Plug(i int) error {
+	if err := l.Routers[i].SetLink("down", true); err != nil {
+		return err
+	}
+	return l.awaitSilence(func(n *Node, iface string) bool {
+		return n == l.Host && iface == l.uplinks[i].Interface
+	})
+}
+
+// settle takes every link up, configures it, and waits for silence.
+func (l *Lab) settle() error {
+	for _, n := range l.nodes {
+		for name := range n.ports {
+			link, err := n.link(name)
+			if err != nil {
+				return err
+			}
+			if err := n.nl.LinkSetUp(link); err != nil {
+				return fmt.Errorf("set %s of %s up: %w", name, n.Name, err)
+			}
+		}
+	}
+	for _, n := range l.nodes {
+		for name := range n.ports {
+			if err := n.configure(name); err != nil {
+				return err
+			}
+		}
+	}
+	return l.awaitSilence(func(*Node, string) bool { return true })
+}
+
+const (
+	silence    = 60 * time.Millisecond // three multicast reports' worth, at the slowest kernel clock
+	settleTime = 5 * time.Second
+)
+
+// awaitSilence returns once the wanted ports are in operation and no link of
+// the lab has sent for a while.
+func (l *Lab) awaitSilence(wanted func(n *Node, iface string) bool) error {
+	deadline := time.Now().Add(settleTime)
+	since, last := time.Now(), uint64(0)
+	for time.Since(since) < silence {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("await silence: links still change or send after %s", settleTime)
+		}
+		sent, up := uint64(0), true
+		for _, n := range l.nodes {
+			links, err := n.nl.LinkList()
+			if err != nil {
+				return fmt.Errorf("list links of %s: %w", n.Name, err)
+			}
+			for _, link := range links {
+				sent += statsOf(link).TxPackets
+				up = up && (operational(link) || !wanted(n, link.Attrs().Name))
+			}
+		}
+		if !up || sent != last {
+			since, last = time.Now(), sent
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return nil
+}
+
+func operational(link netlink.Link) bool {
+	state := link.Attrs().OperState
+	return state == netlink.OperUp || state == netlink.OperUnknown && link.Type() == "device"
+}

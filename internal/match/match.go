@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package match says what a flow must be to win a line of the policy, in
+// numbers, and compiles such lines to the table the BPF programs search.
+package match
+
+import "net/netip"
+
+// Range is an inclusive range of numbers.
+type Range struct {
+	Lo, Hi uint32
+}
+
+// Contains tells whether v lies in the range.
+func (r Range) Contains(v uint32) bool { return r.Lo <= v && v <= r.Hi }
+
+// Match is one line of the policy. A flow must hold in every field that is
+// not empty, by any of the field's values. The zero Match holds for
+// everything.
+type Match struct {
+	Cgroup string         // path below the cgroup root; it and all below it
+	UID    []Range        // user ids of the initial user namespace
+	Proto  []Range        // IP protocol numbers
+	Src    []netip.Prefix // masked; a v4-mapped address is IPv4 before it gets here
+	Dst    []netip.Prefix
+	Sport  []Range // 1 to 65535
+	Dport  []Range
+	IIF    []Range // ifindex a forwarded packet came in by
+}
+
+// Flow is what a line is held against.
+type Flow struct {
+	Cgroup string     // path below the cgroup root; "" for the root itself or one elsewhere
+	UID    uint32     //
+	Proto  uint32     //
+	Src    netip.Addr // zero: not known yet, as at a socket's creation; unspecified: an unbound socket
+	Dst    netip.Addr // zero: not known yet
+	Sport  uint32     // 0: none, or not bound yet
+	Dport  uint32     // 0: none
+	IIF    uint32     // 0: made on this host
+}
+
+// First is the index of the first line that holds for a flow. It is the
+// definition of what the compiled table answers.
+func First(matches []Match, f Flow) (int, bool) {
+	for i := range matches {
+		if matches[i].holds(f) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (m *Match) holds(f Flow) bool {
+	return (m.Cgroup == "" || below(f.Cgroup, m.Cgroup)) &&
+		inRanges(m.UID, f.UID) && inRanges(m.Proto, f.Proto) &&
+		inPrefixes(m.Src, f.Src) && inPrefixes(m.Dst, f.Dst) &&
+		inRanges(m.Sport, f.Sport) && inRanges(m.Dport, f.Dport) &&
+		inRanges(m.IIF, f.IIF)
+}
+
+// below tells whether path is ancestor or lies below it.
+func below(path, ancestor string) bool {
+	if len(path) <= len(ancestor) {
+		return path == ancestor
+	}
+	return path[:len(ancestor)] == ancestor && path[len(ancestor)] == '/'
+}
+
+func inRanges(ranges []Range, v uint32) bool {
+	for _, r := range ranges {
+		if r.Contains(v) {
+			return true
+		}
+	}
+	return len(ranges) == 0
+}
+
+func inPrefixes(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return len(prefixes) == 0
+}

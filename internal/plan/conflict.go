@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Conflict is one thing a plan needs that is somebody else's.
+type Conflict struct {
+	What  string // what both want
+	Owner string // who has it, as far as it can be told
+	Cure  string // what to write instead
+}
+
+// Conflicts is the error of a plan that would take what is somebody else's.
+type Conflicts []Conflict
+
+func (c Conflicts) Error() string {
+	lines := make([]string, len(c))
+	for i, x := range c {
+		lines[i] = fmt.Sprintf("%s belongs to %s\n  hint: %s", x.What, x.Owner, x.Cure)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// conflicts holds the plan against other people's rules and tables.
+func (m *maker) conflicts() error {
+	var found Conflicts
+	found = append(found, m.priorityConflicts()...)
+	found = append(found, m.markConflicts()...)
+	found = append(found, m.tableConflicts()...)
+	if len(found) > 0 {
+		return found
+	}
+	return nil
+}
+
+func (m *maker) foreignRules() (rules []Rule) {
+	for _, r := range m.facts.Rules {
+		if r.Protocol != Protocol {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+func (m *maker) priorityConflicts() (found Conflicts) {
+	type place struct {
+		family   Family
+		priority uint32
+	}
+	ours := map[place]bool{}
+	for _, r := range m.plan.Rules {
+		ours[place{r.Family, r.Priority}] = true
+	}
+	for _, r := range m.foreignRules() {
+		if ours[place{r.Family, r.Priority}] {
+			found = append(found, Conflict{
+				What:  fmt.Sprintf("%s rule priority %d", r.Family, r.Priority),
+				Owner: owner(r.Protocol, byPriority(r.Priority)) + ": " + r.String(),
+				Cure:  "begin elsewhere with `rules: {base: N}`, or remove that rule"})
+		}
+	}
+	return found
+}
+
+// markConflicts finds rules that give our bits a meaning of their own: by a
+// mask that names some of them, or by a whole mark that sets some.
+func (m *maker) markConflicts() (found Conflicts) {
+	ours := uint32(m.plan.Mask)
+	for _, r := range m.foreignRules() {
+		if r.Mask == 0 || r.Mask&ours == 0 || r.Mask == 1<<32-1 && r.Mark&ours == 0 {
+			continue
+		}
+		found = append(found, Conflict{
+			What:  fmt.Sprintf("fwmark %#x", r.Mask&ours),
+			Owner: owner(r.Protocol, byMark(r.Mark, r.Mask)) + ": " + r.String(),
+			Cure:  fmt.Sprintf("leave those bits out with `mark: {mask: %#x}`, or remove that rule", ours&^r.Mask)})
+	}
+	return found
+}
+
+func (m *maker) tableConflicts() (found Conflicts) {
+	ours := map[uint32]string{}
+	for name, t := range m.plan.Numbers.Tables {
+		ours[t] = name
+	}
+	seen := map[uint32]bool{}
+	for _, r := range m.facts.Routes {
+		if name, ok := ours[r.Table]; ok && r.Protocol != Protocol && !seen[r.Table] {
+			seen[r.Table] = true
+			found = append(found, Conflict{
+				What:  fmt.Sprintf("routing table %d (for %s)", r.Table, name),
+				Owner: owner(r.Protocol, byTable(r.Table)) + ": " + r.String(),
+				Cure:  "begin elsewhere with `tables: {base: N}`, or remove that route"})
+		}
+	}
+	for _, r := range m.foreignRules() {
+		if name, ok := ours[r.Table]; ok && r.Action == Lookup && !seen[r.Table] {
+			seen[r.Table] = true
+			found = append(found, Conflict{
+				What:  fmt.Sprintf("routing table %d (for %s)", r.Table, name),
+				Owner: owner(r.Protocol, byTable(r.Table)) + ": " + r.String(),
+				Cure:  "begin elsewhere with `tables: {base: N}`, or remove that rule"})
+		}
+	}
+	return found
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+)
+
+// Kernel is what the kernel holds of ours.
+type Kernel struct {
+	Rules       []Rule            // those with our protocol number
+	Routes      []Route           // those with our protocol number
+	Sysctls     map[string]string // of the plan's names, those that exist
+	Hooks       []Hook            // those that are attached and ours
+	Fingerprint string            // of the plan whose matches and classes are in the maps; "" for none
+}
+
+// Changes is the difference between what the kernel holds and a plan.
+type Changes struct {
+	AddRules     []Rule   `json:"addRules,omitempty"`
+	DeleteRules  []Rule   `json:"deleteRules,omitempty"`
+	AddRoutes    []Route  `json:"addRoutes,omitempty"`
+	DeleteRoutes []Route  `json:"deleteRoutes,omitempty"`
+	SetSysctls   []Sysctl `json:"setSysctls,omitempty"`
+	Attach       []Hook   `json:"attach,omitempty"`
+	Detach       []Hook   `json:"detach,omitempty"`
+	Classes      bool     `json:"classes,omitempty"` // the maps' matches or classes are those of another plan
+}
+
+// Empty tells whether there is nothing to do.
+func (c Changes) Empty() bool {
+	return len(c.AddRules)+len(c.DeleteRules)+len(c.AddRoutes)+len(c.DeleteRoutes)+
+		len(c.SetSysctls)+len(c.Attach)+len(c.Detach) == 0 && !c.Classes
+}
+
+// Diff is what has to change in the kernel for it to hold the plan. Lists
+// are in the order in which the loader works through them: what is added in
+// the ladder's order, what is deleted against it.
+func (p *Plan) Diff(have Kernel) Changes {
+	var c Changes
+	c.AddRules, c.DeleteRules = difference(p.Rules, have.Rules, Rule.Key)
+	c.AddRoutes, c.DeleteRoutes = difference(p.Routes, have.Routes, func(r Route) string { return r.String() })
+	slices.Reverse(c.DeleteRules)
+	slices.Reverse(c.DeleteRoutes)
+	for _, s := range p.Sysctls {
+		if have.Sysctls[s.Name] != s.Value {
+			c.SetSysctls = append(c.SetSysctls, s)
+		}
+	}
+	c.Attach, c.Detach = difference(p.Hooks, have.Hooks, func(h Hook) Hook { h.Why = ""; return h })
+	c.Classes = have.Fingerprint != p.Fingerprint()
+	return c
+}
+
+// difference is what want has and have lacks, and the other way round.
+// Equal elements count one by one.
+func difference[T any, K comparable](want, have []T, key func(T) K) (add, remove []T) {
+	left := map[K]int{}
+	for _, h := range have {
+		left[key(h)]++
+	}
+	for _, w := range want {
+		if left[key(w)] > 0 {
+			left[key(w)]--
+		} else {
+			add = append(add, w)
+		}
+	}
+	for _, h := range have {
+		if left[key(h)] > 0 {
+			left[key(h)]--
+			remove = append(remove, h)
+		}
+	}
+	return add, remove
+}
+
+// Fingerprint says in a few bytes what the BPF maps hold for the plan:
+// matches, marks, cgroups, classes and uplinks.
+func (p *Plan) Fingerprint() string {
+	h := sha256.New()
+	fmt.Fprintln(h, p.Mask, p.Main)
+	for _, u := range p.Uplinks {
+		fmt.Fprintln(h, u.Number, u.Index, u.Up, u.Sources[IPv4], u.Sources[IPv6])
+	}
+	for _, c := range p.Classes {
+		fmt.Fprintln(h, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights)
+	}
+	for _, l := range p.Lines {
+		fmt.Fprintln(h, l.Class, p.Cgroups[l.Match.Cgroup], l.Match)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	"waymark/internal/match"
+)
+
+// Packet is what a plan is asked about.
+type Packet struct {
+	Family Family
+	Dst    netip.Addr // zero: any destination that only a default route covers
+	Src    netip.Addr // zero: not bound
+	Mark   uint32
+}
+
+// Way out of the rules for a packet: the first rule that leads somewhere,
+// and where. Rule.Action is empty when none does.
+type Verdict struct {
+	Rule      Rule
+	Route     Route      // of Rule.Table, for Lookup
+	Interface string     // zero for a rule that refuses
+	Gateway   netip.Addr // zero: on the link
+	Source    netip.Addr // the source address it gets, or has; zero: the kernel's choice
+	Uplink    string     // name; "" for an interface that is no uplink
+	Unsure    []Rule     // rules before it with selectors that cannot be judged from here
+}
+
+// Winner is the line of the plan that wins a flow; nil for none.
+func (p *Plan) Winner(f match.Flow) *Line {
+	lines := make([]match.Match, len(p.Lines))
+	for i := range lines {
+		lines[i] = p.Lines[i].Match
+	}
+	if i, ok := match.First(lines, f); ok {
+		return &p.Lines[i]
+	}
+	return nil
+}
+
+// Resolve walks the rules as the plan wants them, with everybody else's
+// among them, and finds the way out of a packet.
+func (p *Plan) Resolve(facts Facts, q Packet) (v Verdict) {
+	for _, r := range p.allRules(facts, q.Family) {
+		if !r.selects(q) {
+			continue
+		}
+		if r.Other != "" {
+			v.Unsure = append(v.Unsure, r)
+			continue
+		}
+		if r.Action != Lookup {
+			v.Rule = r
+			return v
+		}
+		if route, ok := p.find(facts, r, q); ok {
+			v.Rule, v.Route = r, route
+			p.fillIn(&v, q)
+			return v
+		}
+	}
+	return v
+}
+
+// allRules are the plan's rules among those of others.
+func (p *Plan) allRules(facts Facts, family Family) (all []Rule) {
+	for _, r := range facts.Rules {
+		if r.Family == family && r.Protocol != Protocol {
+			all = append(all, r)
+		}
+	}
+	for _, r := range p.Rules {
+		if r.Family == family {
+			all = append(all, r)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Rule) int { return int(int64(a.Priority) - int64(b.Priority)) })
+	return all
+}
+
+func (r Rule) selects(q Packet) bool {
+	if r.From.IsValid() && r.From.Bits() > 0 && !r.From.Contains(q.Src) {
+		return false
+	}
+	return q.Mark&r.Mask == r.Mark&r.Mask
+}
+
+// find is the table's best live route for the packet: the longest prefix,
+// then the lowest metric.
+func (p *Plan) find(facts Facts, r Rule, q Packet) (best Route, ok bool) {
+	routes := facts.Routes
+	if slices.ContainsFunc(p.Routes, func(o Route) bool { return o.Table == r.Table }) {
+		routes = p.Routes
+	}
+	for _, c := range routes {
+		if c.Family != q.Family || c.Table != r.Table || c.Down || len(c.Hops) == 0 {
+			continue
+		}
+		covers := c.IsDefault() || q.Dst.IsValid() && c.Dst.Contains(q.Dst)
+		if !covers || r.Suppress && c.IsDefault() {
+			continue
+		}
+		if !ok || c.Dst.Bits() > best.Dst.Bits() || c.Dst.Bits() == best.Dst.Bits() && c.Metric < best.Metric {
+			best, ok = c, true
+		}
+	}
+	return best, ok
+}
+
+func (p *Plan) fillIn(v *Verdict, q Packet) {
+	v.Interface, v.Gateway = v.Route.Hops[0].Interface, v.Route.Hops[0].Gateway
+	v.Source = v.Route.Source
+	for _, u := range p.Uplinks {
+		if u.Interface == v.Interface {
+			v.Uplink = u.Name
+			if !v.Source.IsValid() {
+				v.Source = u.Sources[q.Family].Addr()
+			}
+		}
+	}
+	if q.Src.IsValid() {
+		v.Source = q.Src
+	}
+}

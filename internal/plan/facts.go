@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "net/netip"
+
+// Facts is what the host is at the moment a plan is made. It is gathered
+// by internal/host and internal/rpdb and never changed by a plan.
+type Facts struct {
+	Links   map[string]Link   // by interface name; an absent one is waited for
+	Routes  []Route           // unicast routes of every table, both families, in the kernel's order
+	Rules   []Rule            // every rule of both families, in the kernel's order
+	Users   map[string]uint32 // user names of the policy that exist, to uid
+	Cgroups map[string]uint64 // cgroup paths of the policy that exist, to cgroup id
+	Sysctls map[string]string // values of the sysctls a plan may change, by dotted name with the interface last
+	Changed []string          // sysctls that an applied plan has changed
+	InUse   map[uint32]bool   // marks of the sockets open in this network namespace
+	Fib     bool              // the kernel's bpf_fib_lookup takes a mark (6.10)
+}
+
+// Link is one network interface.
+type Link struct {
+	Index        int            // ifindex
+	Up           bool           // administratively up
+	Carrier      bool           // running
+	PointToPoint bool           // needs no gateway (PPP, tun, WireGuard)
+	Addresses    []netip.Prefix // global and site addresses with their prefix length, without deprecated, temporary-only or tentative ones
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "fmt"
+
+// CgroupPrograms are the programs at the cgroup hooks, in the order in
+// which they are attached, each with what it is for.
+var CgroupPrograms = []Hook{
+	{Program: "sock_create", Why: "marks a socket at its creation, by cgroup and uid"},
+	{Program: "connect4", Why: "marks it again when its destination is known"},
+	{Program: "connect6", Why: "the same for IPv6, v4-mapped and MPTCP"},
+	{Program: "sendmsg4", Why: "marks an unconnected datagram socket for each destination"},
+	{Program: "sendmsg6", Why: "the same for IPv6"},
+}
+
+// EgressProgram is the program at every uplink's tc egress.
+const EgressProgram = "egress"
+
+// EgressPin is the name under which an uplink's egress hook is pinned.
+func EgressPin(uplink int) string { return fmt.Sprintf("%s-%d", EgressProgram, uplink) }
+
+func (m *maker) hooks(o Options) {
+	for _, h := range CgroupPrograms {
+		h.Place, h.Pin = o.CgroupRoot, h.Program
+		m.plan.Hooks = append(m.plan.Hooks, h)
+	}
+	for _, u := range m.plan.Uplinks {
+		if u.Index != 0 {
+			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Why: "counts what leaves by uplink " + u.Name})
+		}
+	}
+}

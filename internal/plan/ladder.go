@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"waymark/classes"
+)
+
+// lastPriority is the highest a rule of ours may have: main's is 32766.
+const lastPriority = 32765
+
+// step is the distance between two selectors of the ladder: room for an
+// administrator's own rules.
+const step = 10
+
+// selector is what the rules of one rung have in common: they are tried for
+// the same packets.
+type selector struct {
+	from       netip.Prefix
+	mark, mask uint32
+}
+
+// rung is one selector with everything that is tried for it, in order.
+type rung struct {
+	selector
+	strict    bool     // leave out main's own routes
+	tables    []string // names, in Numbers.Tables
+	otherwise classes.Otherwise
+	why       string
+}
+
+// ladder writes the rules, for each family from the policy's base.
+func (m *maker) ladder() error {
+	for _, family := range Families {
+		priority := uint32(m.policy.Rules.Base)
+		for _, r := range m.rungs(family) {
+			rules := m.rules(family, r, priority)
+			if len(rules) > step {
+				priority += uint32(len(rules) - len(rules)%step)
+			}
+			priority += step
+			m.plan.Rules = append(m.plan.Rules, rules...)
+			if last := rules[len(rules)-1].Priority; last > lastPriority {
+				return fmt.Errorf("write the rules: priority %d is past main's: lower `rules: {base: %d}`, or join the matches on `src` into prefixes", last, m.policy.Rules.Base)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *maker) rungs(family Family) (rungs []rung) {
+	rungs = append(rungs, m.sourceRungs(family)...)
+	rungs = append(rungs, m.uplinkRungs(family)...)
+	return append(rungs, m.blockRungs()...)
+}
+
+// sourceRungs are the matches on src alone: every packet from there takes
+// the class's route, whether a hook saw its socket or not. Where the source
+// is an uplink's own address, the class's own mark is named as well, or the
+// uplink's rung below would catch it.
+func (m *maker) sourceRungs(family Family) (rungs []rung) {
+	for _, line := range m.plan.Lines {
+		if !line.onlySource() {
+			continue
+		}
+		class := m.plan.Classes[line.Class]
+		for _, p := range line.Match.Src {
+			if FamilyOf(p.Addr()) != family {
+				continue
+			}
+			r := rung{strict: class.Route.Strict, tables: class.Route.tables(), otherwise: class.Route.Otherwise,
+				selector: selector{from: p, mask: uint32(m.plan.Mask)},
+				why:      fmt.Sprintf("class %s: %s, whoever sends it", class.Name, line.Text)}
+			rungs = append(rungs, r)
+			if m.ownsAddressIn(p) {
+				r.mark, r.why = class.Mark, fmt.Sprintf("class %s: the same for its marked sockets, before %s's own addresses", class.Name, p)
+				rungs = append(rungs, r)
+			}
+		}
+	}
+	return rungs
+}
+
+func (l Line) onlySource() bool {
+	m := l.Match
+	return m.Src != nil && m.Cgroup == "" && m.UID == nil && m.Proto == nil && m.Dst == nil &&
+		m.Sport == nil && m.Dport == nil && m.IIF == nil
+}
+
+func (m *maker) ownsAddressIn(p netip.Prefix) bool {
+	for _, u := range m.plan.Uplinks {
+		for _, a := range u.Addresses {
+			if p.Overlaps(a.Masked()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// uplinkRungs send what comes from an uplink's address by that uplink:
+// replies, bound sockets, and flows that were open before their class moved.
+func (m *maker) uplinkRungs(family Family) (rungs []rung) {
+	for _, u := range m.plan.Uplinks {
+		seen := map[netip.Prefix]bool{}
+		for _, a := range u.Addresses {
+			from := m.symmetric(a)
+			if FamilyOf(a.Addr()) != family || seen[from] {
+				continue
+			}
+			seen[from] = true
+			rungs = append(rungs, rung{selector: selector{from: from}, strict: u.Strict, tables: []string{u.Name},
+				why: fmt.Sprintf("uplink %s: replies and bound sockets leave by the interface their address lives on", u.Name)})
+		}
+	}
+	return rungs
+}
+
+// symmetric is the source that stands for an uplink's address: the address
+// itself, or its /64, in which privacy addresses come and go, if no other
+// uplink lives there too.
+func (m *maker) symmetric(a netip.Prefix) netip.Prefix {
+	host := netip.PrefixFrom(a.Addr(), a.Addr().BitLen())
+	if a.Addr().Is4() || a.Bits() != 64 {
+		return host
+	}
+	uplinks := 0
+	for _, u := range m.plan.Uplinks {
+		for _, other := range u.Addresses {
+			if other.Addr() != a.Addr() && other.Overlaps(a) {
+				uplinks++
+				break
+			}
+		}
+		for _, other := range u.Addresses {
+			if other == a {
+				uplinks--
+				break
+			}
+		}
+	}
+	if uplinks > 0 {
+		return host
+	}
+	return a.Masked()
+}
+
+// blockRungs send marked sockets by their class's route.
+func (m *maker) blockRungs() (rungs []rung) {
+	for _, b := range m.plan.Blocks {
+		mark, mask := m.plan.Mask.Block(b)
+		rungs = append(rungs, rung{selector: selector{mark: mark, mask: mask}, strict: b.Way.Strict,
+			tables: b.Way.tables(), otherwise: b.Way.Otherwise,
+			why: fmt.Sprintf("route %s: %s", b.Way, m.classesIn(b))})
+	}
+	return rungs
+}
+
+func (m *maker) classesIn(b Block) string {
+	var names []string
+	for _, c := range m.plan.Classes {
+		if b.contains(c.Number) {
+			names = append(names, c.Name)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "sockets that still carry a number of it"
+	case len(names) > 4:
+		return fmt.Sprintf("classes %s and %d more", strings.Join(names[:3], ", "), len(names)-3)
+	case len(names) > 1:
+		return "classes " + strings.Join(names, ", ")
+	}
+	return "class " + names[0]
+}
+
+// rules writes one rung out.
+func (m *maker) rules(family Family, r rung, priority uint32) (rules []Rule) {
+	add := func(action Action, table uint32, why string) *Rule {
+		rules = append(rules, Rule{Family: family, Priority: priority + uint32(len(rules)), From: r.from,
+			Mark: r.mark, Mask: r.mask, Action: action, Table: table, Protocol: Protocol, Why: why})
+		return &rules[len(rules)-1]
+	}
+	if !r.strict {
+		add(Lookup, TableMain, r.why+"; first what main knows by more than its default").Suppress = true
+	}
+	for _, name := range r.tables {
+		add(Lookup, m.plan.Numbers.Tables[name], r.why+"; "+name)
+	}
+	if r.otherwise != "" && r.otherwise != classes.OtherwiseMain {
+		add(Action(r.otherwise), 0, r.why+"; otherwise "+string(r.otherwise))
+	}
+	return rules
+}

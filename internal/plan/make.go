@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+
+	"waymark/classes"
+	"waymark/internal/match"
+)
+
+type netipAddr = netip.Addr
+
+// Options are what the command line adds to a policy.
+type Options struct {
+	CgroupRoot string // absolute path of the directory that cgroup paths start from
+}
+
+// Make is the plan for a policy on a host. before is what the host
+// remembers of its last plan, zero on the first. The error is
+// classes.Problems for what is wrong with the policy here (an unknown
+// user), Conflicts for what belongs to somebody else, or a plain error. The
+// plan is there beside Conflicts, so that it can be shown.
+func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) (*Plan, error) {
+	m := &maker{policy: policy, facts: facts, before: before}
+	m.plan = &Plan{Mask: Mask(policy.Mark.Mask), Numbers: cloneNumbers(before), Main: -1, Cgroups: map[string]uint64{}}
+	if err := m.lines(); err != nil {
+		return nil, err
+	}
+	m.uplinks()
+	if err := m.number(); err != nil {
+		return nil, err
+	}
+	m.tables()
+	if err := m.ladder(); err != nil {
+		return nil, err
+	}
+	m.sysctls()
+	m.hooks(options)
+	return m.plan, m.conflicts()
+}
+
+// maker makes one plan.
+type maker struct {
+	policy *classes.Policy
+	facts  Facts
+	before Numbers
+	plan   *Plan
+}
+
+// lines turns every match's names into numbers.
+func (m *maker) lines() error {
+	var problems classes.Problems
+	for i, c := range m.policy.Classes {
+		for _, source := range c.Matches {
+			line := Line{Class: i, Text: source.String(), Pos: source.Pos}
+			line.Match = m.match(source, &problems)
+			m.plan.Lines = append(m.plan.Lines, line)
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+func (m *maker) match(source classes.Match, problems *classes.Problems) match.Match {
+	out := match.Match{Cgroup: source.Cgroup, Src: source.Src, Dst: source.Dst}
+	for _, u := range source.UID {
+		lo, hi := u.Lo, u.Hi
+		if u.Name != "" {
+			uid, ok := m.facts.Users[u.Name]
+			if !ok {
+				*problems = append(*problems, m.policy.Problem(u.Pos, fmt.Sprintf("user %q does not exist on this host", u.Name),
+					"create the user first, or write its uid"))
+			}
+			lo, hi = uid, uid
+		}
+		out.UID = append(out.UID, match.Range{Lo: lo, Hi: hi})
+	}
+	for _, p := range source.Proto {
+		out.Proto = append(out.Proto, match.Range{Lo: uint32(p), Hi: uint32(p)})
+	}
+	out.Sport, out.Dport = ports(source.Sport), ports(source.Dport)
+	for _, name := range source.IIF {
+		index := uint32(math.MaxUint32) // no interface: nothing comes in by it
+		if link, ok := m.facts.Links[name]; ok {
+			index = uint32(link.Index)
+		} else {
+			m.wait("interface %s does not exist yet: the matches on `iif: %s` take nothing", name, name)
+		}
+		out.IIF = append(out.IIF, match.Range{Lo: index, Hi: index})
+	}
+	if id, ok := m.facts.Cgroups[source.Cgroup]; ok {
+		m.plan.Cgroups[source.Cgroup] = id
+	}
+	return out
+}
+
+// CheckUsers reports the policy's user names that are not among users, as
+// classes.Problems.
+func CheckUsers(policy *classes.Policy, users map[string]uint32) error {
+	m := &maker{policy: policy, facts: Facts{Users: users}, plan: &Plan{}}
+	return m.lines()
+}
+
+func ports(in []classes.PortRange) (out []match.Range) {
+	for _, r := range in {
+		out = append(out, match.Range{Lo: uint32(r.Lo), Hi: uint32(r.Hi)})
+	}
+	return out
+}
+
+func (m *maker) wait(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(m.plan.Waiting, s) {
+		m.plan.Waiting = append(m.plan.Waiting, s)
+	}
+}
+
+// uplinks finds each uplink's interface, addresses and next hops.
+func (m *maker) uplinks() {
+	for _, u := range m.policy.Uplinks {
+		link, exists := m.facts.Links[u.Interface]
+		up := Uplink{
+			Name: u.Name, Interface: u.Interface, Index: link.Index, Strict: u.Strict,
+			Number: m.uplinkNumber(u.Name), Table: m.table(u.Name), Up: link.Up && link.Carrier,
+			Gateways: map[Family]netip.Addr{}, Families: map[Family]bool{}, Sources: map[Family]netip.Prefix{},
+			Addresses: link.Addresses,
+		}
+		for _, family := range Families {
+			m.gateway(u, link, family, &up)
+			m.source(family, &up)
+		}
+		switch {
+		case !exists:
+			m.wait("uplink %s: interface %s does not exist yet: its classes take their next uplink", u.Name, u.Interface)
+		case len(up.Families) == 0:
+			m.wait("uplink %s: no next hop is known on %s: write `gateway: [ADDRESS]`, or `gateway: none` if it needs none", u.Name, u.Interface)
+		}
+		m.plan.Numbers.Gateways[u.Name] = up.Gateways
+		m.plan.Uplinks = append(m.plan.Uplinks, up)
+	}
+	m.plan.Main = m.mainUplink()
+}
+
+func (m *maker) uplinkNumber(name string) int {
+	if n, ok := m.plan.Numbers.Uplinks[name]; ok {
+		return n
+	}
+	taken := slices.Collect(maps.Values(m.plan.Numbers.Uplinks))
+	n := 0
+	for slices.Contains(taken, n) {
+		n++
+	}
+	m.plan.Numbers.Uplinks[name] = n
+	return n
+}
+
+// table is the routing table that goes by a name, the lowest free one from
+// the policy's base if it has none yet.
+func (m *maker) table(name string) uint32 {
+	if t, ok := m.plan.Numbers.Tables[name]; ok {
+		return t
+	}
+	taken := slices.Collect(maps.Values(m.plan.Numbers.Tables))
+	t := uint32(m.policy.Tables.Base)
+	for slices.Contains(taken, t) {
+		t++
+	}
+	m.plan.Numbers.Tables[name] = t
+	return t
+}
+
+// gateway finds the next hop: as written, or as the host's own routes say.
+func (m *maker) gateway(u classes.Uplink, link Link, family Family, up *Uplink) {
+	if link.Index == 0 {
+		return
+	}
+	for _, a := range u.Gateway.Addresses {
+		if FamilyOf(a) == family {
+			up.Gateways[family], up.Families[family] = a, true
+		}
+	}
+	switch {
+	case !u.Gateway.Auto:
+		if len(u.Gateway.Addresses) == 0 {
+			up.Families[family] = true
+		}
+	case link.PointToPoint:
+		up.Families[family] = true
+	default:
+		if a, ok := m.autoGateway(u, family); ok {
+			up.Gateways[family], up.Families[family] = a, true
+		}
+	}
+}
+
+// autoGateway is the next hop of the host's best default route through the
+// interface: main's before any other table's, the lowest metric first, and
+// the one found last time when the link's routes are gone.
+func (m *maker) autoGateway(u classes.Uplink, family Family) (netip.Addr, bool) {
+	var best netip.Addr
+	rank := func(r Route) uint64 {
+		if r.Table == TableMain {
+			return uint64(r.Metric)
+		}
+		return 1<<32 + uint64(r.Metric)
+	}
+	lowest := uint64(math.MaxUint64)
+	for _, r := range m.facts.Routes {
+		if r.Family != family || !r.IsDefault() || r.Protocol == Protocol || rank(r) >= lowest {
+			continue
+		}
+		for _, h := range r.Hops {
+			if h.Interface == u.Interface && h.Gateway.IsValid() {
+				best, lowest = h.Gateway, rank(r)
+			}
+		}
+	}
+	if !best.IsValid() {
+		best = m.before.Gateways[u.Name][family]
+	}
+	return best, best.IsValid()
+}
+
+// source is the address that unbound traffic by the uplink carries: the one
+// the host's own default route prefers, or the first in the next hop's net.
+func (m *maker) source(family Family, up *Uplink) {
+	var first netip.Prefix
+	for _, a := range up.Addresses {
+		if FamilyOf(a.Addr()) != family {
+			continue
+		}
+		if a.Masked().Contains(up.Gateways[family]) {
+			up.Sources[family] = a
+			return
+		}
+		if !first.IsValid() {
+			first = a
+		}
+	}
+	if first.IsValid() {
+		up.Sources[family] = first
+	}
+}
+
+// mainUplink is the uplink of main's best default route.
+func (m *maker) mainUplink() int {
+	best, lowest := -1, uint32(math.MaxUint32)
+	for _, r := range m.facts.Routes {
+		if r.Table != TableMain || !r.IsDefault() || r.Metric >= lowest || len(r.Hops) == 0 {
+			continue
+		}
+		for _, u := range m.plan.Uplinks {
+			if u.Interface == r.Hops[0].Interface {
+				best, lowest = u.Number, r.Metric
+			}
+		}
+	}
+	return best
+}

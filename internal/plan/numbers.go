@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"waymark/classes"
+)
+
+// wayOf is a class's way.
+func wayOf(c classes.Class) Way {
+	w := Way{Otherwise: c.Otherwise, Strict: c.Strict}
+	for _, h := range c.Route {
+		w.Uplinks = append(w.Uplinks, h.Uplink)
+		if h.Weight > 0 {
+			w.Weights = append(w.Weights, h.Weight)
+		}
+	}
+	return w
+}
+
+// String is the way as a policy would write it.
+func (w Way) String() string {
+	s := "[" + strings.Join(w.Uplinks, ", ") + "]"
+	if w.Weights != nil {
+		s = w.balance()
+	}
+	if w.Otherwise != classes.OtherwiseMain {
+		s += " otherwise " + string(w.Otherwise)
+	}
+	if w.Strict {
+		s += " strict"
+	}
+	return s
+}
+
+// balance is the name of a weighted way's table.
+func (w Way) balance() string {
+	parts := make([]string, len(w.Uplinks))
+	for i, name := range w.Uplinks {
+		parts[i] = fmt.Sprintf("%s: %d", name, w.Weights[i])
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// tables are the names, in Numbers.Tables, that the way looks in.
+func (w Way) tables() []string {
+	if w.Weights != nil {
+		return []string{w.balance()}
+	}
+	return w.Uplinks
+}
+
+// number gives every class its number, slot and block. A class keeps its
+// number while its way stays; a number that a class or an open socket still
+// carries is given to nobody else.
+func (m *maker) number() error {
+	before := m.before
+	free := newSpace(m.plan.Mask.Highest())
+	for _, b := range before.Blocks {
+		if m.blockLives(b) {
+			free.take(b)
+			m.plan.Blocks = append(m.plan.Blocks, b)
+		}
+	}
+	carried := map[uint32]bool{}
+	for mark := range m.facts.InUse {
+		carried[m.plan.Mask.Gather(mark)] = true
+	}
+	for _, n := range before.Classes {
+		carried[n] = true
+	}
+	for n := range carried {
+		free.take(Block{First: n, Size: 1})
+	}
+	pending := map[string][]int{}
+	var order []Way
+	for i, c := range m.policy.Classes {
+		way := wayOf(c)
+		class := Class{Name: c.Name, Route: way, Fate: c.Existing, Matches: len(c.Matches), Slot: m.slot(c.Name)}
+		if n, ok := before.Classes[c.Name]; ok && m.inBlock(n, way) {
+			class.Number = n
+		} else {
+			if pending[way.String()] == nil {
+				order = append(order, way)
+			}
+			pending[way.String()] = append(pending[way.String()], i)
+		}
+		m.plan.Classes = append(m.plan.Classes, class)
+	}
+	for _, way := range order {
+		if err := m.assign(free, carried, way, pending[way.String()]); err != nil {
+			return err
+		}
+	}
+	m.finishNumbers()
+	return nil
+}
+
+// assign numbers the classes of one way, from its blocks or from new ones.
+// A new block is as large as all the way has already, so that the rules
+// grow with the logarithm of the classes.
+func (m *maker) assign(free *space, carried map[uint32]bool, way Way, pending []int) error {
+	var numbers []uint32
+	have := uint32(0)
+	for _, b := range m.plan.Blocks {
+		if b.Way.String() == way.String() {
+			have += b.Size
+			for n := b.First; n < b.First+b.Size; n++ {
+				if !carried[n] {
+					numbers = append(numbers, n)
+				}
+			}
+		}
+	}
+	for len(numbers) < len(pending) {
+		want := max(uint32(len(pending)-len(numbers)), have)
+		b, ok := free.find(want)
+		if !ok {
+			return fmt.Errorf("number class %s: the mask %s has no free number left: widen `mark: {mask: ...}`, or end the sockets that still carry old ones",
+				m.plan.Classes[pending[len(numbers)]].Name, m.plan.Mask)
+		}
+		b.Way = way
+		free.take(b)
+		have += b.Size
+		m.plan.Blocks = append(m.plan.Blocks, b)
+		for n := b.First; n < b.First+b.Size; n++ {
+			numbers = append(numbers, n)
+		}
+	}
+	for k, i := range pending {
+		m.plan.Classes[i].Number = numbers[k]
+	}
+	return nil
+}
+
+// blockLives tells whether a block of the last plan has to stay: some class
+// keeps a number in it, or an open socket carries one.
+func (m *maker) blockLives(b Block) bool {
+	for _, name := range b.Way.Uplinks {
+		if m.plan.UplinkNamed(name) == nil {
+			return false
+		}
+	}
+	for _, c := range m.policy.Classes {
+		n, ok := m.before.Classes[c.Name]
+		if ok && b.contains(n) && wayOf(c).String() == b.Way.String() {
+			return true
+		}
+	}
+	for mark := range m.facts.InUse {
+		if b.contains(m.plan.Mask.Gather(mark)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (b Block) contains(n uint32) bool { return n >= b.First && n-b.First < b.Size }
+
+func (m *maker) inBlock(n uint32, way Way) bool {
+	return slices.ContainsFunc(m.plan.Blocks, func(b Block) bool {
+		return b.contains(n) && b.Way.String() == way.String()
+	})
+}
+
+// slot is a class's line of counters. Lines of classes that are gone are
+// not given out again: their counts would appear under another name.
+func (m *maker) slot(name string) uint32 {
+	if s, ok := m.plan.Numbers.Slots[name]; ok {
+		return s
+	}
+	highest := uint32(0)
+	for _, s := range m.plan.Numbers.Slots {
+		highest = max(highest, s)
+	}
+	m.plan.Numbers.Slots[name] = highest + 1
+	return highest + 1
+}
+
+func (m *maker) finishNumbers() {
+	slices.SortFunc(m.plan.Blocks, func(a, b Block) int { return int(a.First) - int(b.First) })
+	m.plan.Numbers.Blocks = m.plan.Blocks
+	m.plan.Numbers.Classes = map[string]uint32{}
+	for i := range m.plan.Classes {
+		c := &m.plan.Classes[i]
+		c.Mark = m.plan.Mask.Spread(c.Number)
+		m.plan.Numbers.Classes[c.Name] = c.Number
+	}
+}
+
+// cloneNumbers is a copy whose maps exist.
+func cloneNumbers(n Numbers) Numbers {
+	c := Numbers{Uplinks: map[string]int{}, Tables: map[string]uint32{}, Slots: map[string]uint32{}, Gateways: map[string]map[Family]netipAddr{}}
+	maps.Copy(c.Uplinks, n.Uplinks)
+	maps.Copy(c.Tables, n.Tables)
+	maps.Copy(c.Slots, n.Slots)
+	maps.Copy(c.Gateways, n.Gateways)
+	return c
+}
+
+// space is the numbers that are taken, 0 among them.
+type space []bool
+
+func newSpace(highest uint32) *space {
+	s := make(space, highest+1)
+	s[0] = true
+	return &s
+}
+
+func (s *space) take(b Block) {
+	for n := b.First; n < b.First+b.Size && n < uint32(len(*s)); n++ {
+		(*s)[n] = true
+	}
+}
+
+// find is the lowest free block that holds want numbers, or the largest
+// there is.
+func (s *space) find(want uint32) (Block, bool) {
+	size := uint32(1) << bits.Len32(want-1)
+	for size = min(size, uint32(len(*s))); size > 0; size /= 2 {
+		for first := uint32(0); first < uint32(len(*s)); first += size {
+			if !slices.Contains((*s)[first:first+size], true) {
+				return Block{First: first, Size: size}, true
+			}
+		}
+	}
+	return Block{}, false
+}

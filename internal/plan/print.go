@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// Print writes the plan as text that can be read, and whose commands can be
+// pasted into a shell.
+func (p *Plan) Print(w io.Writer) error {
+	out := &printer{w: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
+	p.printMarks(out)
+	p.printUplinks(out)
+	for _, family := range Families {
+		out.section("%s tables", family)
+		for _, r := range p.Routes {
+			if r.Family == family {
+				out.line("%s", r)
+			}
+		}
+		out.section("%s rules, first match first", family)
+		for _, r := range p.Rules {
+			if r.Family == family {
+				out.line("%s\t# %s", r, r.Why)
+			}
+		}
+	}
+	out.section("sysctls")
+	for _, s := range p.Sysctls {
+		out.line("sysctl -w %s=%s\t# %s", s.Name, s.Value, s.Why)
+	}
+	out.section("BPF programs")
+	for _, h := range p.Hooks {
+		out.line("# %s\t%s\t%s", h.Program, h.Place, h.Why)
+	}
+	if len(p.Waiting) > 0 {
+		out.section("waiting")
+		for _, s := range p.Waiting {
+			out.line("# %s", s)
+		}
+	}
+	if out.err != nil {
+		return out.err
+	}
+	return out.w.Flush()
+}
+
+type printer struct {
+	w   *tabwriter.Writer
+	err error
+}
+
+func (o *printer) line(format string, args ...any) {
+	if _, err := fmt.Fprintf(o.w, format+"\n", args...); err != nil {
+		o.err = err
+	}
+}
+
+// section starts a new group of columns.
+func (o *printer) section(format string, args ...any) {
+	if err := o.w.Flush(); err != nil {
+		o.err = err
+	}
+	o.line("\n## "+format, args...)
+}
+
+func (p *Plan) printMarks(out *printer) {
+	out.line("## marks: %d classes in the bits %s of the fwmark", len(p.Classes), p.Mask)
+	for i, c := range p.Classes {
+		out.line("# class %s\t%#x/%s\troute %s\t%d matches", c.Name, c.Mark, p.Mask, c.Route, c.Matches)
+		if len(p.Lines) <= 200 {
+			p.printLines(out, i)
+		}
+	}
+}
+
+func (p *Plan) printLines(out *printer, class int) {
+	for _, l := range p.Lines {
+		if l.Class == class {
+			out.line("#   %s\t%s", l.Text, l.Pos)
+		}
+	}
+}
+
+func (p *Plan) printUplinks(out *printer) {
+	out.section("uplinks")
+	for _, u := range p.Uplinks {
+		var hops []string
+		for _, f := range Families {
+			switch gateway := u.Gateways[f]; {
+			case gateway.IsValid():
+				hops = append(hops, gateway.String())
+			case u.Families[f]:
+				hops = append(hops, f.String()+" without a next hop")
+			default:
+				hops = append(hops, "no "+f.String())
+			}
+		}
+		state := "up"
+		if !u.Up {
+			state = "down"
+		}
+		out.line("# %s\t%s\t%s\tvia %s\ttable %d", u.Name, u.Interface, state, strings.Join(hops, ", "), u.Table)
+	}
+}
+
+// Print writes the changes, one a line, with a plus, a minus or a tilde.
+func (c Changes) Print(w io.Writer) error {
+	var b strings.Builder
+	for _, r := range c.AddRoutes {
+		fmt.Fprintf(&b, "+ %s\n", r)
+	}
+	for _, r := range c.AddRules {
+		fmt.Fprintf(&b, "+ %s\n", r)
+	}
+	for _, s := range c.SetSysctls {
+		fmt.Fprintf(&b, "~ sysctl -w %s=%s\n", s.Name, s.Value)
+	}
+	if c.Classes {
+		fmt.Fprintf(&b, "~ classes and matches in the BPF maps\n")
+	}
+	for _, h := range c.Attach {
+		fmt.Fprintf(&b, "+ %s at %s\n", h.Program, h.Place)
+	}
+	for _, h := range c.Detach {
+		fmt.Fprintf(&b, "- %s at %s\n", h.Program, h.Place)
+	}
+	for _, r := range c.DeleteRules {
+		fmt.Fprintf(&b, "- %s\n", strings.Replace(r.String(), "rule add", "rule del", 1))
+	}
+	for _, r := range c.DeleteRoutes {
+		fmt.Fprintf(&b, "- %s\n", strings.Replace(r.String(), "route add", "route del", 1))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+	"strings"
+)
+
+// SysctlNames are the values a plan may want to know or change for the
+// given interfaces, as paths under /proc/sys.
+func SysctlNames(interfaces []string) []string {
+	names := []string{"net/ipv4/conf/all/rp_filter"}
+	for _, i := range interfaces {
+		names = append(names, rpFilter(i), linkdown("ipv4", i), linkdown("ipv6", i))
+	}
+	return names
+}
+
+func rpFilter(i string) string { return "net/ipv4/conf/" + i + "/rp_filter" }
+func linkdown(family, i string) string {
+	return "net/" + family + "/conf/" + i + "/ignore_routes_with_linkdown"
+}
+
+func (m *maker) sysctls() {
+	strict := m.facts.Sysctls["net/ipv4/conf/all/rp_filter"] == "1"
+	for _, u := range m.plan.Uplinks {
+		if u.Index == 0 {
+			continue
+		}
+		own := m.facts.Sysctls[rpFilter(u.Interface)]
+		if own == "1" || strict && own != "2" || m.madeLoose(u.Interface) {
+			m.sysctl(rpFilter(u.Interface), "2", "strict filtering asks main for the way back and drops the replies to classed traffic; loose asks only that there is one")
+		}
+		for _, family := range []string{"ipv4", "ipv6"} {
+			m.sysctl(linkdown(family, u.Interface), "1", "a link without carrier stops answering in its table, so the next rule does")
+		}
+	}
+	slices.SortFunc(m.plan.Sysctls, func(a, b Sysctl) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// madeLoose tells whether the last plan loosened this interface: then the
+// value read now is ours, and says nothing about what it would be.
+func (m *maker) madeLoose(i string) bool { return slices.Contains(m.facts.Changed, rpFilter(i)) }
+
+func (m *maker) sysctl(name, value, why string) {
+	if _, exists := m.facts.Sysctls[name]; exists {
+		m.plan.Sysctls = append(m.plan.Sysctls, Sysctl{Name: name, Value: value, Why: why})
+	}
+}
+
+// Sets tells whether a value is what a plan gives a sysctl: one that is not
+// was changed by somebody else since, and is theirs.
+func Sets(name, value string) bool {
+	if strings.HasSuffix(name, "/rp_filter") {
+		return value == "2"
+	}
+	return value == "1"
+}

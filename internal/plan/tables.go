@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "net/netip"
+
+// defaultMetric6 is the metric the kernel gives an IPv6 route that says none
+// (IP6_RT_PRIO_USER); written out, what is read back equals what was planned.
+const defaultMetric6 = 1024
+
+// tables fills the uplinks' tables and those of the balances.
+func (m *maker) tables() {
+	for _, family := range Families {
+		for _, u := range m.plan.Uplinks {
+			m.connected(family, u)
+			m.defaultRoute(family, u)
+		}
+		for _, b := range m.plan.Blocks {
+			if b.Way.Weights != nil {
+				m.balanceRoute(family, b.Way)
+			}
+		}
+	}
+}
+
+// connected copies what the uplink's own link reaches without a next hop.
+func (m *maker) connected(family Family, u Uplink) {
+	for _, r := range m.facts.Routes {
+		if r.Family != family || r.Table != TableMain || r.IsDefault() || len(r.Hops) != 1 {
+			continue
+		}
+		if h := r.Hops[0]; h.Interface == u.Interface && !h.Gateway.IsValid() {
+			m.route(Route{Family: family, Table: u.Table, Dst: r.Dst, Source: r.Source,
+				Hops: []NextHop{{Interface: u.Interface}}})
+		}
+	}
+}
+
+// defaultRoute is absent while the link is down: the kernel refuses it, and
+// the next rule answers.
+func (m *maker) defaultRoute(family Family, u Uplink) {
+	if hop, ok := m.hop(family, u); ok {
+		m.route(Route{Family: family, Table: u.Table, Dst: family.Default(), Source: m.preferred(family, u), Hops: []NextHop{hop}})
+	}
+}
+
+func (m *maker) hop(family Family, u Uplink) (NextHop, bool) {
+	if !u.Families[family] || !m.facts.Links[u.Interface].Up {
+		return NextHop{}, false
+	}
+	gateway := u.Gateways[family]
+	reached := !gateway.IsValid() || gateway.IsLinkLocalUnicast()
+	for _, a := range u.Addresses {
+		reached = reached || a.Masked().Contains(gateway)
+	}
+	return NextHop{Gateway: gateway, Interface: u.Interface, OnLink: !reached}, true
+}
+
+// preferred is the source that the host's own default route by this uplink
+// asks for.
+func (m *maker) preferred(family Family, u Uplink) netip.Addr {
+	for _, r := range m.facts.Routes {
+		if r.Family == family && r.IsDefault() && r.Protocol != Protocol && len(r.Hops) == 1 && r.Hops[0].Interface == u.Interface {
+			return r.Source
+		}
+	}
+	return netip.Addr{}
+}
+
+func (m *maker) balanceRoute(family Family, w Way) {
+	r := Route{Family: family, Table: m.table(w.balance()), Dst: family.Default()}
+	for i, name := range w.Uplinks {
+		if hop, ok := m.hop(family, *m.plan.UplinkNamed(name)); ok {
+			hop.Weight = w.Weights[i]
+			r.Hops = append(r.Hops, hop)
+		}
+	}
+	if len(r.Hops) == 1 {
+		r.Hops[0].Weight = 0
+	}
+	if len(r.Hops) > 0 {
+		m.route(r)
+	}
+}
+
+// route adds a route of ours, once.
+func (m *maker) route(r Route) {
+	r.Protocol = Protocol
+	if r.Family == IPv6 {
+		r.Metric = defaultMetric6
+	}
+	for _, have := range m.plan.Routes {
+		if have.Equal(r) {
+			return
+		}
+	}
+	m.plan.Routes = append(m.plan.Routes, r)
+}

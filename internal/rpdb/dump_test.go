@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rpdb
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"waymark/internal/plan"
+)
+
+// churn runs change again and again until the returned function is called.
+func churn(change func()) (stop func()) {
+	ask, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ask:
+				return
+			default:
+				change()
+			}
+		}
+	}()
+	return func() { close(ask); <-done }
+}
+
+// checkWhole reads while things change and once when they no longer do; a
+// reading is whole or an error.
+func checkWhole(t *testing.T, want int, change func(), read func() (int, error)) {
+	t.Helper()
+	stop := churn(change)
+	for range 10 {
+		if n, err := read(); err == nil && n != want {
+			t.Errorf("read %d of %d without an error", n, want)
+		}
+	}
+	stop()
+	if n, err := read(); err != nil || n != want {
+		t.Errorf("read %d of %d afterwards: %v", n, want, err)
+	}
+}
+
+func TestRulesAreWholeWhileOthersChange(t *testing.T) {
+	h := namespace(t)
+	rule := func(i int) plan.Rule {
+		return plan.Rule{Family: plan.IPv4, Priority: uint32(1000 + i), Action: plan.Lookup, Table: 100, Protocol: plan.Protocol}
+	}
+	const stable = 500
+	for i := range stable {
+		if err := h.newRule(rule(1+i), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := func() {
+		if h.newRule(rule(0), 0) != nil || h.deleteFirst(rule(0)) != nil {
+			t.Error("cannot add and delete a rule")
+		}
+	}
+	checkWhole(t, stable, change, func() (n int, err error) {
+		rules, err := h.Rules()
+		for _, r := range rules {
+			if r.Priority > 1000 && r.Protocol == plan.Protocol {
+				n++
+			}
+		}
+		return n, err
+	})
+}
+
+func TestRoutesAreWholeWhileOthersChange(t *testing.T) {
+	for format, family := range map[string]plan.Family{"172.16.%d.%d/32": plan.IPv4, "2001:db8:ff:%x::%x/128": plan.IPv6} {
+		t.Run(family.String(), func(t *testing.T) {
+			h := namespace(t)
+			route := func(i int) plan.Route {
+				dst := netip.MustParsePrefix(fmt.Sprintf(format, i/200, i%200))
+				return plan.Route{Family: family, Table: 100, Dst: dst, Protocol: plan.Protocol, Hops: []plan.NextHop{{Interface: "a"}}}
+			}
+			const stable = 600
+			for i := range stable {
+				if err := h.addRoute(route(1 + i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			change := func() {
+				_, err := h.change(unix.RTM_DELROUTE, unix.NLM_F_ACK, encodeKey(route(0), 0, unix.RT_SCOPE_NOWHERE, 0))
+				if h.addRoute(route(0)) != nil || err != nil && err != unix.ESRCH {
+					t.Error("cannot add and delete a route")
+				}
+			}
+			checkWhole(t, stable, change, func() (n int, err error) {
+				routes, err := h.routesOf(family, 100)
+				for _, r := range routes {
+					if r.Dst != route(0).Dst {
+						n++
+					}
+				}
+				return n, err
+			})
+		})
+	}
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"waymark/bpf"
+	"waymark/classes"
+	"waymark/internal/datapath"
+	"waymark/internal/host"
+	"waymark/internal/plan"
+)
+
+// Apply brings the kernel to the policy's plan: tables, rules, sysctls, map
+// contents, hooks; then it removes what the plan no longer has, the other
+// way round. When a step fails, all is put back as it was. It returns the
+// plan, and what changed; nothing changed is no error. Errors are those of
+// Plan, *datapath.Unsupported, or the kernel's.
+func (l *Loader) Apply(policy *classes.Policy) (*plan.Plan, plan.Changes, error) {
+	held, err := l.lock()
+	if err != nil {
+		return nil, plan.Changes{}, err
+	}
+	defer held.release()
+	if err := l.recover(); err != nil {
+		return nil, plan.Changes{}, err
+	}
+	w, err := l.survey(policy)
+	if err != nil {
+		return nil, plan.Changes{}, err
+	}
+	defer w.close()
+	if w.conflict != nil {
+		return nil, plan.Changes{}, w.conflict
+	}
+	if w.changes.Empty() {
+		return w.plan, w.changes, nil
+	}
+	a := &apply{Loader: l, survey: w, files: policy.Files()}
+	if err := a.run(); err != nil {
+		return nil, plan.Changes{}, fmt.Errorf("apply: %w", err)
+	}
+	return w.plan, w.changes, nil
+}
+
+// apply is one change of the kernel.
+type apply struct {
+	*Loader
+	*survey
+	steps
+	files    []classes.File
+	original map[string]string // sysctls we changed, with their values before the first apply
+}
+
+func (a *apply) run() error {
+	a.original = map[string]string{}
+	if a.state != nil {
+		maps.Copy(a.original, a.state.Sysctls)
+	}
+	a.addRoutes()
+	a.addRules()
+	a.setSysctls()
+	a.fill()
+	a.attach()
+	a.keepState()
+	a.detach()
+	a.restoreSysctls()
+	a.deleteRules()
+	a.deleteRoutes()
+	if err := a.finish(); err != nil {
+		return err
+	}
+	return a.instance.Retire(a.plan)
+}
+
+func (a *apply) addRoutes() {
+	for _, r := range a.changes.AddRoutes {
+		a.do(func() error { return a.rules.AddRoute(r) }, func() error {
+			for _, old := range a.have.Routes {
+				if sameRoutePlace(old, r) {
+					return a.rules.AddRoute(old)
+				}
+			}
+			return a.rules.DeleteRoute(r)
+		})
+	}
+}
+
+// sameRoutePlace tells whether adding one route replaces the other.
+func sameRoutePlace(a, b plan.Route) bool {
+	return a.Family == b.Family && a.Table == b.Table && a.Dst == b.Dst && a.Metric == b.Metric
+}
+
+func (a *apply) addRules() {
+	for _, r := range a.changes.AddRules {
+		a.do(func() error { return a.rules.AddRule(r) }, func() error { return a.rules.DeleteRule(r) })
+	}
+}
+
+func (a *apply) setSysctls() {
+	for _, s := range a.changes.SetSysctls {
+		old := a.have.Sysctls[s.Name]
+		if _, changed := a.original[s.Name]; !changed {
+			a.original[s.Name] = old
+		}
+		a.do(func() error { return host.SetSysctl(s.Name, s.Value) }, func() error { return host.SetSysctl(s.Name, old) })
+	}
+}
+
+// fill puts the matches and classes into the maps, of the instance there is
+// or of a fresh one beside it.
+func (a *apply) fill() {
+	if !a.fresh {
+		if a.changes.Classes {
+			a.do(func() error { return a.instance.Publish(a.plan, a.level) }, a.instance.Retract)
+		}
+		return
+	}
+	a.do(func() error {
+		dir, err := a.dir()
+		if err != nil {
+			return err
+		}
+		a.survey.close()
+		if a.instance, err = datapath.Create(dir+newSuffix, datapath.SettingsFor(a.plan, a.cookie)); err != nil {
+			if missing := datapath.Probe(); missing != nil {
+				return missing
+			}
+			return err
+		}
+		return nil
+	}, func() error { return datapath.Remove(a.instance.Dir()) })
+	a.do(func() error { return a.instance.Publish(a.plan, a.level) }, func() error { return nil })
+}
+
+func (a *apply) attach() {
+	for _, h := range a.changes.Attach {
+		a.do(func() error { return a.attachOne(h) }, func() error {
+			for _, old := range a.have.Hooks {
+				if old.Pin == h.Pin {
+					return a.instance.Attach(old)
+				}
+			}
+			if a.fresh || !a.state.current() {
+				return nil // the directory goes, or an old program stays updated
+			}
+			return a.instance.Detach(h)
+		})
+	}
+}
+
+func (a *apply) attachOne(h plan.Hook) error {
+	err := a.instance.Attach(h)
+	if err != nil {
+		if missing := datapath.Probe(); missing != nil {
+			return missing
+		}
+	}
+	return err
+}
+
+// keepState writes down what is applied now, and gives a fresh instance its
+// name: from there on the new plan is in force.
+func (a *apply) keepState() {
+	dir, err := a.dir()
+	if err != nil {
+		a.err = err
+		return
+	}
+	fresh := State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: a.plan.Fingerprint(),
+		Numbers: a.plan.Numbers, Sysctls: a.original, CgroupRoot: a.root, Applied: time.Now().UTC().Truncate(time.Second), Files: a.files}
+	if a.fresh {
+		fresh.Settings = datapath.SettingsFor(a.plan, a.cookie)
+	} else {
+		fresh.Settings = a.state.Settings
+	}
+	a.do(func() error { return a.writeState(&fresh) }, func() error {
+		if a.fresh {
+			return nil
+		}
+		return a.writeState(a.state)
+	})
+	if a.fresh {
+		a.do(func() error { return a.rename(dir) }, func() error { return a.unrename(dir) })
+	}
+}
+
+func (a *apply) writeState(s *State) error {
+	raw, err := s.encode()
+	if err != nil {
+		return err
+	}
+	return a.instance.WriteState(raw)
+}
+
+// detach takes away hooks that the plan no longer has. Those that were only
+// moved have been attached anew under the same pin.
+func (a *apply) detach() {
+	for _, h := range a.changes.Detach {
+		if slices.ContainsFunc(a.plan.Hooks, func(want plan.Hook) bool { return want.Pin == h.Pin }) {
+			continue
+		}
+		a.do(func() error { return a.instance.Detach(h) }, func() error { return a.instance.Attach(h) })
+	}
+}
+
+// restoreSysctls gives back those that the plan no longer changes.
+func (a *apply) restoreSysctls() {
+	for name, before := range a.original {
+		wanted := slices.ContainsFunc(a.plan.Sysctls, func(s plan.Sysctl) bool { return s.Name == name })
+		now, exists := a.have.Sysctls[name]
+		if wanted || !exists || now == before {
+			continue
+		}
+		a.do(func() error { return host.SetSysctl(name, before) }, func() error { return host.SetSysctl(name, now) })
+	}
+}
+
+func (a *apply) deleteRules() {
+	for _, r := range a.changes.DeleteRules {
+		a.do(func() error { return a.rules.DeleteRule(r) }, func() error { return a.rules.AddRule(r) })
+	}
+}
+
+func (a *apply) deleteRoutes() {
+	for _, r := range a.changes.DeleteRoutes {
+		if slices.ContainsFunc(a.plan.Routes, func(want plan.Route) bool { return sameRoutePlace(want, r) }) {
+			continue
+		}
+		a.do(func() error { return a.rules.DeleteRoute(r) }, func() error { return a.rules.AddRoute(r) })
+	}
+}
+
+// A fresh instance is built under a name of its own, and an old one that it
+// replaces keeps another until the fresh one has its place.
+const newSuffix, oldSuffix = "-new", "-old"
+
+func (a *apply) rename(dir string) error {
+	if err := os.Rename(dir, dir+oldSuffix); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if err := a.instance.Rename(dir); err != nil {
+		return err
+	}
+	return datapath.Remove(dir + oldSuffix)
+}
+
+func (a *apply) unrename(dir string) error { return a.instance.Rename(dir + newSuffix) }
+
+// recover finishes or undoes what an interrupted command left.
+func (l *Loader) recover() error {
+	dir, err := l.dir()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(dir + oldSuffix); err == nil {
+		if _, err := os.Stat(dir); os.IsNotExist(err) {
+			if err := os.Rename(dir+newSuffix, dir); err != nil {
+				return err
+			}
+		}
+	}
+	for _, suffix := range []string{newSuffix, oldSuffix} {
+		if err := datapath.Remove(dir + suffix); err != nil {
+			return fmt.Errorf("remove what an interrupted apply left in %s: %w", dir+suffix, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"fmt"
+	"net/netip"
+
+	"waymark/classes"
+	"waymark/internal/host"
+	"waymark/internal/match"
+	"waymark/internal/plan"
+	"waymark/internal/rpdb"
+)
+
+// Question is a flow to explain. Zero fields are not known.
+type Question struct {
+	Cgroup string // path below the cgroup root
+	UID    uint32
+	Proto  uint8
+	Src    netip.Addr // of a bound socket
+	Dst    netip.Addr
+	Sport  uint16
+	Dport  uint16
+}
+
+// Explanation says what a policy does with a flow, and for each family what
+// way out follows.
+type Explanation struct {
+	Question Question `json:"question"`
+	Line     string   `json:"line,omitempty"`     // the match that wins; "" for none
+	Position string   `json:"position,omitempty"` // file:line:column of it
+	Class    string   `json:"class"`
+	Mark     uint32   `json:"mark"`
+	Mask     uint32   `json:"mask"`
+	Ways     []Way    `json:"ways"`
+}
+
+// Way is the way out in one family: as the plan has it, and as the kernel
+// says when it is asked with the same mark.
+type Way struct {
+	Family  plan.Family  `json:"family"`
+	Verdict plan.Verdict `json:"verdict"`
+	Kernel  *rpdb.Answer `json:"kernel,omitempty"` // nil: not asked, for no destination was given
+	Differs []string     `json:"differs"`
+}
+
+// Explain answers from a policy, or from the one that is applied if it is
+// nil. An error that is fs.ErrNotExist says that nothing is applied.
+func (l *Loader) Explain(policy *classes.Policy, q Question) (*Explanation, error) {
+	if policy == nil {
+		state, err := l.State()
+		if err != nil {
+			return nil, err
+		}
+		if policy, err = state.Policy(); err != nil {
+			return nil, err
+		}
+	}
+	w, err := l.survey(policy)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	x := &Explanation{Question: q, Class: Unclassed, Mask: uint32(w.plan.Mask)}
+	if line := w.plan.Winner(q.flow()); line != nil {
+		class := w.plan.Classes[line.Class]
+		x.Line, x.Position, x.Class, x.Mark = line.Text, line.Pos.String(), class.Name, class.Mark
+	}
+	for _, family := range plan.Families {
+		if q.asks(family) {
+			way, err := l.way(w, family, q, x.Mark)
+			if err != nil {
+				return nil, err
+			}
+			x.Ways = append(x.Ways, way)
+		}
+	}
+	return x, nil
+}
+
+func (q Question) asks(f plan.Family) bool {
+	return (!q.Dst.IsValid() || plan.FamilyOf(q.Dst) == f) && (!q.Src.IsValid() || plan.FamilyOf(q.Src) == f)
+}
+
+// flow is the question as the connect hook would see it.
+func (q Question) flow() match.Flow {
+	f := match.Flow{Cgroup: q.Cgroup, UID: q.UID, Proto: uint32(q.Proto), Src: q.Src.Unmap(), Dst: q.Dst.Unmap(),
+		Sport: uint32(q.Sport), Dport: uint32(q.Dport)}
+	if f.Dst.IsValid() && !f.Src.IsValid() {
+		f.Src = netip.IPv6Unspecified()
+		if f.Dst.Is4() {
+			f.Src = netip.IPv4Unspecified()
+		}
+	}
+	return f
+}
+
+func (l *Loader) way(w *survey, family plan.Family, q Question, mark uint32) (Way, error) {
+	way := Way{Family: family, Differs: []string{}}
+	way.Verdict = w.plan.Resolve(w.facts, plan.Packet{Family: family, Dst: q.Dst.Unmap(), Src: q.Src.Unmap(), Mark: mark})
+	if !q.Dst.IsValid() {
+		return way, nil
+	}
+	answer, err := l.rules.Lookup(rpdb.Query{Dst: q.Dst.Unmap(), Src: q.Src.Unmap(), Mark: mark, UID: q.UID,
+		Proto: q.Proto, Sport: q.Sport, Dport: q.Dport})
+	if err != nil {
+		return way, err
+	}
+	way.Kernel = &answer
+	way.Differs = differences(way.Verdict, answer)
+	return way, nil
+}
+
+// differences says in words where the kernel's answer is another.
+func differences(v plan.Verdict, a rpdb.Answer) []string {
+	out := []string{}
+	differ := func(what, ours, kernel string) {
+		out = append(out, fmt.Sprintf("%s: the plan says %s, the kernel %s", what, ours, kernel))
+	}
+	refuses := v.Rule.Action != plan.Lookup
+	switch {
+	case refuses && a.Err == "":
+		differ("way", "none ("+string(v.Rule.Action)+")", a.Interface)
+	case !refuses && a.Err != "":
+		differ("way", v.Interface, a.Err)
+	case !refuses && a.Table != plan.TableLocal:
+		if v.Rule.Table != a.Table {
+			differ("table", plan.TableName(v.Rule.Table), plan.TableName(a.Table))
+		}
+		if !leads(v.Route, a) {
+			differ("next hop", text(v.Gateway)+" dev "+v.Interface, text(a.Gateway)+" dev "+a.Interface)
+		}
+	}
+	return out
+}
+
+func leads(r plan.Route, a rpdb.Answer) bool {
+	for _, h := range r.Hops {
+		if h.Interface == a.Interface && h.Gateway == a.Gateway {
+			return true
+		}
+	}
+	return false
+}
+
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return "on the link"
+	}
+	return "via " + a.String()
+}
+
+// Process is what a running process would be asked as: its cgroup below the
+// root, and its uid.
+func (l *Loader) Process(pid int) (cgroup string, uid uint32, err error) {
+	return host.Process(l.root, pid)
+}
+
+// CheckNames reports the policy's users that this host does not have, as
+// classes.Problems.
+func CheckNames(policy *classes.Policy) error {
+	var names []string
+	for _, c := range policy.Classes {
+		for _, m := range c.Matches {
+			for _, u := range m.UID {
+				names = append(names, u.Name)
+			}
+		}
+	}
+	return plan.CheckUsers(policy, host.Users(names))
+}

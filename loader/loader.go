@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package loader brings the kernel from what it is to what the Plan says, in
+// an order no packet can fall through.
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"waymark/classes"
+	"waymark/internal/datapath"
+	"waymark/internal/host"
+	"waymark/internal/plan"
+	"waymark/internal/rpdb"
+)
+
+// Options say where a loader works; the zero value is the whole host.
+type Options struct {
+	CgroupRoot string // directory to attach to; "": the top of the cgroup2 tree
+}
+
+// Loader works on the network namespace of the thread that opened it, and
+// must be used from that namespace.
+type Loader struct {
+	root  string // the cgroup directory
+	level int    // how deep it lies, or match.AnyLevel
+	netns uint64 // inode
+	rules *rpdb.Handle
+}
+
+// Open looks at the host; it changes nothing.
+func Open(o Options) (*Loader, error) {
+	l := &Loader{root: o.CgroupRoot}
+	var err error
+	if l.root == "" {
+		if l.root, err = host.CgroupRoot(); err != nil {
+			return nil, err
+		}
+	}
+	if l.root, err = filepath.Abs(l.root); err != nil {
+		return nil, err
+	}
+	if l.level, err = cgroupLevel(l.root); err != nil {
+		return nil, err
+	}
+	if l.netns, err = host.NetnsInode(); err != nil {
+		return nil, err
+	}
+	if l.rules, err = rpdb.Open(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close lets go of the kernel's sockets; what was applied stays.
+func (l *Loader) Close() { l.rules.Close() }
+
+// home is the directory of all instances; dir that of this namespace's.
+func (l *Loader) home() (string, error) {
+	bpffs, _, err := host.Bpffs()
+	return filepath.Join(bpffs, "waymark"), err
+}
+
+func (l *Loader) dir() (string, error) {
+	home, err := l.home()
+	return filepath.Join(home, strconv.FormatUint(l.netns, 10)), err
+}
+
+// Plan is what Apply would bring the kernel to, and the changes it would
+// make. Errors are those of plan.Make, or of reading the host; with a
+// plan.Conflicts the plan is there too.
+func (l *Loader) Plan(policy *classes.Policy) (*plan.Plan, plan.Changes, error) {
+	w, err := l.survey(policy)
+	if err != nil {
+		return nil, plan.Changes{}, err
+	}
+	defer w.close()
+	return w.plan, w.changes, w.conflict
+}
+
+// survey is a policy held against the kernel.
+type survey struct {
+	state    *State // of the last apply; nil before the first
+	instance *datapath.Instance
+	cookie   uint64
+	facts    plan.Facts
+	plan     *plan.Plan
+	conflict error // a plan.Conflicts, or nil
+	have     plan.Kernel
+	changes  plan.Changes
+	fresh    bool // the instance there is, if any, cannot carry the plan
+}
+
+func (w *survey) close() {
+	if w.instance != nil {
+		w.instance.Close()
+	}
+}
+
+func (l *Loader) survey(policy *classes.Policy) (*survey, error) {
+	w := &survey{}
+	var err error
+	if w.cookie, err = host.NetnsCookie(); err != nil {
+		return nil, err
+	}
+	dir, err := l.dir()
+	if err != nil {
+		return nil, err
+	}
+	if w.state, err = readState(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if w.state != nil {
+		if w.instance, err = datapath.Open(dir, w.state.Settings); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.compare(l, policy); err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *survey) compare(l *Loader, policy *classes.Policy) error {
+	var err error
+	if w.facts, err = l.facts(policy, w.state); err != nil {
+		return err
+	}
+	before := plan.Numbers{}
+	if w.state != nil {
+		before = w.state.Numbers
+	}
+	w.plan, err = plan.Make(policy, w.facts, before, plan.Options{CgroupRoot: l.root})
+	if w.plan == nil {
+		return err
+	}
+	w.conflict = err
+	w.fresh = w.instance == nil || !w.state.Settings.Hold(w.plan, w.cookie)
+	if w.have, err = l.holds(w); err != nil {
+		return err
+	}
+	w.changes = w.plan.Diff(w.have)
+	return nil
+}
+
+// holds is what the kernel holds of ours. An instance of other programs, or
+// one that cannot carry the plan, counts as having no hooks.
+func (l *Loader) holds(w *survey) (plan.Kernel, error) {
+	k := plan.Kernel{Sysctls: w.facts.Sysctls}
+	for _, r := range w.facts.Rules {
+		if r.Protocol == plan.Protocol {
+			k.Rules = append(k.Rules, r)
+		}
+	}
+	for _, r := range w.facts.Routes {
+		if r.Protocol == plan.Protocol {
+			k.Routes = append(k.Routes, r)
+		}
+	}
+	if w.fresh {
+		return k, nil
+	}
+	k.Fingerprint = w.state.Fingerprint
+	var err error
+	if w.state.current() {
+		k.Hooks, err = w.instance.Hooks(l.root)
+	}
+	return k, err
+}
+
+func cgroupLevel(root string) (int, error) {
+	if info, err := os.Stat(root); err != nil {
+		return 0, fmt.Errorf("open the cgroup root: %w", err)
+	} else if !info.IsDir() {
+		return 0, fmt.Errorf("open the cgroup root %s: it is no directory", root)
+	}
+	level, exact, err := host.CgroupLevel(root)
+	if err != nil || !exact {
+		return anyLevel, err
+	}
+	return level, nil
+}

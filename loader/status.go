@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"time"
+
+	"waymark/internal/datapath"
+	"waymark/internal/plan"
+)
+
+// Status is what is applied, how the kernel differs from it, and what has
+// been counted since.
+type Status struct {
+	Applied    time.Time           `json:"applied"`
+	Netns      uint64              `json:"netns"` // inode
+	CgroupRoot string              `json:"cgroupRoot"`
+	Mask       string              `json:"mask"`
+	Uplinks    []plan.Uplink       `json:"uplinks"`
+	Classes    []ClassStatus       `json:"classes"`
+	Waiting    []string            `json:"waiting"`
+	Drift      plan.Changes        `json:"drift"`
+	Conflict   string              `json:"conflict,omitempty"` // somebody else took what the plan needs
+}
+
+// ClassStatus is one class with its counters on every uplink. The class
+// "unclassed" is what carries no class's mark.
+type ClassStatus struct {
+	Name   string         `json:"name"`
+	Mark   uint32         `json:"mark"`
+	Route  string         `json:"route"`
+	Counts []UplinkCounts `json:"counts"`
+}
+
+// UplinkCounts is what left by one uplink.
+type UplinkCounts struct {
+	Uplink string `json:"uplink"`
+	datapath.Counters
+}
+
+// Unclassed is the name of what is in no class.
+const Unclassed = "unclassed"
+
+// Status reads what is applied. An error that is fs.ErrNotExist says that
+// nothing is.
+func (l *Loader) Status() (*Status, error) {
+	state, err := l.State()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := state.Policy()
+	if err != nil {
+		return nil, err
+	}
+	l.root = state.CgroupRoot
+	w, err := l.survey(policy)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	s := &Status{Applied: state.Applied, Netns: l.netns, CgroupRoot: l.root, Mask: w.plan.Mask.String(),
+		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Drift: w.changes}
+	if w.conflict != nil {
+		s.Conflict = w.conflict.Error()
+	}
+	all := append(w.plan.Classes, plan.Class{Name: Unclassed})
+	for _, c := range all {
+		class := ClassStatus{Name: c.Name, Mark: c.Mark}
+		if c.Number != 0 {
+			class.Route = c.Route.String()
+		}
+		if class.Counts, err = w.counts(c.Slot); err != nil {
+			return nil, err
+		}
+		s.Classes = append(s.Classes, class)
+	}
+	return s, nil
+}
+
+func (w *survey) counts(slot uint32) (counts []UplinkCounts, err error) {
+	for _, u := range w.plan.Uplinks {
+		c, err := w.instance.Counters(slot, u.Number)
+		if err != nil {
+			return nil, err
+		}
+		counts = append(counts, UplinkCounts{Uplink: u.Name, Counters: c})
+	}
+	return counts, nil
+}
