@@ -31,9 +31,26 @@ static __always_inline const struct class_entry *class_of(__u32 mark)
 	return bpf_map_lookup_elem(&classes, &none);
 }
 
-static __always_inline void count_egress(const struct __sk_buff *skb)
+/*
+ * The mark that says a packet's class. A datagram whose socket changed class
+ * for it (socket.h, sendmsg) still carries the mark from before: its socket
+ * knows better. Any other difference was asked for by the sender.
+ */
+static __always_inline __u32 mark_of(struct __sk_buff *skb)
 {
-	const struct class_entry *class = class_of(skb->mark);
+	__u32 carried = skb->mark;
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk || !((sk->mark ^ carried) & mask))
+		return carried;
+	return bpf_sk_storage_get(&first_marks, sk, 0, 0) ? sk->mark : carried;
+}
+
+static __always_inline void count_egress(struct __sk_buff *skb)
+{
+	const struct class_entry *class = class_of(mark_of(skb));
 
 	if (!class)
 		return;

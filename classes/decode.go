@@ -14,7 +14,12 @@ type decoder struct {
 	policy   *Policy
 	source   *source // the file being decoded
 	problems Problems
+	dropped  int // problems beyond maxProblems
 }
+
+// maxProblems is more than anybody reads. A program that writes one wrong line
+// a hundred thousand times must not get all of them back.
+const maxProblems = 1000
 
 func (d *decoder) pos(n *node) Position { return d.source.position(int(n.line), int(n.column)) }
 
@@ -22,7 +27,15 @@ func (d *decoder) pos(n *node) Position { return d.source.position(int(n.line), 
 func (d *decoder) problem(n *node, text, hint string, related ...Position) {
 	p := d.source.problem(int(n.line), int(n.column), text, hint)
 	p.Related = related
-	d.problems = append(d.problems, p)
+	d.report(p)
+}
+
+func (d *decoder) report(p Problem) {
+	if len(d.problems) < maxProblems {
+		d.problems = append(d.problems, p)
+	} else {
+		d.dropped++
+	}
 }
 
 // field is one key that a mapping may have: how its value is read into a T.

@@ -89,8 +89,12 @@ func compile(sources []*source, problems Problems) (*Policy, error) {
 	if readable {
 		d.validate() // half a policy would only bring errors that are not there
 	}
-	if len(d.problems) > 0 {
-		return nil, p.sorted(d.problems)
+	if len(d.problems) == 0 {
+		return p, nil
 	}
-	return p, nil
+	all := p.sorted(d.problems)
+	if d.dropped > 0 {
+		all = append(all, Problem{Text: fmt.Sprintf("and %d problems more", d.dropped), Hint: "repair these first"})
+	}
+	return nil, all
 }

@@ -72,11 +72,8 @@ func (d *decoder) protocol(n *node) (uint8, bool) {
 	if !ok {
 		return 0, false
 	}
-	if p, ok := protocolNumbers[text]; ok {
+	if p, err := Protocol(text); err == nil {
 		return p, true
-	}
-	if p, ok := parseNumber(text); ok && p <= 255 {
-		return uint8(p), true
 	}
 	hint := fmt.Sprintf("write a number from 0 to 255, or one of %s", strings.Join(protocolWords, ", "))
 	if near := closest(text, protocolWords); near != "" {

@@ -15,6 +15,7 @@ import (
 // alike compares policies apart from positions.
 var alike = cmp.Options{
 	cmpopts.IgnoreTypes(Position{}),
+	cmpopts.EquateEmpty(),
 	cmpopts.IgnoreUnexported(Policy{}),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -161,6 +162,19 @@ func TestParseYAML(t *testing.T) {
 				t.Errorf("(- want, + got)\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestProtocol(t *testing.T) {
+	for text, want := range map[string]uint8{"tcp": 6, "icmpv6": 58, "0": 0, "255": 255} {
+		if got, err := Protocol(text); got != want || err != nil {
+			t.Errorf("%s is %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "TCP", "256", "-1"} {
+		if got, err := Protocol(text); err == nil {
+			t.Errorf("%q is %d, want an error", text, got)
+		}
 	}
 }
 

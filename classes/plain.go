@@ -35,7 +35,7 @@ type plainReader struct {
 	indent    int // of that line; -1 at the end of the text
 }
 
-// maxPlainDepth is far deeper than any policy is nested.
+// maxPlainDepth bounds flow collections; it is far deeper than any policy's.
 const maxPlainDepth = 16
 
 func (r *plainReader) rest() string { return r.text[r.pos:] }
@@ -105,9 +105,6 @@ func (r *plainReader) atDash() bool { return strings.HasPrefix(r.rest(), "- ") }
 
 // block reads the block collection that begins here, at the indent of its line.
 func (r *plainReader) block() (node, bool) {
-	if r.indent > maxPlainDepth*8 {
-		return node{}, false
-	}
 	if r.atDash() {
 		return r.blockSequence(r.indent)
 	}
@@ -118,7 +115,7 @@ func (r *plainReader) blockMapping(indent int) (node, bool) {
 	n := r.here(mapping)
 	for {
 		key, ok := r.key()
-		if !ok || strings.IndexByte(" \n", r.peek()) < 0 {
+		if !ok || r.peek() != ' ' && r.peek() != '\n' {
 			return n, false
 		}
 		value, ok := r.blockValue(indent, key)
@@ -167,11 +164,12 @@ func (r *plainReader) blockSequence(indent int) (node, bool) {
 // the same line.
 func (r *plainReader) blockItem() (node, bool) {
 	start := r.pos
-	if _, ok := r.key(); ok && r.peek() == ' ' || r.peek() == '\n' && r.pos > start {
-		r.pos = start
+	_, isKey := r.key()
+	isKey = isKey && (r.peek() == ' ' || r.peek() == '\n')
+	r.pos = start
+	if isKey {
 		return r.blockMapping(start - r.lineStart)
 	}
-	r.pos = start
 	n, ok := r.flow(0)
 	return n, ok && r.endLine()
 }

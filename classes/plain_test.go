@@ -20,7 +20,8 @@ func TestPlainIsTakenForUsualPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"written": string(text), "printed": p.String()} {
+	block := "a:\n- b\n- c: d\n  e:\n  - f # g\nh:\n    - 'i j'\n"
+	for name, text := range map[string]string{"written": string(text), "printed": p.String(), "block": block} {
 		if _, ok := readPlain(text); !ok {
 			t.Errorf("the %s policy is left to the YAML library", name)
 		}

@@ -47,7 +47,7 @@ func Protocol(text string) (uint8, error) {
 	if p, ok := protocolNumbers[text]; ok {
 		return p, nil
 	}
-	if p, err := strconv.ParseUint(text, 10, 8); err == nil {
+	if p, ok := parseNumber(text); ok && p <= 255 {
 		return uint8(p), nil
 	}
 	return 0, fmt.Errorf("%q is not a protocol: use a number from 0 to 255, or one of %s", text, strings.Join(protocolWords, ", "))

@@ -29,7 +29,7 @@ func (d *decoder) validate() {
 
 func (d *decoder) add(p Problem) {
 	p.Source = d.policy.line(p.Pos)
-	d.problems = append(d.problems, p)
+	d.report(p)
 }
 
 // start returns the first place of the policy.

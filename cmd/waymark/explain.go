@@ -153,8 +153,8 @@ func printExplanation(w io.Writer, x *loader.Explanation, coloured bool) error {
 		default:
 			field("  rule", "%s", v.Rule.Args())
 		}
-		if v.Rule.Why != "" {
-			field("  because", "%s", v.Rule.Why)
+		if v.Rule.Rung != "" {
+			field("  because", "%s: %s", v.Rule.Rung, v.Rule.Why)
 		}
 		for _, r := range v.Unsure {
 			field("  not judged", "%s: whether it applies cannot be told from here", r.Args())

@@ -46,6 +46,11 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 		}
 	}
 	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: i.named()})
+	var verifier *ebpf.VerifierError
+	if errors.As(err, &verifier) {
+		// Its errno is EACCES, and no caller should take that for a lack of rights.
+		return nil, fmt.Errorf("load program %s: the verifier refuses it: %v", h.Program, verifier)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load program %s: %w", h.Program, err)
 	}

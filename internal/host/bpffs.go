@@ -72,7 +72,8 @@ func MountBpffs(dir string) error {
 
 // UnmountBpffs unmounts what MountBpffs mounted at dir, if nothing is left
 // in it. A BPF file system that is somebody else's, or holds anything,
-// stays, and that is no error.
+// stays, and that is no error. So does any on kernels before 5.17, which do
+// not tell whose it is.
 func UnmountBpffs(dir string) error {
 	all, err := mounts()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,38 +77,36 @@ func Cgroups(root string, paths []string) (map[string]uint64, error) {
 	if err := isCgroup2(root); err != nil {
 		return nil, fmt.Errorf("find cgroups: %w", err)
 	}
-	dir, err := os.OpenRoot(root)
+	dir, err := os.Open(root)
 	if err != nil {
 		return nil, fmt.Errorf("find cgroups: %w", err)
 	}
 	defer dir.Close()
-	top, err := dir.Stat(".")
-	if err != nil {
-		return nil, fmt.Errorf("find cgroups: %w", err)
-	}
 	ids := make(map[string]uint64, len(paths))
 	for _, p := range paths {
-		id, err := cgroupID(dir, top, p)
+		id, err := cgroupID(int(dir.Fd()), p)
 		switch {
 		case err == nil:
 			ids[p] = id
 		case !errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("find cgroup %s: %w", p, err)
+			return nil, fmt.Errorf("find cgroup %s: %w: name a directory of the cgroup2 file system below %s", p, err, root)
 		}
 	}
 	return ids, nil
 }
 
-// cgroupID is the inode of a directory on the same file system as top: on
+// cgroupID is the inode of a directory on the same mount as root: on
 // cgroup2 that is the cgroup's id.
-func cgroupID(root *os.Root, top fs.FileInfo, p string) (uint64, error) {
-	info, err := root.Stat(path.Join(".", strings.TrimLeft(p, "/")))
+func cgroupID(root int, p string) (uint64, error) {
+	fd, err := unix.Openat2(root, path.Join(".", strings.TrimLeft(p, "/")), &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	})
 	if err != nil {
 		return 0, err
 	}
-	there, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.IsDir() || there.Dev != top.Sys().(*syscall.Stat_t).Dev {
-		return 0, errors.New("it is not a cgroup: name a directory of the cgroup2 file system")
-	}
-	return there.Ino, nil
+	defer unix.Close(fd)
+	var there unix.Stat_t
+	err = unix.Fstat(fd, &there)
+	return there.Ino, err
 }

@@ -103,14 +103,15 @@ func decodeMark(msg []byte) (uint32, error) {
 	if len(msg) < diagAnswer {
 		return 0, fmt.Errorf("answer of %d bytes", len(msg))
 	}
-	attrs, err := nl.ParseRouteAttr(msg[diagAnswer:])
-	if err != nil {
-		return 0, err
-	}
-	for _, a := range attrs {
-		if a.Attr.Type == diagMark && len(a.Value) >= 4 {
-			return binary.NativeEndian.Uint32(a.Value), nil
+	for b := msg[diagAnswer:]; len(b) >= unix.SizeofRtAttr; {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.SizeofRtAttr || n > len(b) {
+			return 0, fmt.Errorf("attribute of length %d in %d bytes", n, len(b))
 		}
+		if binary.NativeEndian.Uint16(b[2:]) == diagMark && n >= unix.SizeofRtAttr+4 {
+			return binary.NativeEndian.Uint32(b[unix.SizeofRtAttr:]), nil
+		}
+		b = b[min((n+3)&^3, len(b)):]
 	}
 	if state := msg[1]; state == timeWait || state == newSynRecv {
 		return 0, nil

@@ -89,6 +89,11 @@ func (l *Lab) Cgroup(name string) (string, error) {
 	if name != "" && !filepath.IsLocal(name) {
 		return "", fmt.Errorf("make cgroup %q: not a path below the lab's root", name)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return "", fmt.Errorf("make cgroup %q: lab is closed", name)
+	}
 	dir := filepath.Join(l.cgroups.root, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make cgroup: %w", err)

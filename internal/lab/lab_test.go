@@ -109,6 +109,15 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err := l.Host.Command("true").Run(); err == nil {
 		t.Error("a closed lab ran a command")
 	}
+	if _, err := l.Far.Serve(7); err == nil {
+		t.Error("a closed lab has a server")
+	}
+	if _, err := l.Far.Capture("lo"); err == nil {
+		t.Error("a closed lab captures")
+	}
+	if diff := cmp.Diff(before, held(t)); diff != "" {
+		t.Errorf("use after Close left something (-before +after):\n%s", diff)
+	}
 	if err := unix.Kill(client.PID(), 0); err != unix.ESRCH {
 		t.Errorf("client after Close: %v, want ESRCH", err)
 	}

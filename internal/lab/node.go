@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -56,53 +55,16 @@ func (l *Lab) newNode(name string) (*Node, error) {
 	return n, nil
 }
 
-// newNamespace returns a descriptor that alone keeps a new namespace alive.
-func newNamespace() (ns netns.NsHandle, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		home, e := netns.Get()
-		if e != nil {
-			err = e
-			return
-		}
-		defer home.Close()
-		if ns, err = netns.New(); err == nil && netns.Set(home) == nil {
-			runtime.UnlockOSThread()
-		}
-	}()
-	<-done
-	return ns, err
-}
-
 // Do runs fn on a thread of its own that is inside the node's namespace, and
 // returns fn's error. Sockets that fn opens stay in the namespace wherever they
 // are used later. Goroutines that fn starts are not inside.
 func (n *Node) Do(fn func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		err := fmt.Errorf("run in %s: function ended its goroutine", n.Name)
-		defer func() { done <- err }()
-		// A thread that cannot come back stays locked, and ends with this
-		// goroutine: nothing else may run on it.
-		runtime.LockOSThread()
-		home, e := netns.Get()
-		if e != nil {
-			err = fmt.Errorf("run in %s: own namespace: %w", n.Name, e)
-			return
+	return onThread(func() error {
+		if err := netns.Set(n.ns); err != nil {
+			return fmt.Errorf("enter namespace of %s: %w", n.Name, err)
 		}
-		defer home.Close()
-		if e := netns.Set(n.ns); e != nil {
-			err = fmt.Errorf("run in %s: enter namespace: %w", n.Name, e)
-		} else {
-			err = fn()
-		}
-		if netns.Set(home) == nil {
-			runtime.UnlockOSThread()
-		}
-	}()
-	return <-done
+		return fn()
+	})
 }
 
 // start runs fn on the node's one thread for starting processes. That thread

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -41,10 +42,11 @@ func TestDoRunsInsideAndLeavesNoThreadThere(t *testing.T) {
 	if err := l.Host.Do(func() error { runtime.Goexit(); return nil }); err == nil {
 		t.Error("Do returned nil for a function that never returned")
 	}
-	for _, line := range held(t) {
-		// The thread of Goexit ends in its own time; descriptors stay until Close.
-		if strings.HasPrefix(line, "namespace") && threadNamespace() == strings.Fields(line)[1] {
-			t.Errorf("the test's own thread is in %s", line)
+	home := threadNamespace()
+	threads := must[[]string](t)(filepath.Glob("/proc/self/task/*/ns/net"))
+	for _, path := range threads {
+		if ns, err := os.Readlink(path); err == nil && ns != home {
+			t.Errorf("%s is still %s, not %s", path, ns, home)
 		}
 	}
 }

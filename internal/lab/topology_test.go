@@ -171,6 +171,20 @@ func TestCarrierLoss(t *testing.T) {
 	check(t, err)
 }
 
+func TestLinkLocalGateway(t *testing.T) {
+	l := newLab(t, Options{})
+	must[*Server](t)(l.Far.Serve(7))
+	b := l.Uplink(1)
+	way := "default via " + b.LinkLocal.String() + " dev " + b.Interface + " metric 1"
+	check(t, l.Host.Command("ip", strings.Fields("-6 route add "+way)...).Run())
+	wire := must[*Capture](t)(b.Router.Capture("down"))
+	r := must[Result](t)(l.Host.Run(Job{Kind: UDP, To: to6(1, 7), Count: 1}))
+	check(t, r.Err())
+	if packets := must[[]Packet](t)(wire.Wait(1, settleTime, nil)); len(packets) != 1 || r.Local.Addr() != b.Address6 {
+		t.Errorf("from %s by %v, want one datagram from %s", r.Local, packets, b.Address6)
+	}
+}
+
 // The kernel defers carrier events of a veth whose ends have one index.
 func TestSlowCarrierSharesTheIndex(t *testing.T) {
 	for _, slow := range []bool{false, true} {

@@ -114,7 +114,7 @@ func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 			}
 			seen[from] = true
 			rungs = append(rungs, rung{selector: selector{from: from}, strict: u.Strict, tables: []string{u.Name},
-				why: fmt.Sprintf("uplink %s: replies and bound sockets leave by the interface their address lives on", u.Name)})
+				why: fmt.Sprintf("replies and bound sockets of uplink %s leave by it", u.Name)})
 		}
 	}
 	return rungs
@@ -182,17 +182,24 @@ func (m *maker) classesIn(b Block) string {
 func (m *maker) rules(family Family, r rung, priority uint32) (rules []Rule) {
 	add := func(action Action, table uint32, why string) *Rule {
 		rules = append(rules, Rule{Family: family, Priority: priority + uint32(len(rules)), From: r.from,
-			Mark: r.mark, Mask: r.mask, Action: action, Table: table, Protocol: Protocol, Why: why})
+			Mark: r.mark, Mask: r.mask, Action: action, Table: table, Protocol: Protocol, Rung: r.why, Why: why})
 		return &rules[len(rules)-1]
 	}
 	if !r.strict {
-		add(Lookup, TableMain, r.why+"; first what main knows by more than its default").Suppress = true
+		add(Lookup, TableMain, "what main knows by more than its default").Suppress = true
 	}
-	for _, name := range r.tables {
-		add(Lookup, m.plan.Numbers.Tables[name], r.why+"; "+name)
+	for i, name := range r.tables {
+		how := "uplink "
+		if i > 0 {
+			how = "and if that has no route, uplink "
+		}
+		if m.plan.UplinkNamed(name) == nil {
+			how = "balance "
+		}
+		add(Lookup, m.plan.Numbers.Tables[name], how+name)
 	}
 	if r.otherwise != "" && r.otherwise != classes.OtherwiseMain {
-		add(Action(r.otherwise), 0, r.why+"; otherwise "+string(r.otherwise))
+		add(Action(r.otherwise), 0, "and never by another way")
 	}
 	return rules
 }

@@ -97,6 +97,8 @@ func (m *maker) match(source classes.Match, problems *classes.Problems) match.Ma
 	}
 	if id, ok := m.facts.Cgroups[source.Cgroup]; ok {
 		m.plan.Cgroups[source.Cgroup] = id
+	} else if source.Cgroup != "" {
+		m.wait("cgroup %s does not exist yet: run `waymark apply` again once it does", source.Cgroup)
 	}
 	return out
 }

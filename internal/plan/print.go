@@ -23,11 +23,7 @@ func (p *Plan) Print(w io.Writer) error {
 			}
 		}
 		out.section("%s rules, first match first", family)
-		for _, r := range p.Rules {
-			if r.Family == family {
-				out.line("%s\t# %s", r, r.Why)
-			}
-		}
+		p.printRules(out, family)
 	}
 	out.section("sysctls")
 	for _, s := range p.Sysctls {
@@ -47,6 +43,21 @@ func (p *Plan) Print(w io.Writer) error {
 		return out.err
 	}
 	return out.w.Flush()
+}
+
+// printRules writes what each selector is for above its rules.
+func (p *Plan) printRules(out *printer, family Family) {
+	rung := ""
+	for _, r := range p.Rules {
+		if r.Family != family {
+			continue
+		}
+		if r.Rung != rung {
+			out.line("# %s", r.Rung)
+			rung = r.Rung
+		}
+		out.line("%s\t# %s", r, r.Why)
+	}
 }
 
 type printer struct {

@@ -80,12 +80,13 @@ type Rule struct {
 	Suppress bool         `json:"suppress,omitempty"` // suppress_prefixlength 0: a default route found in Table does not count
 	Protocol uint8        `json:"protocol"`           // FRA_PROTOCOL: who made it
 	Other    string       `json:"other,omitempty"`    // selectors of other people's rules that Waymark never writes, as ip(8) text
-	Why      string       `json:"why,omitempty"`      // the reason, printed beside the rule; no part of its identity
+	Rung     string       `json:"rung,omitempty"`     // what the rules with this selector are for; no part of the rule's identity
+	Why      string       `json:"why,omitempty"`      // what this one does among them; no part of its identity either
 }
 
-// Key is the rule without its reason: what the kernel holds of it.
+// Key is the rule without its reasons: what the kernel holds of it.
 func (r Rule) Key() Rule {
-	r.Why = ""
+	r.Rung, r.Why = "", ""
 	return r
 }
 

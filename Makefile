@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# Commands that touch the kernel need root; sudo is asked for only where we are not.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: build demo test test-packages generate check-generated fuzz install clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o waymark ./cmd/waymark
+
+# Everything at work, in network namespaces of its own.
+demo: build
+	$(SUDO) ./waymark demo
+
+# Unit tests, and as root the tests with real programs and packets.
+test: test-packages check-generated
+	test/format.sh
+	go vet ./...
+	CGO_ENABLED=0 go test -count=1 -timeout 14m ./...
+	test/left-out.sh
+
+# The Debian packages that the tests use: nft and tc beside ip, and the compiler that check-generated needs.
+test-packages:
+	test/packages.sh
+
+generate:
+	go generate ./...
+
+# The committed bindings are those that the C gives.
+check-generated:
+	test/generated.sh
+
+# Each fuzz target in turn, for FUZZTIME.
+FUZZTIME ?= 30s
+fuzz:
+	test/fuzz.sh $(FUZZTIME)
+
+PREFIX ?= /usr/local
+install: build
+	install -D -m 0755 waymark $(DESTDIR)$(PREFIX)/sbin/waymark
+
+clean:
+	rm -f waymark

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package classes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestPrintParse prints random policies and parses them again.
+func TestPrintParse(t *testing.T) {
+	for seed := range uint64(300) {
+		r := dice{rand.New(rand.NewPCG(seed, 1))}
+		p := r.policy()
+		printed := p.String()
+		if _, problems := readYAML(newSource("printed.yaml", []byte(printed))); problems != nil {
+			t.Fatalf("seed %d: the YAML library refuses\n%s\n%v", seed, printed, problems)
+		}
+		samePrinted(t, p)
+	}
+}
+
+// dice makes random policies.
+type dice struct{ *rand.Rand }
+
+func (r dice) one(words ...string) string { return words[r.IntN(len(words))] }
+
+func some[T any](r dice, most int, value func() T) (list []T) {
+	for range r.IntN(most + 1) {
+		list = append(list, value())
+	}
+	return list
+}
+
+func (r dice) policy() *Policy {
+	p := &Policy{
+		Mark:   Mark{Mask: 0xff0000ff &^ (1 << r.IntN(8))},
+		Rules:  Rules{Base: 1 + r.IntN(32000)},
+		Tables: Tables{Base: 256 + r.IntN(1<<20)},
+	}
+	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::")
+	for i := range 1 + r.IntN(4) {
+		u := Uplink{Name: fmt.Sprintf("%s%d", r.one("fiber", "0x", "1e", "a-b_c."), i), Interface: fmt.Sprintf("%s%d", r.one("eth", "wwan0.", "-", "ü", "'"), i)}
+		u.SNAT, u.Strict = r.IntN(2) == 0, r.IntN(2) == 0
+		if u.Gateway.Auto = r.IntN(2) == 0; !u.Gateway.Auto {
+			u.Gateway.Addresses = [][]netip.Addr{nil, {v4}, {v6}, {v4, v6}, {v6, v4}}[r.IntN(5)]
+		}
+		p.Uplinks = append(p.Uplinks, u)
+	}
+	for i := range r.IntN(6) {
+		c := Class{
+			Name:      fmt.Sprintf("%s%d", r.one("bulk", "null.", "0", "true-"), i),
+			Otherwise: Otherwise(r.one("main", "unreachable", "prohibit", "blackhole")),
+			Existing:  Fate(r.one("keep", "move", "reset")),
+			Strict:    r.IntN(2) == 0,
+			Matches:   []Match{r.match()},
+		}
+		c.Matches = append(c.Matches, some(r, 4, r.match)...)
+		weight := r.IntN(2) * (1 + r.IntN(255))
+		for _, u := range p.Uplinks[r.IntN(len(p.Uplinks)):] {
+			c.Route = append(c.Route, Hop{Uplink: u.Name, Weight: weight})
+		}
+		p.Classes = append(p.Classes, c)
+	}
+	p.dropShadows()
+	return p
+}
+
+// dropShadows makes p a policy that parses.
+func (p *Policy) dropShadows() {
+	var before []Match
+	for i := range p.Classes {
+		c := &p.Classes[i]
+		c.Matches = slices.DeleteFunc(c.Matches, func(m Match) bool {
+			v4, v6 := m.families()
+			if !v4 && !v6 || slices.ContainsFunc(before, func(e Match) bool { return covers(&e, &m) }) {
+				return true
+			}
+			before = append(before, m)
+			return false
+		})
+	}
+	p.Classes = slices.DeleteFunc(p.Classes, func(c Class) bool { return len(c.Matches) == 0 })
+}
+
+// match names at least its cgroup, a new one each time.
+func (r dice) match() Match {
+	name := func() string {
+		return r.one("app.slice", "my app", "it's", `a\x2db`, "- a", "a: b", "#a", "a #b", "&a", "*", "{a}", "ü", `"a"`, " a ", "true", "~", "0") + fmt.Sprint(r.IntN(1<<30))
+	}
+	m := Match{Cgroup: strings.TrimPrefix(path.Clean("/"+strings.Join(append(some(r, 3, name), name()), "/")), "/")}
+	m.Cgroup = strings.ReplaceAll(m.Cgroup, "*", "@")
+	m.UID = some(r, 3, func() User {
+		if r.IntN(2) == 0 {
+			return User{Name: r.one("trader", "null", "true", "Yes", "_a-b", "pc$")}
+		}
+		lo := r.Uint32N(1 << 31)
+		return User{Lo: lo, Hi: lo + r.Uint32N(2)*r.Uint32N(1<<31)}
+	})
+	m.Src, m.Dst = some(r, 3, r.prefix), some(r, 3, r.prefix)
+	if m.Proto = some(r, 3, func() uint8 { return uint8(r.IntN(256)) }); !slices.ContainsFunc(m.Proto, func(p uint8) bool { return !hasPorts(p) }) {
+		m.Sport, m.Dport = some(r, 3, r.ports), some(r, 3, r.ports)
+	}
+	m.IIF = some(r, 2, func() string { return r.one("br0", "null", "~", "eth0.1", "a,b") })
+	return m
+}
+
+func (r dice) ports() PortRange {
+	lo := uint16(1 + r.IntN(60000))
+	return PortRange{lo, lo + uint16(r.IntN(2)*r.IntN(5000))}
+}
+
+func (r dice) prefix() netip.Prefix {
+	a := netip.AddrFrom4([4]byte{byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
+	if r.IntN(2) == 0 {
+		a = netip.AddrFrom16([16]byte{0x20, byte(r.IntN(256)), 0xd, byte(r.IntN(256)), 15: byte(r.IntN(256))})
+	}
+	return netip.PrefixFrom(a, r.IntN(a.BitLen()+1)).Masked()
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floors is the house: a package may import those on floors below its own,
+// none beside it and none above.
+var floors = map[string]int{
+	"waymark/bpf":               0,
+	"waymark/classes":           0,
+	"waymark/internal/match":    1,
+	"waymark/internal/plan":     2,
+	"waymark/internal/datapath": 3,
+	"waymark/internal/rpdb":     3,
+	"waymark/internal/host":     3,
+	"waymark/loader":            4,
+	"waymark/internal/lab":      5,
+	"waymark/cmd/waymark":       6,
+	"waymark/test":              6,
+}
+
+// homes are the only packages that may import a foreign library; cmd and
+// the tests, which wire and watch, are named where they do.
+var homes = map[string][]string{
+	"github.com/cilium/ebpf":         {"waymark/bpf", "waymark/internal/datapath"},
+	"github.com/goccy/go-yaml":       {"waymark/classes"},
+	"github.com/spf13/cobra":         {"waymark/cmd/waymark"},
+	"github.com/vishvananda/netlink": {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},
+	"github.com/vishvananda/netns":   {"waymark/internal/lab"},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestArrowsPointDown(t *testing.T) {
+	for _, p := range packages(t) {
+		floor, known := floors[p.ImportPath]
+		if !known {
+			t.Errorf("%s is on no floor of the house: give it one in %s", p.ImportPath, "house_test.go and the README")
+			continue
+		}
+		for _, imported := range p.Imports {
+			below, ours := floors[imported]
+			switch {
+			case ours && below >= floor:
+				t.Errorf("%s (floor %d) imports %s (floor %d): arrows point down only", p.ImportPath, floor, imported, below)
+			case ours && p.ImportPath == "waymark/internal/lab":
+				t.Errorf("the laboratory imports %s: it must know none of ours, or it could not judge them", imported)
+			}
+		}
+	}
+}
+
+func TestEveryForeignLibraryHasItsHome(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for library, allowed := range homes {
+				inside := imported == library || strings.HasPrefix(imported, library+"/")
+				if inside && !slices.Contains(allowed, p.ImportPath) {
+					t.Errorf("%s imports %s, whose home is %s", p.ImportPath, imported, strings.Join(allowed, ", "))
+				}
+			}
+		}
+	}
+}
+
+func packages(t *testing.T) (all []listed) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "waymark/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
