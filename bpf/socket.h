@@ -97,14 +97,15 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 
 /*
  * The first usable uplink of the class that a mark carries; for no class,
- * number 0, of main. None where the order decides nothing.
+ * number 0, of main. Of a balance any member will do: the mark decides from
+ * the next datagram on.
  */
 static __always_inline const struct uplink_entry *first_uplink(__u32 mark)
 {
 	__u32 number = class_number(mark);
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 
-	if (!class || class->flags != CLASS_IN_USE)
+	if (!class || !(class->flags & CLASS_IN_USE))
 		return 0;
 	for (int i = 0; i < MAX_ROUTE; i++) {
 		if (i >= class->hops)

@@ -50,9 +50,9 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 	if state != nil {
 		f.Changed = slices.Collect(maps.Keys(state.Sysctls))
 		names = append(names, f.Changed...)
-		if f.InUse, err = host.SocketMarks(); err != nil {
-			return f, err
-		}
+	}
+	if f.InUse, err = host.SocketMarks(); err != nil {
+		return f, err
 	}
 	f.Sysctls, err = host.Sysctls(names)
 	return f, err

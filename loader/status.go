@@ -12,15 +12,16 @@ import (
 // Status is what is applied, how the kernel differs from it, and what has
 // been counted since.
 type Status struct {
-	Applied    time.Time           `json:"applied"`
-	Netns      uint64              `json:"netns"` // inode
-	CgroupRoot string              `json:"cgroupRoot"`
-	Mask       string              `json:"mask"`
-	Uplinks    []plan.Uplink       `json:"uplinks"`
-	Classes    []ClassStatus       `json:"classes"`
-	Waiting    []string            `json:"waiting"`
-	Drift      plan.Changes        `json:"drift"`
-	Conflict   string              `json:"conflict,omitempty"` // somebody else took what the plan needs
+	Applied    time.Time     `json:"applied"`
+	Netns      uint64        `json:"netns"` // inode
+	CgroupRoot string        `json:"cgroupRoot"`
+	Mask       string        `json:"mask"`
+	Uplinks    []plan.Uplink `json:"uplinks"`
+	Classes    []ClassStatus `json:"classes"`
+	Waiting    []string      `json:"waiting"`
+	Notes      []string      `json:"notes"` // what the policy asks for and an apply does not do
+	Drift      plan.Changes  `json:"drift"`
+	Conflict   string        `json:"conflict,omitempty"` // somebody else took what the plan needs
 }
 
 // ClassStatus is one class with its counters on every uplink. The class
@@ -59,7 +60,7 @@ func (l *Loader) Status() (*Status, error) {
 	}
 	defer w.close()
 	s := &Status{Applied: state.Applied, Netns: l.netns, CgroupRoot: l.root, Mask: w.plan.Mask.String(),
-		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Drift: w.changes}
+		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Notes: append([]string{}, w.plan.Notes...), Drift: w.changes}
 	if w.conflict != nil {
 		s.Conflict = w.conflict.Error()
 	}

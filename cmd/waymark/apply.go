@@ -38,7 +38,7 @@ applied works until "waymark down" or a reboot.`,
 			if err != nil {
 				return err
 			}
-			value := map[string]any{"changed": !changes.Empty(), "changes": changes, "waiting": p.Waiting}
+			value := map[string]any{"changed": !changes.Empty(), "changes": changes, "waiting": p.Waiting, "notes": p.Notes}
 			return o.print(e.stdout, "Apply", value, func(w io.Writer) error { return printApplied(w, p, changes) })
 		},
 	}
@@ -57,6 +57,11 @@ func printApplied(w io.Writer, p *plan.Plan, changes plan.Changes) error {
 	}
 	for _, s := range p.Waiting {
 		if _, err := fmt.Fprintln(w, "waiting:", s); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.Notes {
+		if _, err := fmt.Fprintln(w, "note:", s); err != nil {
 			return err
 		}
 	}

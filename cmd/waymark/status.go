@@ -71,7 +71,10 @@ func printStatus(w io.Writer, s *loader.Status) error {
 	for _, x := range s.Waiting {
 		fmt.Fprintf(t, "\nwaiting: %s", x)
 	}
-	if len(s.Waiting) > 0 {
+	for _, x := range s.Notes {
+		fmt.Fprintf(t, "\nnote: %s", x)
+	}
+	if len(s.Waiting)+len(s.Notes) > 0 {
 		fmt.Fprintln(t)
 	}
 	if s.Conflict != "" {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestTmpFirst(t *testing.T) {
-	for range 60 {
+	for range 100 {
 		l := newLab(t, Options{Uplinks: 3, AllDefaults: true})
 		must[*Server](t)(l.Far.Serve(7))
 		u := l.Uplink(0)

@@ -26,7 +26,7 @@ type Options struct {
 // user), Conflicts for what belongs to somebody else, or a plain error. The
 // plan is there beside Conflicts, so that it can be shown.
 func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) (*Plan, error) {
-	m := &maker{policy: policy, facts: facts, before: before}
+	m := &maker{policy: policy, facts: facts, before: before, waiting: map[string]bool{}}
 	m.plan = &Plan{Mask: Mask(policy.Mark.Mask), Numbers: cloneNumbers(before), Main: -1, Cgroups: map[string]uint64{}}
 	if err := m.lines(); err != nil {
 		return nil, err
@@ -41,6 +41,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 	}
 	m.sysctls()
 	m.hooks(options)
+	m.notes()
 	return m.plan, m.conflicts()
 }
 
@@ -50,6 +51,8 @@ type maker struct {
 	facts  Facts
 	before Numbers
 	plan   *Plan
+
+	waiting map[string]bool // what plan.Waiting says already
 }
 
 // lines turns every match's names into numbers.
@@ -106,7 +109,7 @@ func (m *maker) match(source classes.Match, problems *classes.Problems) match.Ma
 // CheckUsers reports the policy's user names that are not among users, as
 // classes.Problems.
 func CheckUsers(policy *classes.Policy, users map[string]uint32) error {
-	m := &maker{policy: policy, facts: Facts{Users: users}, plan: &Plan{}}
+	m := &maker{policy: policy, facts: Facts{Users: users}, plan: &Plan{}, waiting: map[string]bool{}}
 	return m.lines()
 }
 
@@ -118,7 +121,8 @@ func ports(in []classes.PortRange) (out []match.Range) {
 }
 
 func (m *maker) wait(format string, args ...any) {
-	if s := fmt.Sprintf(format, args...); !slices.Contains(m.plan.Waiting, s) {
+	if s := fmt.Sprintf(format, args...); !m.waiting[s] {
+		m.waiting[s] = true
 		m.plan.Waiting = append(m.plan.Waiting, s)
 	}
 }

@@ -24,6 +24,7 @@ type Plan struct {
 	Hooks   []Hook   //
 	Cgroups map[string]uint64
 	Waiting []string // what the policy names and the host does not have yet, in sentences
+	Notes   []string // what the policy asks for and an apply does not do, with the way to get it
 	Main    int      // number of the uplink that main's default route uses; -1: none of ours
 	Numbers Numbers
 }

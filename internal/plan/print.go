@@ -39,6 +39,12 @@ func (p *Plan) Print(w io.Writer) error {
 			out.line("# %s", s)
 		}
 	}
+	if len(p.Notes) > 0 {
+		out.section("not carried out")
+		for _, s := range p.Notes {
+			out.line("# %s", s)
+		}
+	}
 	if out.err != nil {
 		return out.err
 	}

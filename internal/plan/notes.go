@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+
+	"waymark/classes"
+)
+
+// notes says what the policy asks for that an apply does not do, each with
+// what its user can do instead.
+func (m *maker) notes() {
+	note := func(format string, args ...any) { m.plan.Notes = append(m.plan.Notes, fmt.Sprintf(format, args...)) }
+	for _, u := range m.policy.Uplinks {
+		if u.SNAT {
+			note("uplink %s: `snat: true` is not carried out: run `nft add rule ip nat postrouting oifname %s masquerade` in a table of yours", u.Name, u.Interface)
+		}
+	}
+	for _, c := range m.policy.Classes {
+		if c.Existing != classes.FateKeep {
+			note("class %s: `existing: %s` is not carried out: open sockets keep their uplink until they end", c.Name, c.Existing)
+		}
+		for _, x := range c.Matches {
+			if x.IIF != nil {
+				note("class %s: `iif` is not carried out: forwarded packets take main's routes; match them by `src` alone, which is a rule of its own", c.Name)
+				break
+			}
+		}
+	}
+}
