@@ -31,6 +31,9 @@ func Load(paths ...string) (*Policy, error) {
 			sources = append(sources, newSource(file, text))
 		}
 	}
+	if len(sources)+len(problems) == 0 {
+		return nil, Problems{{Pos: Position{File: strings.Join(paths, " ")}, Text: "there is no policy file", Hint: "write a policy to a file that ends in .yaml"}}
+	}
 	return compile(sources, problems)
 }
 

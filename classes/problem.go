@@ -12,9 +12,9 @@ import (
 
 // Position is a place in a policy file. The zero value is nowhere.
 type Position struct {
-	File   string
-	Line   int // from 1; 0 means the file as a whole
-	Column int // from 1, in characters
+	File   string `json:"file"`
+	Line   int    `json:"line"`   // from 1; 0 means the file as a whole
+	Column int    `json:"column"` // from 1, in characters
 }
 
 // String returns the place as file:line:column.
@@ -27,11 +27,11 @@ func (p Position) String() string {
 
 // Problem is one thing that is wrong with a policy.
 type Problem struct {
-	Pos     Position
-	Text    string     // what is wrong
-	Hint    string     // what to write instead; may be empty
-	Related []Position // other places that have to do with it
-	Source  string     // the line at Pos; may be empty
+	Pos     Position   `json:"pos"`
+	Text    string     `json:"text"`              // what is wrong
+	Hint    string     `json:"hint,omitempty"`    // what to write instead; may be empty
+	Related []Position `json:"related,omitempty"` // other places that have to do with it
+	Source  string     `json:"source,omitempty"`  // the line at Pos; may be empty
 }
 
 // Error returns the problem in several lines: place and text, the source line,

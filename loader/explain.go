@@ -15,13 +15,13 @@ import (
 
 // Question is a flow to explain. Zero fields are not known.
 type Question struct {
-	Cgroup string // path below the cgroup root
-	UID    uint32
-	Proto  uint8
-	Src    netip.Addr // of a bound socket
-	Dst    netip.Addr
-	Sport  uint16
-	Dport  uint16
+	Cgroup string     `json:"cgroup"` // path below the cgroup root
+	UID    uint32     `json:"uid"`
+	Proto  uint8      `json:"proto"`
+	Src    netip.Addr `json:"src"` // of a bound socket
+	Dst    netip.Addr `json:"dst"`
+	Sport  uint16     `json:"sport"`
+	Dport  uint16     `json:"dport"`
 }
 
 // Explanation says what a policy does with a flow, and for each family what
@@ -45,18 +45,8 @@ type Way struct {
 	Differs []string     `json:"differs"`
 }
 
-// Explain answers from a policy, or from the one that is applied if it is
-// nil. An error that is fs.ErrNotExist says that nothing is applied.
+// Explain answers from a policy.
 func (l *Loader) Explain(policy *classes.Policy, q Question) (*Explanation, error) {
-	if policy == nil {
-		state, err := l.State()
-		if err != nil {
-			return nil, err
-		}
-		if policy, err = state.Policy(); err != nil {
-			return nil, err
-		}
-	}
 	w, err := l.survey(policy)
 	if err != nil {
 		return nil, err
@@ -157,8 +147,8 @@ func (l *Loader) Process(pid int) (cgroup string, uid uint32, err error) {
 	return host.Process(l.root, pid)
 }
 
-// CheckNames reports the policy's users that this host does not have, as
-// classes.Problems.
+// CheckNames reports what is wrong with a policy on this host, such as users
+// that it does not have, as classes.Problems.
 func CheckNames(policy *classes.Policy) error {
 	var names []string
 	for _, c := range policy.Classes {
@@ -168,5 +158,5 @@ func CheckNames(policy *classes.Policy) error {
 			}
 		}
 	}
-	return plan.CheckUsers(policy, host.Users(names))
+	return plan.Check(policy, host.Users(names))
 }

@@ -175,10 +175,13 @@ func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 }
 
 func cgroupLevel(root string) (int, error) {
-	if info, err := os.Stat(root); err != nil {
+	const cure = "name a directory of the cgroup2 file system that `findmnt -t cgroup2` shows"
+	if info, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("open the cgroup root %s: it does not exist: %s", root, cure)
+	} else if err != nil {
 		return 0, fmt.Errorf("open the cgroup root: %w", err)
 	} else if !info.IsDir() {
-		return 0, fmt.Errorf("open the cgroup root %s: it is no directory", root)
+		return 0, fmt.Errorf("open the cgroup root %s: it is no directory: %s", root, cure)
 	}
 	level, exact, err := host.CgroupLevel(root)
 	if err != nil || !exact {

@@ -83,6 +83,18 @@ func decodeState(raw []byte) (*State, error) {
 	return &s, nil
 }
 
+// Applied is the policy that is applied. From then on the loader works with
+// the cgroup root that it was applied with. An error that is fs.ErrNotExist
+// says that nothing is applied.
+func (l *Loader) Applied() (*classes.Policy, error) {
+	state, err := l.State()
+	if err != nil {
+		return nil, err
+	}
+	l.root = state.CgroupRoot
+	return state.Policy()
+}
+
 // State is what the host remembers of its last apply. An error that is
 // fs.ErrNotExist says that nothing is applied.
 func (l *Loader) State() (*State, error) {

@@ -20,7 +20,7 @@ func newApply(e env) *cobra.Command {
 		Long: `Brings the kernel to the policy's plan: tables, rules, sysctls, maps, programs.
 If a step fails, all of it is undone. No process stays behind: what was
 applied works until "waymark down" or a reboot.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err

@@ -19,7 +19,7 @@ func newCheck(e env) *cobra.Command {
 		Use:   "check [-f FILE]",
 		Short: "Say whether a policy is right, with every error at its line",
 		Long:  "Reads a policy and reports everything that is wrong with it, at once. Nothing is changed, and root is not needed.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err
@@ -43,7 +43,7 @@ func newCheck(e env) *cobra.Command {
 			return err
 		},
 	}
-	s.flags(c)
+	s.fileFlag(c, policyFile+" and "+policyDir)
 	o.flag(c)
 	return c
 }

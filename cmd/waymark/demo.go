@@ -29,7 +29,7 @@ func newDemo(e env) *cobra.Command {
 all in network namespaces of its own; applies a policy there, runs clients in
 its classes, and counts at the routers what came by which uplink. The
 machine's own rules, routes and cgroups are not touched, and nothing is left.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err

@@ -17,7 +17,7 @@ func newDown(e env) *cobra.Command {
 		Short: "Remove everything of Waymark's from the kernel",
 		Long: `Removes programs, maps, sysctl changes, rules and tables, in this order, and
 nothing of anybody else's. Traffic goes by the main table from then on.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err

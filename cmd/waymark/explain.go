@@ -20,49 +20,43 @@ import (
 
 // question is a flow as the command line words it.
 type question struct {
-	pid          int
+	pid          number
 	cgroup       string
 	uid          string
 	proto        string
 	src, dst     string
-	sport, dport uint16
+	sport, dport number
 }
 
 func newExplain(e env) *cobra.Command {
 	var s source
 	var o output
-	var q question
+	q := question{pid: number{lo: 1, hi: 1 << 22}, sport: number{lo: 1, hi: 65535}, dport: number{lo: 1, hi: 65535}}
 	c := &cobra.Command{
 		Use:   "explain [--pid PID] [--cgroup PATH] [--uid UID] [--dst ADDRESS] ...",
 		Short: "Say which match wins for a flow, and which way it takes",
 		Long: `Answers for a process or a flow: the match that wins, its class, mark, rule,
 table, next hop and source address, and the kernel's own answer for that mark
 beside ours. The policy is the applied one, or that of -f.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err
-			}
-			var policy *classes.Policy
-			if s.files != nil {
-				var err error
-				if policy, err = s.load(); err != nil {
-					return err
-				}
 			}
 			l, err := s.open()
 			if err != nil {
 				return err
 			}
 			defer l.Close()
+			policy, err := s.loadOrApplied(l)
+			if err != nil {
+				return err
+			}
 			asked, err := q.parse(c, l)
 			if err != nil {
 				return err
 			}
 			x, err := l.Explain(policy, asked)
-			if errors.Is(err, fs.ErrNotExist) {
-				return errors.New("nothing is applied in this network namespace: run `waymark apply`, or name a policy with -f")
-			}
 			if err != nil {
 				return err
 			}
@@ -70,24 +64,37 @@ beside ours. The policy is the applied one, or that of -f.`,
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&q.pid, "pid", 0, "a running process: its cgroup and uid")
-	f.StringVar(&q.cgroup, "cgroup", "", "cgroup path below the cgroup root")
-	f.StringVar(&q.uid, "uid", "", "user, by name or number (default 0)")
-	f.StringVar(&q.proto, "proto", "", "tcp, udp, icmp, ... or a number")
-	f.StringVar(&q.src, "src", "", "address the socket is bound to")
-	f.StringVar(&q.dst, "dst", "", "destination address")
-	f.Uint16Var(&q.sport, "sport", 0, "port the socket is bound to")
-	f.Uint16Var(&q.dport, "dport", 0, "destination port")
-	s.flags(c)
+	f.Var(&q.pid, "pid", "a running process's `PID`: its cgroup and uid")
+	f.StringVar(&q.cgroup, "cgroup", "", "cgroup `PATH` below the cgroup root")
+	f.StringVar(&q.uid, "uid", "", "`USER`, by name or number (default 0)")
+	f.StringVar(&q.proto, "proto", "", "`PROTOCOL`: tcp, udp, icmp, ... or a number")
+	f.StringVar(&q.src, "src", "", "`ADDRESS` the socket is bound to")
+	f.StringVar(&q.dst, "dst", "", "destination `ADDRESS`")
+	f.Var(&q.sport, "sport", "`PORT` the socket is bound to")
+	f.Var(&q.dport, "dport", "destination `PORT`")
+	s.fileFlag(c, "the policy that is applied")
+	s.cgroupFlag(c)
 	o.flag(c)
 	return c
 }
 
+// loadOrApplied is the policy of -f, or the applied one.
+func (s *source) loadOrApplied(l *loader.Loader) (*classes.Policy, error) {
+	if s.files != nil {
+		return s.load()
+	}
+	p, err := l.Applied()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("nothing is applied in this network namespace: run `waymark apply`, or name a policy with -f")
+	}
+	return p, err
+}
+
 // parse turns the words into a question.
 func (q *question) parse(c *cobra.Command, l *loader.Loader) (out loader.Question, err error) {
-	out = loader.Question{Cgroup: strings.Trim(q.cgroup, "/"), Sport: q.sport, Dport: q.dport}
-	if q.pid != 0 {
-		if out.Cgroup, out.UID, err = l.Process(q.pid); err != nil {
+	out = loader.Question{Cgroup: strings.Trim(q.cgroup, "/"), Sport: uint16(q.sport.value), Dport: uint16(q.dport.value)}
+	if q.pid.value != 0 {
+		if out.Cgroup, out.UID, err = l.Process(q.pid.value); err != nil {
 			return out, err
 		}
 	}
@@ -130,14 +137,16 @@ func colour(e env) bool {
 
 func printExplanation(w io.Writer, x *loader.Explanation, coloured bool) error {
 	var b strings.Builder
-	field := func(name, format string, args ...any) { fmt.Fprintf(&b, "%-12s%s\n", name, fmt.Sprintf(format, args...)) }
+	field := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-13s%s\n", name, fmt.Sprintf(format, args...))
+	}
 	if x.Line != "" {
 		field("match", "%s  (%s)", x.Line, x.Position)
 		field("class", "%s", x.Class)
 		field("mark", "%#x/%#x", x.Mark, x.Mask)
 	} else {
 		field("match", "none")
-		field("class", "%s: it goes as if Waymark was not there", x.Class)
+		field("class", "%s: no mark is set", x.Class)
 	}
 	for _, way := range x.Ways {
 		v := way.Verdict

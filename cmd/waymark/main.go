@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"waymark/internal/lab"
 )
 
@@ -35,5 +37,11 @@ func run(ctx context.Context, e env, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	return e.exit(root.ExecuteContext(ctx))
+	var began bool
+	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
+	c, err := root.ExecuteContextC(ctx)
+	if err != nil && !began {
+		err = usage(c, err)
+	}
+	return e.exit(err)
 }

@@ -16,7 +16,7 @@ type output struct {
 }
 
 func (o *output) flag(c *cobra.Command) {
-	c.Flags().StringVarP(&o.format, "output", "o", "text", "how to print: text or json")
+	c.Flags().StringVarP(&o.format, "output", "o", "text", "`FORMAT` to print in: text or json")
 }
 
 // check refuses a format that does not exist, before anything is done.
@@ -34,5 +34,12 @@ func (o *output) print(w io.Writer, kind string, value any, text func(io.Writer)
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(map[string]any{"apiVersion": "waymark/v1", "kind": kind, "item": value})
+	return enc.Encode(envelope{APIVersion: "waymark/v1", Kind: kind, Item: value})
+}
+
+// envelope is around every value that is printed as JSON.
+type envelope struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Item       any    `json:"item"`
 }

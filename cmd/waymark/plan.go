@@ -21,7 +21,7 @@ func newPlan(e env) *cobra.Command {
 		Long: `Prints the marks, tables, rules with the reason for each, sysctls and programs
 that the policy needs on this host, as text that can be pasted into a shell,
 and then what apply would change. Nothing is changed.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err

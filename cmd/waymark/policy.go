@@ -21,12 +21,16 @@ type source struct {
 }
 
 func (s *source) flags(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "policy file, or directory of *.yaml; may be repeated (default "+policyFile+" and "+policyDir+")")
+	s.fileFlag(c, policyFile+" and "+policyDir)
 	s.cgroupFlag(c)
 }
 
+func (s *source) fileFlag(c *cobra.Command, standard string) {
+	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "policy `FILE`, or directory of *.yaml; may be repeated (default "+standard+")")
+}
+
 func (s *source) cgroupFlag(c *cobra.Command) {
-	c.Flags().StringVar(&s.cgroupRoot, "cgroup-root", "", "directory that cgroup paths start from and the programs attach to (default: the top of the cgroup2 tree)")
+	c.Flags().StringVar(&s.cgroupRoot, "cgroup-root", "", "`DIRECTORY` that cgroup paths start from and the programs attach to (default the top of the cgroup2 tree)")
 }
 
 // load reads the policy.
@@ -39,10 +43,16 @@ func (s *source) load() (*classes.Policy, error) {
 		}
 	}
 	p, err := classes.Load(paths...)
-	if errors.Is(err, fs.ErrNotExist) && s.files == nil {
-		return nil, fmt.Errorf("%w: write a policy there, or name one with -f", err)
+	var file *fs.PathError
+	switch {
+	case !errors.As(err, &file):
+		return p, err
+	case errors.Is(err, fs.ErrNotExist) && s.files == nil:
+		return nil, fmt.Errorf("read policy %s: there is no such file: write a policy there, or name one with -f", file.Path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read policy %s: there is no such file: name the policy with -f", file.Path)
 	}
-	return p, err
+	return nil, fmt.Errorf("read policy %s: %w", file.Path, file.Err)
 }
 
 // open takes up the host.

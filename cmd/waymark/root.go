@@ -3,6 +3,9 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -27,6 +30,30 @@ Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code), 3 bad policy,
 	root.AddCommand(
 		newCheck(e), newPlan(e), newApply(e), newStatus(e), newExplain(e), newDown(e), newDemo(e),
 	)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
+	// Alone it prints its help, which is no use worth a line.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable .HasParent}}", 1))
+	root.SuggestionsMinimumDistance = 2
+	root.Args, root.RunE = cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return unknownVerb(c, args[0])
+	}
 	return root
+}
+
+func unknownVerb(root *cobra.Command, verb string) error {
+	err := fmt.Errorf("there is no verb %q", verb)
+	if near := root.SuggestionsFor(verb); len(near) > 0 {
+		err = fmt.Errorf("%w (did you mean %s?)", err, strings.Join(near, " or "))
+	}
+	return usage(root, err)
+}
+
+// noArgs refuses words that are no flags.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes flags only, and %q is none", c.CommandPath(), args[0])
+	}
+	return nil
 }

@@ -22,7 +22,7 @@ func newStatus(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show classes, uplinks and what each class sent by each uplink",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err

@@ -43,7 +43,7 @@ func (i *Instance) WriteState(state []byte) error {
 func ReadState(dir string) ([]byte, error) {
 	m, err := ebpf.LoadPinnedMap(filepath.Join(dir, statePin), &ebpf.LoadPinOptions{ReadOnly: true})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the state in %s: %w", dir, err)
 	}
 	defer m.Close()
 	var value []byte

@@ -3,7 +3,9 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +16,9 @@ import (
 // below the cgroup root, "" if it is not below it, and its effective uid.
 func Process(root string, pid int) (cgroup string, uid uint32, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", 0, fmt.Errorf("look at process %d: there is none: name one that `ps` shows", pid)
+	}
 	if err != nil {
 		return "", 0, fmt.Errorf("look at process %d: %w", pid, err)
 	}

@@ -38,8 +38,8 @@ var unlisted = []unix.Errno{unix.ENOENT, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, 
 
 // SocketMarks returns the fwmarks (host byte order) of the sockets open in
 // the calling thread's network namespace: TCP in every state, UDP, UDP
-// Lite, raw, SCTP and MPTCP, as far as the kernel lists them. It needs
-// CAP_NET_ADMIN.
+// Lite, raw, SCTP and MPTCP, as far as the kernel lists them; 5.10 shows a
+// mark of 0 for connections in TIME_WAIT. It needs CAP_NET_ADMIN.
 func SocketMarks() (map[uint32]bool, error) {
 	marks := make(map[uint32]bool)
 	listed := 0

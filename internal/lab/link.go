@@ -4,7 +4,6 @@ package lab
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -76,7 +75,8 @@ func (n *Node) Restore(iface string) error {
 }
 
 // Unplug takes the carrier of uplink i away: the router's end goes down, the
-// host's stays administratively up.
+// host's stays administratively up. The host's kernel takes notice in its own
+// time, within a millisecond or, with SlowCarrier, a second.
 func (l *Lab) Unplug(i int) error { return l.Routers[i].SetLink("down", false) }
 
 // Plug undoes Unplug and waits until the link is silent again.
@@ -85,67 +85,6 @@ func (l *Lab) Plug(i int) error {
 		return err
 	}
 	return l.awaitSilence(func(n *Node, iface string) bool {
-		return n == l.Host && iface == l.uplinks[i].Interface
+		return n == l.Host && iface == l.uplinks[i].Interface || n == l.Routers[i] && iface == "down"
 	})
-}
-
-// settle takes every link up, configures it, and waits for silence.
-func (l *Lab) settle() error {
-	for _, n := range l.nodes {
-		for name := range n.ports {
-			link, err := n.link(name)
-			if err != nil {
-				return err
-			}
-			if err := n.nl.LinkSetUp(link); err != nil {
-				return fmt.Errorf("set %s of %s up: %w", name, n.Name, err)
-			}
-		}
-	}
-	for _, n := range l.nodes {
-		for name := range n.ports {
-			if err := n.configure(name); err != nil {
-				return err
-			}
-		}
-	}
-	return l.awaitSilence(func(*Node, string) bool { return true })
-}
-
-const (
-	silence    = 60 * time.Millisecond // three multicast reports' worth, at the slowest kernel clock
-	settleTime = 5 * time.Second
-)
-
-// awaitSilence returns once the wanted ports are in operation and no link of
-// the lab has sent for a while.
-func (l *Lab) awaitSilence(wanted func(n *Node, iface string) bool) error {
-	deadline := time.Now().Add(settleTime)
-	since, last := time.Now(), uint64(0)
-	for time.Since(since) < silence {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("await silence: links still change or send after %s", settleTime)
-		}
-		sent, up := uint64(0), true
-		for _, n := range l.nodes {
-			links, err := n.nl.LinkList()
-			if err != nil {
-				return fmt.Errorf("list links of %s: %w", n.Name, err)
-			}
-			for _, link := range links {
-				sent += statsOf(link).TxPackets
-				up = up && (operational(link) || !wanted(n, link.Attrs().Name))
-			}
-		}
-		if !up || sent != last {
-			since, last = time.Now(), sent
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return nil
-}
-
-func operational(link netlink.Link) bool {
-	state := link.Attrs().OperState
-	return state == netlink.OperUp || state == netlink.OperUnknown && link.Type() == "device"
 }

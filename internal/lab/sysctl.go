@@ -31,9 +31,10 @@ var baseSysctls = []sysctl{
 	{"net.ipv6.conf.default.accept_dad", "0"},
 	{"net.ipv6.conf.default.dad_transmits", "0"},
 	{"net.ipv6.conf.default.addr_gen_mode", "1"}, // no link-local but ours
-	// Multicast reports cannot be switched off; let all of them be over at once.
+	// Multicast reports cannot be switched off. Let them be over at once, and of
+	// version 1, whose end /proc shows.
+	{"net.ipv6.conf.default.force_mld_version", "1"},
 	{"net.ipv6.conf.default.mldv1_unsolicited_report_interval", "1"},
-	{"net.ipv6.conf.default.mldv2_unsolicited_report_interval", "1"},
 }
 
 var forwardSysctls = []sysctl{

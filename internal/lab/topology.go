@@ -114,7 +114,8 @@ func (l *Lab) newUplink(i int) Uplink {
 }
 
 // index is the router's interface index on uplink i. The kernel takes a veth
-// whose two ends have one index for a plain card, and defers its carrier events.
+// whose two ends have one index for a plain card, and defers its carrier events
+// by up to a second, or until someone asks for that one link's state.
 func (l *Lab) index(i int) int {
 	if l.options.SlowCarrier {
 		return 2 + i // what the host's end gets

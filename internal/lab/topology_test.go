@@ -148,6 +148,13 @@ func TestCarrierLoss(t *testing.T) {
 		check(t, r.Err())
 		return r.Local.Addr()
 	}
+	unplug := func() error {
+		err := l.Unplug(0)
+		eventually(t, "the host knows that the link is down", func() bool {
+			return strings.Contains(must[string](t)(l.Host.Command("ip", "route").Output()), "linkdown")
+		})
+		return err
+	}
 	wire := must[*Capture](t)(l.Routers[0].Capture("down"))
 	for _, step := range []struct {
 		name string
@@ -155,7 +162,7 @@ func TestCarrierLoss(t *testing.T) {
 		want netip.Addr
 	}{
 		{"plugged", func() error { return nil }, l.Uplink(0).Address4},
-		{"unplugged", func() error { return l.Unplug(0) }, l.Uplink(1).Address4},
+		{"unplugged", unplug, l.Uplink(1).Address4},
 		{"plugged again", func() error { return l.Plug(0) }, l.Uplink(0).Address4},
 		{"host's end down", func() error { return l.Host.SetLink("up-a", false) }, l.Uplink(1).Address4},
 		{"up, not restored", func() error { return l.Host.SetLink("up-a", true) }, l.Uplink(1).Address4},

@@ -8,7 +8,8 @@ import "net/netip"
 
 // Range is an inclusive range of numbers.
 type Range struct {
-	Lo, Hi uint32
+	Lo uint32 `json:"lo"`
+	Hi uint32 `json:"hi"`
 }
 
 // Contains tells whether v lies in the range.
@@ -18,14 +19,14 @@ func (r Range) Contains(v uint32) bool { return r.Lo <= v && v <= r.Hi }
 // not empty, by any of the field's values. The zero Match holds for
 // everything.
 type Match struct {
-	Cgroup string         // path below the cgroup root; it and all below it
-	UID    []Range        // user ids of the initial user namespace
-	Proto  []Range        // IP protocol numbers
-	Src    []netip.Prefix // masked; a v4-mapped address is IPv4 before it gets here
-	Dst    []netip.Prefix
-	Sport  []Range // 1 to 65535
-	Dport  []Range
-	IIF    []Range // ifindex a forwarded packet came in by
+	Cgroup string         `json:"cgroup,omitempty"` // path below the cgroup root; it and all below it
+	UID    []Range        `json:"uid,omitempty"`    // user ids of the initial user namespace
+	Proto  []Range        `json:"proto,omitempty"`  // IP protocol numbers
+	Src    []netip.Prefix `json:"src,omitempty"`    // masked; a v4-mapped address is IPv4 before it gets here
+	Dst    []netip.Prefix `json:"dst,omitempty"`
+	Sport  []Range        `json:"sport,omitempty"` // 1 to 65535
+	Dport  []Range        `json:"dport,omitempty"`
+	IIF    []Range        `json:"iif,omitempty"` // ifindex a forwarded packet came in by
 }
 
 // Flow is what a line is held against.

@@ -71,13 +71,21 @@ func (m *maker) priorityConflicts() (found Conflicts) {
 func (m *maker) markConflicts() (found Conflicts) {
 	ours := uint32(m.plan.Mask)
 	for _, r := range m.foreignRules() {
-		if r.Mask == 0 || r.Mask&ours == 0 || r.Mask == 1<<32-1 && r.Mark&ours == 0 {
+		theirs := r.Mask & ours
+		if r.Mask == 1<<32-1 {
+			theirs = r.Mark & ours
+		}
+		if theirs == 0 {
 			continue
 		}
+		cure := fmt.Sprintf("leave those bits out with `mark: {mask: %#x}`, or remove that rule", ours&^theirs)
+		if theirs == ours {
+			cure = "take other bits with `mark: {mask: ...}`, or remove that rule"
+		}
 		found = append(found, Conflict{
-			What:  fmt.Sprintf("fwmark %#x", r.Mask&ours),
+			What:  fmt.Sprintf("fwmark %#x", theirs),
 			Owner: owner(r.Protocol, byMark(r.Mark, r.Mask)) + ": " + r.String(),
-			Cure:  fmt.Sprintf("leave those bits out with `mark: {mask: %#x}`, or remove that rule", ours&^r.Mask)})
+			Cure:  cure})
 	}
 	return found
 }

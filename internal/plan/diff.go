@@ -84,7 +84,7 @@ func (p *Plan) Fingerprint() string {
 	h := sha256.New()
 	fmt.Fprintln(h, p.Mask, p.Main)
 	for _, u := range p.Uplinks {
-		fmt.Fprintln(h, u.Number, u.Index, u.Up, u.Sources[IPv4], u.Sources[IPv6])
+		fmt.Fprintln(h, u.Name, u.Number, u.Index, u.Up, u.Sources, u.Families)
 	}
 	for _, c := range p.Classes {
 		fmt.Fprintln(h, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights)

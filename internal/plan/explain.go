@@ -20,13 +20,13 @@ type Packet struct {
 // Way out of the rules for a packet: the first rule that leads somewhere,
 // and where. Rule.Action is empty when none does.
 type Verdict struct {
-	Rule      Rule
-	Route     Route      // of Rule.Table, for Lookup
-	Interface string     // zero for a rule that refuses
-	Gateway   netip.Addr // zero: on the link
-	Source    netip.Addr // the source address it gets, or has; zero: the kernel's choice
-	Uplink    string     // name; "" for an interface that is no uplink
-	Unsure    []Rule     // rules before it with selectors that cannot be judged from here
+	Rule      Rule       `json:"rule"`
+	Route     Route      `json:"route"`     // of Rule.Table, for Lookup
+	Interface string     `json:"interface"` // zero for a rule that refuses
+	Gateway   netip.Addr `json:"gateway"`   // zero: on the link
+	Source    netip.Addr `json:"source"`    // the source address it gets, or has; zero: the kernel's choice
+	Uplink    string     `json:"uplink"`    // name; "" for an interface that is no uplink
+	Unsure    []Rule     `json:"unsure"`    // rules before it with selectors that cannot be judged from here
 }
 
 // Winner is the line of the plan that wins a flow; nil for none.
@@ -44,6 +44,7 @@ func (p *Plan) Winner(f match.Flow) *Line {
 // Resolve walks the rules as the plan wants them, with everybody else's
 // among them, and finds the way out of a packet.
 func (p *Plan) Resolve(facts Facts, q Packet) (v Verdict) {
+	v.Unsure = []Rule{}
 	for _, r := range p.allRules(facts, q.Family) {
 		if !r.selects(q) {
 			continue
@@ -92,10 +93,11 @@ func (r Rule) selects(q Packet) bool {
 // then the lowest metric.
 func (p *Plan) find(facts Facts, r Rule, q Packet) (best Route, ok bool) {
 	routes := facts.Routes
-	if slices.ContainsFunc(p.Routes, func(o Route) bool { return o.Table == r.Table }) {
+	if r.Protocol == Protocol && r.Table != TableMain {
 		routes = p.Routes
 	}
 	for _, c := range routes {
+		c.Hops = p.live(c.Hops)
 		if c.Family != q.Family || c.Table != r.Table || c.Down || len(c.Hops) == 0 {
 			continue
 		}
@@ -108,6 +110,18 @@ func (p *Plan) find(facts Facts, r Rule, q Packet) (best Route, ok bool) {
 		}
 	}
 	return best, ok
+}
+
+// live are the hops that do not lead by an uplink that is down: the plan
+// makes the kernel ignore those.
+func (p *Plan) live(hops []NextHop) []NextHop {
+	down := func(h NextHop) bool {
+		return slices.ContainsFunc(p.Uplinks, func(u Uplink) bool { return u.Interface == h.Interface && !u.Up })
+	}
+	if !slices.ContainsFunc(hops, down) {
+		return hops
+	}
+	return slices.DeleteFunc(slices.Clone(hops), down)
 }
 
 func (p *Plan) fillIn(v *Verdict, q Packet) {

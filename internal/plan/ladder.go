@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"waymark/classes"
@@ -73,7 +74,7 @@ func (m *maker) sourceRungs(family Family) (rungs []rung) {
 				continue
 			}
 			r := rung{strict: class.Route.Strict, tables: class.Route.tables(), otherwise: class.Route.Otherwise,
-				selector: selector{from: p, mask: uint32(m.plan.Mask)},
+				selector: selector{from: selected(p), mask: uint32(m.plan.Mask)},
 				why:      fmt.Sprintf("class %s: %s, whoever sends it", class.Name, line.Text)}
 			rungs = append(rungs, r)
 			if m.ownsAddressIn(p) {
@@ -83,6 +84,14 @@ func (m *maker) sourceRungs(family Family) (rungs []rung) {
 		}
 	}
 	return rungs
+}
+
+// selected is the prefix as a rule names it: every source goes unnamed.
+func selected(p netip.Prefix) netip.Prefix {
+	if p.Bits() == 0 {
+		return netip.Prefix{}
+	}
+	return p
 }
 
 func (l Line) onlySource() bool {
@@ -108,7 +117,7 @@ func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 	for _, u := range m.plan.Uplinks {
 		seen := map[netip.Prefix]bool{}
 		for _, a := range u.Addresses {
-			from := m.symmetric(a)
+			from := m.symmetric(u, a)
 			if FamilyOf(a.Addr()) != family || seen[from] {
 				continue
 			}
@@ -123,28 +132,15 @@ func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 // symmetric is the source that stands for an uplink's address: the address
 // itself, or its /64, in which privacy addresses come and go, if no other
 // uplink lives there too.
-func (m *maker) symmetric(a netip.Prefix) netip.Prefix {
+func (m *maker) symmetric(u Uplink, a netip.Prefix) netip.Prefix {
 	host := netip.PrefixFrom(a.Addr(), a.Addr().BitLen())
 	if a.Addr().Is4() || a.Bits() != 64 {
 		return host
 	}
-	uplinks := 0
-	for _, u := range m.plan.Uplinks {
-		for _, other := range u.Addresses {
-			if other.Addr() != a.Addr() && other.Overlaps(a) {
-				uplinks++
-				break
-			}
+	for _, other := range m.plan.Uplinks {
+		if other.Name != u.Name && slices.ContainsFunc(other.Addresses, a.Overlaps) {
+			return host
 		}
-		for _, other := range u.Addresses {
-			if other == a {
-				uplinks--
-				break
-			}
-		}
-	}
-	if uplinks > 0 {
-		return host
 	}
 	return a.Masked()
 }

@@ -13,8 +13,6 @@ import (
 	"waymark/internal/match"
 )
 
-type netipAddr = netip.Addr
-
 // Options are what the command line adds to a policy.
 type Options struct {
 	CgroupRoot string // absolute path of the directory that cgroup paths start from
@@ -22,12 +20,14 @@ type Options struct {
 
 // Make is the plan for a policy on a host. before is what the host
 // remembers of its last plan, zero on the first. The error is
-// classes.Problems for what is wrong with the policy here (an unknown
-// user), Conflicts for what belongs to somebody else, or a plain error. The
-// plan is there beside Conflicts, so that it can be shown.
+// classes.Problems for what is wrong with the policy here (an unknown user,
+// more uplinks than there is room for), Conflicts for what belongs to
+// somebody else, or a plain error. The plan is there beside Conflicts, so
+// that it can be shown.
 func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) (*Plan, error) {
-	m := &maker{policy: policy, facts: facts, before: before, waiting: map[string]bool{}}
-	m.plan = &Plan{Mask: Mask(policy.Mark.Mask), Numbers: cloneNumbers(before), Main: -1, Cgroups: map[string]uint64{}}
+	m := &maker{policy: policy, facts: facts, before: before.under(policy), waiting: map[string]bool{}}
+	m.plan = emptyPlan(Mask(policy.Mark.Mask))
+	m.plan.Numbers = m.before.clone(policy.Tables.Base)
 	if err := m.lines(); err != nil {
 		return nil, err
 	}
@@ -36,6 +36,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 		return nil, err
 	}
 	m.tables()
+	m.forgetTables()
 	if err := m.ladder(); err != nil {
 		return nil, err
 	}
@@ -43,6 +44,13 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 	m.hooks(options)
 	m.notes()
 	return m.plan, m.conflicts()
+}
+
+// emptyPlan is a plan whose lists exist, as those who read its JSON expect.
+func emptyPlan(mask Mask) *Plan {
+	return &Plan{Mask: mask, Main: -1, Cgroups: map[string]uint64{},
+		Uplinks: []Uplink{}, Classes: []Class{}, Lines: []Line{}, Blocks: []Block{}, Rules: []Rule{}, Routes: []Route{},
+		Sysctls: []Sysctl{}, Hooks: []Hook{}, Waiting: []string{}, Notes: []string{}}
 }
 
 // maker makes one plan.
@@ -57,7 +65,7 @@ type maker struct {
 
 // lines turns every match's names into numbers.
 func (m *maker) lines() error {
-	var problems classes.Problems
+	problems := m.limits()
 	for i, c := range m.policy.Classes {
 		for _, source := range c.Matches {
 			line := Line{Class: i, Text: source.String(), Pos: source.Pos}
@@ -106,9 +114,9 @@ func (m *maker) match(source classes.Match, problems *classes.Problems) match.Ma
 	return out
 }
 
-// CheckUsers reports the policy's user names that are not among users, as
-// classes.Problems.
-func CheckUsers(policy *classes.Policy, users map[string]uint32) error {
+// Check reports what is wrong with a policy on a host that has these users,
+// as classes.Problems.
+func Check(policy *classes.Policy, users map[string]uint32) error {
 	m := &maker{policy: policy, facts: Facts{Users: users}, plan: &Plan{}, waiting: map[string]bool{}}
 	return m.lines()
 }
@@ -135,7 +143,7 @@ func (m *maker) uplinks() {
 			Name: u.Name, Interface: u.Interface, Index: link.Index, Strict: u.Strict,
 			Number: m.uplinkNumber(u.Name), Table: m.table(u.Name), Up: link.Up && link.Carrier,
 			Gateways: map[Family]netip.Addr{}, Families: map[Family]bool{}, Sources: map[Family]netip.Prefix{},
-			Addresses: link.Addresses,
+			Addresses: append([]netip.Prefix{}, link.Addresses...),
 		}
 		for _, family := range Families {
 			m.gateway(u, link, family, &up)
@@ -147,38 +155,43 @@ func (m *maker) uplinks() {
 		case len(up.Families) == 0:
 			m.wait("uplink %s: no next hop is known on %s: write `gateway: [ADDRESS]`, or `gateway: none` if it needs none", u.Name, u.Interface)
 		}
-		m.plan.Numbers.Gateways[u.Name] = up.Gateways
+		if len(up.Gateways) > 0 {
+			m.plan.Numbers.Gateways[u.Interface] = up.Gateways
+		}
 		m.plan.Uplinks = append(m.plan.Uplinks, up)
 	}
 	m.plan.Main = m.mainUplink()
 }
 
-func (m *maker) uplinkNumber(name string) int {
-	if n, ok := m.plan.Numbers.Uplinks[name]; ok {
-		return n
-	}
-	taken := slices.Collect(maps.Values(m.plan.Numbers.Uplinks))
-	n := 0
-	for slices.Contains(taken, n) {
-		n++
-	}
-	m.plan.Numbers.Uplinks[name] = n
-	return n
-}
-
 // table is the routing table that goes by a name, the lowest free one from
-// the policy's base if it has none yet.
+// the policy's base if it has none yet. One of the last plan's is not free:
+// its rules are still there while this plan's routes are added.
 func (m *maker) table(name string) uint32 {
 	if t, ok := m.plan.Numbers.Tables[name]; ok {
 		return t
 	}
 	taken := slices.Collect(maps.Values(m.plan.Numbers.Tables))
+	taken = slices.AppendSeq(taken, maps.Values(m.before.Tables))
 	t := uint32(m.policy.Tables.Base)
 	for slices.Contains(taken, t) {
 		t++
 	}
 	m.plan.Numbers.Tables[name] = t
 	return t
+}
+
+// forgetTables gives up the tables that no uplink and no block has any more.
+func (m *maker) forgetTables() {
+	used := map[string]bool{}
+	for _, u := range m.plan.Uplinks {
+		used[u.Name] = true
+	}
+	for _, b := range m.plan.Blocks {
+		for _, name := range b.Way.tables() {
+			used[name] = true
+		}
+	}
+	maps.DeleteFunc(m.plan.Numbers.Tables, func(name string, _ uint32) bool { return !used[name] })
 }
 
 // gateway finds the next hop: as written, or as the host's own routes say.
@@ -228,42 +241,46 @@ func (m *maker) autoGateway(u classes.Uplink, family Family) (netip.Addr, bool) 
 		}
 	}
 	if !best.IsValid() {
-		best = m.before.Gateways[u.Name][family]
+		best = m.before.Gateways[u.Interface][family]
 	}
 	return best, best.IsValid()
 }
 
 // source is the address that unbound traffic by the uplink carries: the one
-// the host's own default route prefers, or the first in the next hop's net.
+// the host's own default route prefers, or the first in the next hop's net,
+// or the first.
 func (m *maker) source(family Family, up *Uplink) {
-	var first netip.Prefix
+	var own []netip.Prefix
 	for _, a := range up.Addresses {
-		if FamilyOf(a.Addr()) != family {
-			continue
-		}
-		if a.Masked().Contains(up.Gateways[family]) {
-			up.Sources[family] = a
-			return
-		}
-		if !first.IsValid() {
-			first = a
+		if FamilyOf(a.Addr()) == family {
+			own = append(own, a)
 		}
 	}
-	if first.IsValid() {
-		up.Sources[family] = first
+	preferred, gateway := m.preferred(family, *up), up.Gateways[family]
+	for _, leads := range []func(a netip.Prefix) bool{
+		func(a netip.Prefix) bool { return a.Addr() == preferred },
+		func(a netip.Prefix) bool { return a.Masked().Contains(gateway) },
+		netip.Prefix.IsValid,
+	} {
+		if i := slices.IndexFunc(own, leads); i >= 0 {
+			up.Sources[family] = own[i]
+			return
+		}
 	}
 }
 
-// mainUplink is the uplink of main's best default route.
+// mainUplink is the uplink of main's best default route, if that leads to
+// one.
 func (m *maker) mainUplink() int {
 	best, lowest := -1, uint32(math.MaxUint32)
 	for _, r := range m.facts.Routes {
 		if r.Table != TableMain || !r.IsDefault() || r.Metric >= lowest || len(r.Hops) == 0 {
 			continue
 		}
+		best, lowest = -1, r.Metric
 		for _, u := range m.plan.Uplinks {
 			if u.Interface == r.Hops[0].Interface {
-				best, lowest = u.Number, r.Metric
+				best = u.Number
 			}
 		}
 	}

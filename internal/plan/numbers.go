@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -194,11 +195,24 @@ func (m *maker) finishNumbers() {
 	}
 }
 
-// cloneNumbers is a copy whose maps exist.
-func cloneNumbers(n Numbers) Numbers {
-	c := Numbers{Uplinks: map[string]int{}, Tables: map[string]uint32{}, Slots: map[string]uint32{}, Gateways: map[string]map[Family]netipAddr{}}
+// under is what of the numbers still holds under a policy: numbers are those
+// of one mask.
+func (n Numbers) under(p *classes.Policy) Numbers {
+	if n.Mask != Mask(p.Mark.Mask) {
+		n.Mask, n.Classes, n.Blocks = Mask(p.Mark.Mask), nil, nil
+	}
+	return n
+}
+
+// clone is a copy whose maps exist. Tables counted from another base are
+// left out.
+func (n Numbers) clone(base int) Numbers {
+	c := Numbers{Mask: n.Mask, Base: base, Uplinks: map[string]int{}, Tables: map[string]uint32{}, Slots: map[string]uint32{},
+		Gateways: map[string]map[Family]netip.Addr{}}
 	maps.Copy(c.Uplinks, n.Uplinks)
-	maps.Copy(c.Tables, n.Tables)
+	if n.Base == base {
+		maps.Copy(c.Tables, n.Tables)
+	}
 	maps.Copy(c.Slots, n.Slots)
 	maps.Copy(c.Gateways, n.Gateways)
 	return c

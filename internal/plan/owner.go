@@ -43,14 +43,15 @@ var neighbours = []neighbour{
 	{name: "FRR", firstTable: 10000, lastTable: 10999},
 }
 
-// owner names who made a rule or route: by its protocol number, and by the
-// tool that is known for what it uses.
+// owner names who made a rule or route: by its protocol number, and where
+// anybody may have used that, by the tool that is known for what it uses.
 func owner(protocol uint8, tool string) string {
 	name, ok := protocols[protocol]
 	if !ok {
 		name = fmt.Sprintf("protocol %d", protocol)
 	}
-	if tool != "" {
+	anybody := !ok || protocol == 0 || protocol == 3 || protocol == 4
+	if anybody && tool != "" {
 		return name + ", perhaps " + tool
 	}
 	return name

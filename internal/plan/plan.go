@@ -13,84 +13,85 @@ import (
 
 // Plan is what the kernel should hold for a policy on this host.
 type Plan struct {
-	Mask    Mask
-	Uplinks []Uplink
-	Classes []Class  // in the policy's order
-	Lines   []Line   // every class's matches, in the order in which they are tried
-	Blocks  []Block  // by number; each is a selector of the ladder
-	Rules   []Rule   // the ladder, in its order, IPv4 before IPv6
-	Routes  []Route  // of our tables
-	Sysctls []Sysctl // by name
-	Hooks   []Hook   //
-	Cgroups map[string]uint64
-	Waiting []string // what the policy names and the host does not have yet, in sentences
-	Notes   []string // what the policy asks for and an apply does not do, with the way to get it
-	Main    int      // number of the uplink that main's default route uses; -1: none of ours
-	Numbers Numbers
+	Mask    Mask              `json:"mask"`
+	Uplinks []Uplink          `json:"uplinks"`
+	Classes []Class           `json:"classes"` // in the policy's order
+	Lines   []Line            `json:"lines"`   // every class's matches, in the order in which they are tried
+	Blocks  []Block           `json:"blocks"`  // by number; each is a selector of the ladder
+	Rules   []Rule            `json:"rules"`   // the ladder, in its order, IPv4 before IPv6
+	Routes  []Route           `json:"routes"`  // of our tables
+	Sysctls []Sysctl          `json:"sysctls"` // by name
+	Hooks   []Hook            `json:"hooks"`   //
+	Cgroups map[string]uint64 `json:"cgroups"`
+	Waiting []string          `json:"waiting"` // what the policy names and the host does not have yet, in sentences
+	Notes   []string          `json:"notes"`   // what the policy asks for and an apply does not do, with the way to get it
+	Main    int               `json:"main"`    // number of the uplink that main's default route uses; -1: none of ours
+	Numbers Numbers           `json:"numbers"`
 }
 
 // Uplink is one way out, in numbers. Number is its place in the BPF maps;
 // Table its routing table.
 type Uplink struct {
-	Name      string
-	Interface string
-	Index     int // ifindex; 0 while the interface does not exist
-	Number    int
-	Table     uint32
-	Up        bool // administratively up and running
-	Gateways  map[Family]netip.Addr
-	Families  map[Family]bool         // families that have a default route here
-	Sources   map[Family]netip.Prefix // the address that leads, with its prefix length
-	Addresses []netip.Prefix
-	Strict    bool
+	Name      string                  `json:"name"`
+	Interface string                  `json:"interface"`
+	Index     int                     `json:"index"` // ifindex; 0 while the interface does not exist
+	Number    int                     `json:"number"`
+	Table     uint32                  `json:"table"`
+	Up        bool                    `json:"up"` // administratively up and running
+	Gateways  map[Family]netip.Addr   `json:"gateways"`
+	Families  map[Family]bool         `json:"families"` // families that have a default route here
+	Sources   map[Family]netip.Prefix `json:"sources"`  // the address that leads, with its prefix length
+	Addresses []netip.Prefix          `json:"addresses"`
+	Strict    bool                    `json:"strict"`
 }
 
 // Class is a class, in numbers.
 type Class struct {
-	Name    string
-	Number  uint32 // 1 to 2^bits - 1
-	Mark    uint32 // Number, spread over the mask
-	Slot    uint32 // its line of counters, from 1
-	Route   Way
-	Fate    classes.Fate
-	Matches int      // how many lines it has
-	Waiting []string // cgroups that do not exist yet
+	Name    string       `json:"name"`
+	Number  uint32       `json:"number"` // 1 to 2^bits - 1
+	Mark    uint32       `json:"mark"`   // Number, spread over the mask
+	Slot    uint32       `json:"slot"`   // its line of counters, from 1
+	Route   Way          `json:"route"`
+	Fate    classes.Fate `json:"fate"`
+	Matches int          `json:"matches"` // how many lines it has
 }
 
 // Line is one match of a class, as the policy says it and in numbers.
 type Line struct {
-	Class int // index into Classes
-	Text  string
-	Pos   classes.Position
-	Match match.Match
+	Class int              `json:"class"` // index into Classes
+	Text  string           `json:"text"`
+	Pos   classes.Position `json:"pos"`
+	Match match.Match      `json:"match"`
 }
 
 // Sysctl is one value under /proc/sys, by its path there.
 type Sysctl struct {
-	Name  string
-	Value string
-	Why   string
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Why   string `json:"why"`
 }
 
 // Hook is one BPF program at its place.
 type Hook struct {
-	Program string // its name in bpf
-	Place   string // a cgroup directory, or an interface
-	Pin     string // its name in the pin directory
-	Uplink  int    // for tc egress: the uplink's number
-	Why     string
+	Program string `json:"program"` // its name in bpf
+	Place   string `json:"place"`   // a cgroup directory, or an interface
+	Pin     string `json:"pin"`     // its name in the pin directory
+	Uplink  int    `json:"uplink"`  // for tc egress: the uplink's number
+	Why     string `json:"why"`
 }
 
 // Numbers is what has to stay the same from one plan to the next, whatever
 // the policy says by then: a socket may carry a number long after its class
 // is gone. It is kept with the state that is applied.
 type Numbers struct {
+	Mask     Mask                             `json:"mask"`     // that Classes and Blocks are numbers of
+	Base     int                              `json:"base"`     // that Tables are counted from
 	Uplinks  map[string]int                   `json:"uplinks"`  // uplink name to its place in the BPF maps
 	Tables   map[string]uint32                `json:"tables"`   // uplink name, or a balance's key, to its table
 	Slots    map[string]uint32                `json:"slots"`    // class name to its line of counters
 	Classes  map[string]uint32                `json:"classes"`  // class name to its number
 	Blocks   []Block                          `json:"blocks"`   //
-	Gateways map[string]map[Family]netip.Addr `json:"gateways"` // what `auto` found last, for a link whose routes are gone
+	Gateways map[string]map[Family]netip.Addr `json:"gateways"` // interface to its next hops, for `auto` on a link whose routes are gone
 }
 
 // Way is a class's route without the class: classes with equal ways share

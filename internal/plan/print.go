@@ -77,6 +77,13 @@ func (o *printer) line(format string, args ...any) {
 	}
 }
 
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
+}
+
 // section starts a new group of columns.
 func (o *printer) section(format string, args ...any) {
 	if err := o.w.Flush(); err != nil {
@@ -86,9 +93,9 @@ func (o *printer) section(format string, args ...any) {
 }
 
 func (p *Plan) printMarks(out *printer) {
-	out.line("## marks: %d classes in the bits %s of the fwmark", len(p.Classes), p.Mask)
+	out.line("## marks: %s in the bits %s of the fwmark", count(len(p.Classes), "class", "classes"), p.Mask)
 	for i, c := range p.Classes {
-		out.line("# class %s\t%#x/%s\troute %s\t%d matches", c.Name, c.Mark, p.Mask, c.Route, c.Matches)
+		out.line("# class %s\t%#x/%s\troute %s\t%s", c.Name, c.Mark, p.Mask, c.Route, count(c.Matches, "match", "matches"))
 		if len(p.Lines) <= 200 {
 			p.printLines(out, i)
 		}

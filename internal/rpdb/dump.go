@@ -59,7 +59,8 @@ type witness struct {
 	buffer [nl.RECEIVE_BUFFER_SIZE]byte
 }
 
-// watch runs read and tells whether a change that matters came meanwhile.
+// watch runs read, which must not watch anything itself, and tells whether
+// a change that matters came meanwhile.
 func (w *witness) watch(d dump, read func()) (disturbed bool) {
 	if d.group == 0 {
 		read()

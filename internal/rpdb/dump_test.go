@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,7 +22,7 @@ func churn(change func()) (stop func()) {
 			select {
 			case <-ask:
 				return
-			default:
+			case <-time.After(200 * time.Microsecond): // so that some readings are quiet
 				change()
 			}
 		}
@@ -34,7 +35,7 @@ func churn(change func()) (stop func()) {
 func checkWhole(t *testing.T, want int, change func(), read func() (int, error)) {
 	t.Helper()
 	stop := churn(change)
-	for range 10 {
+	for range 100 {
 		if n, err := read(); err == nil && n != want {
 			t.Errorf("read %d of %d without an error", n, want)
 		}
@@ -50,7 +51,7 @@ func TestRulesAreWholeWhileOthersChange(t *testing.T) {
 	rule := func(i int) plan.Rule {
 		return plan.Rule{Family: plan.IPv4, Priority: uint32(1000 + i), Action: plan.Lookup, Table: 100, Protocol: plan.Protocol}
 	}
-	const stable = 500
+	const stable = 1000
 	for i := range stable {
 		if err := h.newRule(rule(1+i), 0); err != nil {
 			t.Fatal(err)
@@ -80,7 +81,7 @@ func TestRoutesAreWholeWhileOthersChange(t *testing.T) {
 				dst := netip.MustParsePrefix(fmt.Sprintf(format, i/200, i%200))
 				return plan.Route{Family: family, Table: 100, Dst: dst, Protocol: plan.Protocol, Hops: []plan.NextHop{{Interface: "a"}}}
 			}
-			const stable = 600
+			const stable = 1000
 			for i := range stable {
 				if err := h.addRoute(route(1 + i)); err != nil {
 					t.Fatal(err)

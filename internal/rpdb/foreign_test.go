@@ -77,9 +77,13 @@ func TestRouteIsDownWithItsCarrier(t *testing.T) {
 	if err := netlink.LinkSetDown(link(t, "a-peer")); err != nil {
 		t.Fatal(err)
 	}
-	for !connected().Down { // the kernel says so a little later
+	for range 5000 { // the kernel says so a little later
+		if connected().Down {
+			return
+		}
 		time.Sleep(time.Millisecond)
 	}
+	t.Errorf("still up without carrier: %s", connected())
 }
 
 // nexthopObject adds the object id: by a gateway of a link, or a group.

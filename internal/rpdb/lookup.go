@@ -28,17 +28,17 @@ type Query struct {
 
 // Answer is the kernel's own route for a Query.
 type Answer struct {
-	Table     uint32     // where the route was found
-	Gateway   netip.Addr // zero: Dst is on the link
-	Interface string     // where the packet leaves
-	Source    netip.Addr // the source address it gets, or has
+	Table     uint32     `json:"table"`     // where the route was found
+	Gateway   netip.Addr `json:"gateway"`   // zero: Dst is on the link
+	Interface string     `json:"interface"` // where the packet leaves
+	Source    netip.Addr `json:"source"`    // the source address it gets, or has
 
 	// Err is empty, or the errno with which the kernel has no route:
 	// ENETUNREACH (unreachable, or no route at all), EHOSTUNREACH,
 	// EACCES (prohibit), EINVAL (blackhole), EXDEV (rp_filter). For a Src
 	// that is not the host's it is ENETUNREACH or, by older kernels,
 	// EINVAL. The other fields are zero then.
-	Err string
+	Err string `json:"err"`
 }
 
 // refusals are the errnos that are answers.

@@ -11,11 +11,13 @@ import (
 )
 
 // Routes returns the routes of every table but the local one, both
-// families, in the kernel's order, IPv4 first. A route that refuses
-// (unreachable, prohibit, blackhole, throw) has no Hops. Metric is the
-// kernel's own value: 1024 where an IPv6 route was added without one. A
-// table filled by a routing daemon may hold a million routes. It is all
-// routes or an error, never a part.
+// families, in the kernel's order, IPv4 first. It is all routes or an
+// error, never a part; a routing daemon's table may hold a million.
+//
+// A route that refuses (unreachable, prohibit, blackhole, throw) has no
+// Hops. Metric is the kernel's own value: 1024 where an IPv6 route was
+// added without one. An IPv6 route for some sources only reads like one
+// for all.
 func (h *Handle) Routes() ([]plan.Route, error) {
 	var all []plan.Route
 	for _, f := range plan.Families {

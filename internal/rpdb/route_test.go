@@ -110,6 +110,30 @@ func TestRoutesReadBackEqualWhileTheyReplaceEachOther(t *testing.T) {
 	}
 }
 
+func TestAddRouteLeavesAnEqualOneAlone(t *testing.T) {
+	h := namespace(t)
+	listener := must(Open())(t)
+	defer listener.Close()
+	for f, group := range map[plan.Family]int{plan.IPv4: unix.RTNLGRP_IPV4_ROUTE, plan.IPv6: unix.RTNLGRP_IPV6_ROUTE} {
+		r := plan.Route{Family: f, Table: 100, Dst: f.Default(), Protocol: plan.Protocol, Hops: []plan.NextHop{{Interface: "a"}}}
+		add := func() {
+			if err := h.addRoute(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ours := func(msg []byte) bool {
+			r, err := decodeRoute(msg)
+			return err != nil || r.Protocol == plan.Protocol
+		}
+		if !listener.witness.watch(dump{group: group, matters: ours}, add) {
+			t.Errorf("%s: a route was added and nobody told", f)
+		}
+		if listener.witness.watch(dump{group: group, matters: ours}, add) {
+			t.Errorf("%s: an equal route was written again", f)
+		}
+	}
+}
+
 func addForeign(t *testing.T, h *Handle, r plan.Route, index int) {
 	t.Helper()
 	r.Protocol = 4
@@ -138,6 +162,28 @@ func TestForeignRoutesStay(t *testing.T) {
 		if !errors.Is(err, unix.ESRCH) {
 			t.Errorf("%s: deleting somebody else's route with our protocol: %v, want ESRCH", f, err)
 		}
+	}
+}
+
+func TestForeignRoutesBehindOursStay(t *testing.T) {
+	h := namespace(t)
+	ours := plan.Route{Family: plan.IPv4, Table: 100, Dst: plan.IPv4.Default(), Protocol: plan.Protocol, Hops: []plan.NextHop{{Interface: "a"}}}
+	theirs, other := ours, ours
+	theirs.Protocol = 4
+	other.Hops = []plan.NextHop{{Interface: "b"}}
+	if err := h.AddRoute(ours); err != nil {
+		t.Fatal(err)
+	}
+	body := encodeRoute(theirs, []int{must(h.linkIndex("b"))(t)})
+	if _, err := h.change(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_APPEND|unix.NLM_F_ACK, body); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.AddRoute(other); !errors.Is(err, ErrForeign) {
+		t.Errorf("adding beside somebody else's route: %v, want ErrForeign", err)
+	}
+	want := []string{"default dev b table 100 protocol 4"}
+	if err := h.DeleteRoute(ours); err != nil || !slices.Equal(routesIn(t, h, 100), want) {
+		t.Errorf("left %q, want %q: %v", routesIn(t, h, 100), want, err)
 	}
 }
 

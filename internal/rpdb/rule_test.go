@@ -120,6 +120,28 @@ func TestDeleteRuleRemovesThatRuleOnly(t *testing.T) {
 
 func byTextLess(a, b plan.Rule) bool { return byText(a, b) < 0 }
 
+// To the kernel, deleting the last of these would be deleting the first.
+func TestDeleteRuleSparesNarrowerOnes(t *testing.T) {
+	h := namespace(t)
+	broad := plan.Rule{Family: plan.IPv4, Priority: 1000, Action: plan.Lookup, Table: 100, Protocol: plan.Protocol}
+	source, mark, suppress := broad, broad, broad
+	source.From = prefix("192.0.2.0/24")
+	mark.Mark, mark.Mask = 1, 0xff
+	suppress.Suppress = true
+	narrow := []plan.Rule{source, mark, suppress}
+	for _, r := range append(narrow, broad) {
+		if err := h.AddRule(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.DeleteRule(broad); err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(narrow, ofProtocol(must(h.Rules())(t), true), comparePrefix); diff != "" {
+		t.Errorf("want (-) got (+):\n%s", diff)
+	}
+}
+
 func TestDeleteRuleRemovesEveryCopy(t *testing.T) {
 	h := namespace(t)
 	r := randomRules(3, 1)[0]

@@ -1,0 +1,3 @@
+package main
+var everySeries []string
+func matrix([]string) error { return nil }

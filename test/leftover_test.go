@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/google/go-cmp/cmp"
+
+	"waymark/internal/host"
+)
+
+// pins is the directory of the host's instance.
+func (s *site) pins() string { return pinsOf(s.Host.Inode()) }
+
+func pinsOf(inode uint64) string {
+	bpffs, _, _ := host.Bpffs()
+	return filepath.Join(bpffs, "waymark", fmt.Sprint(inode))
+}
+
+// end takes the site down and looks for what is left of it.
+func (s *site) end(t *testing.T, heldBefore []string) {
+	t.Helper()
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(heldBefore, held(t)); diff != "" {
+			t.Errorf("the laboratory left something (-before +after):\n%s", diff)
+		}
+	}()
+	s.ok(t, "down")
+	s.gone(t)
+	for _, end := range slices.Backward(s.foreigners) {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// gone checks that nothing of any apply is left.
+func (s *site) gone(t *testing.T) {
+	t.Helper()
+	if s.before != "" {
+		if diff := lines(s.before, s.state(t)); diff != "" {
+			t.Errorf("the state after down is not that before the first apply (-before +after):\n%s", diff)
+		}
+	}
+	for _, suffix := range []string{"", "-new", "-old"} {
+		if _, err := os.Stat(s.pins() + suffix); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s%s: %v, want that it does not exist", s.pins(), suffix, err)
+		}
+	}
+	eventually(t, "BPF objects are gone", func() error { return s.seen.gone() })
+	eventually(t, "the BPF file system is as it was", emptyBpffs)
+}
+
+// lines is the difference of two long texts, line by line: what each has
+// more of than the other.
+func lines(before, after string) string {
+	var out strings.Builder
+	for _, side := range []struct{ sign, text, other string }{{"-", before, after}, {"+", after, before}} {
+		left := map[string]int{}
+		for line := range strings.Lines(side.other) {
+			left[line]++
+		}
+		for line := range strings.Lines(side.text) {
+			if left[line]--; left[line] < 0 {
+				out.WriteString(side.sign + line)
+			}
+		}
+	}
+	if out.Len() == 0 && before != after {
+		return "the same lines in another order:\n" + after
+	}
+	return out.String()
+}
+
+// eventually is for what the kernel does a moment after it was asked.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for err := check(); err != nil; err = check() {
+		if time.Now().After(deadline) {
+			t.Errorf("%s: not yet: %v", what, err)
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// emptyBpffs tells whether a directory or mount of waymark's stands empty.
+// Other tests may hold instances of their own at the same time.
+func emptyBpffs() error {
+	bpffs, mounted, err := host.Bpffs()
+	if err != nil || !mounted {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Join(bpffs, "waymark"))
+	switch {
+	case err == nil && len(entries) == 0:
+		return fmt.Errorf("%s/waymark is there and empty", bpffs)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if strings.Contains(string(mounts), " - bpf waymark ") {
+		return fmt.Errorf("the mount of waymark's on %s is still there", bpffs)
+	}
+	return err
+}
+
+// objects are the ids of BPF objects.
+type objects struct {
+	links    map[link.ID]string
+	programs map[ebpf.ProgramID]string
+	maps     map[ebpf.MapID]string
+}
+
+// add notes down all that is pinned in a directory, and what hangs on it.
+func (o *objects) add(t *testing.T, dir string) {
+	t.Helper()
+	if o.links == nil {
+		*o = objects{map[link.ID]string{}, map[ebpf.ProgramID]string{}, map[ebpf.MapID]string{}}
+	}
+	for _, e := range must[[]os.DirEntry](t)(os.ReadDir(dir)) {
+		if err := o.addPin(filepath.Join(dir, e.Name()), e.Name()); err != nil {
+			t.Fatalf("%s: %v", e.Name(), err)
+		}
+	}
+}
+
+func (o *objects) addPin(path, name string) error {
+	if m, err := ebpf.LoadPinnedMap(path, nil); err == nil {
+		defer m.Close()
+		return o.addMap(m, name)
+	}
+	if p, err := ebpf.LoadPinnedProgram(path, nil); err == nil { // a kernel without tcx
+		defer p.Close()
+		info, err := p.Info()
+		if err == nil {
+			id, _ := info.ID()
+			o.programs[id] = name
+		}
+		return err
+	}
+	l, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err == nil {
+		o.links[info.ID], o.programs[info.Program] = name, name
+	}
+	return err
+}
+
+func (o *objects) addMap(m *ebpf.Map, name string) error {
+	info, err := m.Info()
+	if err != nil {
+		return err
+	}
+	id, _ := info.ID()
+	o.maps[id] = name
+	if info.Type != ebpf.ArrayOfMaps {
+		return nil
+	}
+	for version := range uint32(2) {
+		if err := m.Lookup(version, &id); err == nil {
+			o.maps[id] = fmt.Sprintf("%s[%d]", name, version)
+		}
+	}
+	return nil
+}
+
+// gone is nil when the kernel knows none of them any more.
+func (o *objects) gone() error {
+	for id, name := range o.links {
+		if l, err := link.NewFromID(id); err == nil {
+			l.Close()
+			return fmt.Errorf("link %d (%s) is still there", id, name)
+		}
+	}
+	for id, name := range o.programs {
+		if p, err := ebpf.NewProgramFromID(id); err == nil {
+			p.Close()
+			return fmt.Errorf("program %d (%s) is still there", id, name)
+		}
+	}
+	for id, name := range o.maps {
+		if m, err := ebpf.NewMapFromID(id); err == nil {
+			m.Close()
+			return fmt.Errorf("map %d (%s) is still there", id, name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"waymark/internal/lab"
+)
+
+// A peer is this program as another process: a server or a client that can
+// be in any cgroup, which the laboratory's own servers cannot.
+const (
+	peerServer = "waymark-test-server"
+	peerClient = "waymark-test-client"
+)
+
+// peerMain does a peer's work if this process was started to be one.
+func peerMain() bool {
+	var err error
+	switch {
+	case len(os.Args) == 2 && os.Args[0] == peerServer:
+		err = serve(os.Args[1])
+	case len(os.Args) == 3 && os.Args[0] == peerClient:
+		err = ask(os.Args[1], os.Args[2])
+	default:
+		return false
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return true
+}
+
+// ask connects and prints the answer to a first message.
+func ask(network, address string) error {
+	c, err := net.Dial(network, address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("?\n")); err != nil {
+		return err
+	}
+	answer := make([]byte, 100)
+	n, err := c.Read(answer)
+	fmt.Printf("%s\n", answer[:n])
+	return err
+}
+
+// serve answers as the laboratory's own servers do, until its input ends.
+// Its listener is one of plain TCP, which no Go program has unasked.
+func serve(port string) error {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	tcp, err := config.Listen(context.Background(), "tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	udp, err := net.ListenPacket("udp", ":"+port)
+	if err != nil {
+		return err
+	}
+	go serveTCP(tcp)
+	go serveUDP(udp.(*net.UDPConn))
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func serveTCP(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			from := c.RemoteAddr().(*net.TCPAddr).AddrPort()
+			fmt.Fprintln(c, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+			io.Copy(c, c)
+		}()
+	}
+}
+
+// serveUDP answers from the address that was asked, as a server on several
+// uplinks has to.
+func serveUDP(c *net.UDPConn) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1) })
+	data, control := make([]byte, 2048), make([]byte, 256)
+	for err == nil {
+		_, n, _, from, e := c.ReadMsgUDPAddrPort(data, control)
+		if e != nil {
+			return
+		}
+		messages, _ := unix.ParseSocketControlMessage(control[:n])
+		for _, m := range messages {
+			if m.Header.Type == unix.IPV6_PKTINFO {
+				source := unix.PktInfo6(&unix.Inet6Pktinfo{Addr: [16]byte(m.Data[:16])})
+				c.WriteMsgUDPAddrPort([]byte(from.Addr().Unmap().String()), source, from)
+			}
+		}
+	}
+}
+
+// listen starts a server on the host in a cgroup, which ends with the test.
+func (s *site) listen(t *testing.T, cgroup string, port uint16) {
+	t.Helper()
+	c := s.Host.Command("/proc/self/exe", fmt.Sprint(port)).In(cgroup)
+	c.Args[0] = peerServer
+	must[io.WriteCloser](t)(c.StdinPipe())
+	out := must[io.ReadCloser](t)(c.StdoutPipe())
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("start a server: %q: %v", line, err)
+	}
+}
+
+// answers checks that the host answers a node's job, from the address that
+// was asked, and by which router the answers leave; -1: by none.
+func (s *site) answers(t *testing.T, from *lab.Node, job lab.Job, router int) {
+	t.Helper()
+	job.Count, job.Size = 1, 16
+	s.drain(t)
+	r := must[lab.Result](t)(from.Run(job))
+	if err := r.Err(); err != nil {
+		t.Errorf("%v", err)
+	}
+	found := 0
+	for n, packets := range s.collect(t, func(p lab.Packet) bool { return p.EtherType != unix.ETH_P_ARP }) {
+		for _, p := range packets {
+			if n != router || p.Src.Addr() != job.To[0].Addr() {
+				t.Errorf("router %d got %v; only router %d should get anything, from %s", n, p, router, job.To[0].Addr())
+			}
+			found++
+		}
+	}
+	if router >= 0 && found == 0 {
+		t.Errorf("router %d got nothing", router)
+	}
+}
