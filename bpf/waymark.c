@@ -24,7 +24,7 @@ int sock_create(struct bpf_sock *sk)
 		.uid = {{bpf_get_current_uid_gid()}},
 		.proto = {{protocol_of(sk->protocol)}},
 	};
-	__u32 class_mark = classify(&flow);
+	__u32 class_mark = classify_task(&flow);
 	if (class_mark)
 		sk->mark = with_class(sk->mark, class_mark);
 	return ALLOW;
@@ -124,7 +124,27 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 SEC("tcx/egress")
 int egress(struct __sk_buff *skb)
 {
-	count_egress(skb);
+	return egress_impl(skb);
+}
+
+/*
+ * Forwarded packets, and those of containers behind a veth, are classed
+ * before the kernel routes them. A container's socket still hangs on its
+ * packet here, with its cgroup and uid.
+ */
+SEC("tcx/ingress")
+int ingress(struct __sk_buff *skb)
+{
+	struct flow flow = {
+		.iif = {{skb->ifindex}},
+		.uid = {{skb->sk ? bpf_get_socket_uid(skb) : ~0U}},
+	};
+
+	if (class_number(skb->mark) || !read_packet(skb, &flow))
+		return TCX_NEXT;
+	__u32 class_mark = classify_packet(skb, &flow);
+	if (class_mark)
+		skb->mark = with_class(skb->mark, class_mark);
 	return TCX_NEXT;
 }
 
@@ -140,4 +160,7 @@ const struct {
 	enum ref_kind ref;
 	enum class_flags class;
 	enum uplink_flags uplink;
+	enum misroute_cause cause;
+	enum note_flags note;
+	struct socket_note socket;
 } *contract_types __attribute__((unused));

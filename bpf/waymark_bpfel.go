@@ -17,7 +17,10 @@ type WaymarkClassCounters struct {
 	_         structs.HostLayout
 	Packets   uint64
 	Bytes     uint64
-	Misroutes uint64
+	Repaired  uint64
+	Dropped   uint64
+	Foreign   uint64
+	Misroutes [8]uint64
 }
 
 type WaymarkClassEntry struct {
@@ -35,20 +38,23 @@ type WaymarkClassFlags uint32
 const (
 	WaymarkClassFlagsCLASS_IN_USE   WaymarkClassFlags = 1
 	WaymarkClassFlagsCLASS_BALANCED WaymarkClassFlags = 2
+	WaymarkClassFlagsCLASS_ANYWHERE WaymarkClassFlags = 4
+	WaymarkClassFlagsCLASS_NO_LEAK  WaymarkClassFlags = 8
 )
 
 type WaymarkField uint32
 
 const (
-	WaymarkFieldFIELD_CGROUP WaymarkField = 0
-	WaymarkFieldFIELD_UID    WaymarkField = 1
-	WaymarkFieldFIELD_PROTO  WaymarkField = 2
-	WaymarkFieldFIELD_SRC    WaymarkField = 3
-	WaymarkFieldFIELD_DST    WaymarkField = 4
-	WaymarkFieldFIELD_SPORT  WaymarkField = 5
-	WaymarkFieldFIELD_DPORT  WaymarkField = 6
-	WaymarkFieldFIELD_IIF    WaymarkField = 7
-	WaymarkFieldFIELDS       WaymarkField = 8
+	WaymarkFieldFIELD_CGROUP     WaymarkField = 0
+	WaymarkFieldFIELD_UID        WaymarkField = 1
+	WaymarkFieldFIELD_PROTO      WaymarkField = 2
+	WaymarkFieldFIELD_SRC        WaymarkField = 3
+	WaymarkFieldFIELD_DST        WaymarkField = 4
+	WaymarkFieldFIELD_SPORT      WaymarkField = 5
+	WaymarkFieldFIELD_DPORT      WaymarkField = 6
+	WaymarkFieldFIELD_IIF        WaymarkField = 7
+	WaymarkFieldFIELDS           WaymarkField = 8
+	WaymarkFieldTABLE_HAS_TUPLES WaymarkField = 15
 )
 
 type WaymarkLimits uint32
@@ -69,6 +75,28 @@ type WaymarkMaskRun struct {
 	Shift uint32
 }
 
+type WaymarkMisrouteCause uint32
+
+const (
+	WaymarkMisrouteCauseCAUSE_BEFORE   WaymarkMisrouteCause = 0
+	WaymarkMisrouteCauseCAUSE_LATE     WaymarkMisrouteCause = 1
+	WaymarkMisrouteCauseCAUSE_FOREIGN  WaymarkMisrouteCause = 2
+	WaymarkMisrouteCauseCAUSE_PINNED   WaymarkMisrouteCause = 3
+	WaymarkMisrouteCauseCAUSE_NO_ROUTE WaymarkMisrouteCause = 4
+	WaymarkMisrouteCauseCAUSE_CHOSEN   WaymarkMisrouteCause = 5
+	WaymarkMisrouteCauseCAUSE_UNKNOWN  WaymarkMisrouteCause = 6
+	WaymarkMisrouteCauseCAUSES         WaymarkMisrouteCause = 8
+)
+
+type WaymarkNoteFlags uint32
+
+const (
+	WaymarkNoteFlagsNOTE_SWITCHES WaymarkNoteFlags = 1
+	WaymarkNoteFlagsNOTE_CLASS    WaymarkNoteFlags = 2
+	WaymarkNoteFlagsNOTE_BEFORE   WaymarkNoteFlags = 4
+	WaymarkNoteFlagsNOTE_INBOUND  WaymarkNoteFlags = 8
+)
+
 type WaymarkRefKind uint32
 
 const (
@@ -77,6 +105,13 @@ const (
 	WaymarkRefKindREF_NEXT       WaymarkRefKind = 2
 	WaymarkRefKindREF_KIND_SHIFT WaymarkRefKind = 30
 )
+
+type WaymarkSocketNote struct {
+	_         structs.HostLayout
+	Flags     uint32
+	First     uint32
+	ClassMark uint32
+}
 
 type WaymarkTableCell struct {
 	_    structs.HostLayout
@@ -105,7 +140,7 @@ type WaymarkUplinkEntry struct {
 	Flags   uint32
 	Source4 uint32
 	Source6 [4]uint32
-	Pad     uint32
+	Table   uint32
 }
 
 type WaymarkUplinkFlags uint32
@@ -121,13 +156,15 @@ const (
 	WaymarkMapCgroups       = "cgroups"
 	WaymarkMapClasses       = "classes"
 	WaymarkMapCounters      = "counters"
-	WaymarkMapFirstMarks    = "first_marks"
+	WaymarkMapFragments     = "fragments"
 	WaymarkMapLive          = "live"
+	WaymarkMapNotes         = "notes"
 	WaymarkMapTables        = "tables"
 	WaymarkMapUplinks       = "uplinks"
 	WaymarkProgConnect4     = "connect4"
 	WaymarkProgConnect6     = "connect6"
 	WaymarkProgEgress       = "egress"
+	WaymarkProgIngress      = "ingress"
 	WaymarkProgSendmsg4     = "sendmsg4"
 	WaymarkProgSendmsg6     = "sendmsg6"
 	WaymarkProgSockCreate   = "sock_create"
@@ -184,6 +221,7 @@ type WaymarkProgramSpecs struct {
 	Connect4   *ebpf.ProgramSpec `ebpf:"connect4"`
 	Connect6   *ebpf.ProgramSpec `ebpf:"connect6"`
 	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
+	Ingress    *ebpf.ProgramSpec `ebpf:"ingress"`
 	Sendmsg4   *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6   *ebpf.ProgramSpec `ebpf:"sendmsg6"`
 	SockCreate *ebpf.ProgramSpec `ebpf:"sock_create"`
@@ -193,13 +231,14 @@ type WaymarkProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkMapSpecs struct {
-	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
-	Classes    *ebpf.MapSpec `ebpf:"classes"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	FirstMarks *ebpf.MapSpec `ebpf:"first_marks"`
-	Live       *ebpf.MapSpec `ebpf:"live"`
-	Tables     *ebpf.MapSpec `ebpf:"tables"`
-	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
+	Cgroups   *ebpf.MapSpec `ebpf:"cgroups"`
+	Classes   *ebpf.MapSpec `ebpf:"classes"`
+	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Fragments *ebpf.MapSpec `ebpf:"fragments"`
+	Live      *ebpf.MapSpec `ebpf:"live"`
+	Notes     *ebpf.MapSpec `ebpf:"notes"`
+	Tables    *ebpf.MapSpec `ebpf:"tables"`
+	Uplinks   *ebpf.MapSpec `ebpf:"uplinks"`
 }
 
 // WaymarkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -234,13 +273,14 @@ func (o *WaymarkObjects) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkMaps struct {
-	Cgroups    *ebpf.Map `ebpf:"cgroups"`
-	Classes    *ebpf.Map `ebpf:"classes"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	FirstMarks *ebpf.Map `ebpf:"first_marks"`
-	Live       *ebpf.Map `ebpf:"live"`
-	Tables     *ebpf.Map `ebpf:"tables"`
-	Uplinks    *ebpf.Map `ebpf:"uplinks"`
+	Cgroups   *ebpf.Map `ebpf:"cgroups"`
+	Classes   *ebpf.Map `ebpf:"classes"`
+	Counters  *ebpf.Map `ebpf:"counters"`
+	Fragments *ebpf.Map `ebpf:"fragments"`
+	Live      *ebpf.Map `ebpf:"live"`
+	Notes     *ebpf.Map `ebpf:"notes"`
+	Tables    *ebpf.Map `ebpf:"tables"`
+	Uplinks   *ebpf.Map `ebpf:"uplinks"`
 }
 
 func (m *WaymarkMaps) Close() error {
@@ -248,8 +288,9 @@ func (m *WaymarkMaps) Close() error {
 		m.Cgroups,
 		m.Classes,
 		m.Counters,
-		m.FirstMarks,
+		m.Fragments,
 		m.Live,
+		m.Notes,
 		m.Tables,
 		m.Uplinks,
 	)
@@ -274,6 +315,7 @@ type WaymarkPrograms struct {
 	Connect4   *ebpf.Program `ebpf:"connect4"`
 	Connect6   *ebpf.Program `ebpf:"connect6"`
 	Egress     *ebpf.Program `ebpf:"egress"`
+	Ingress    *ebpf.Program `ebpf:"ingress"`
 	Sendmsg4   *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6   *ebpf.Program `ebpf:"sendmsg6"`
 	SockCreate *ebpf.Program `ebpf:"sock_create"`
@@ -284,6 +326,7 @@ func (p *WaymarkPrograms) Close() error {
 		p.Connect4,
 		p.Connect6,
 		p.Egress,
+		p.Ingress,
 		p.Sendmsg4,
 		p.Sendmsg6,
 		p.SockCreate,

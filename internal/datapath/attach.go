@@ -25,8 +25,8 @@ func (i *Instance) Attach(h plan.Hook) error {
 		return err
 	}
 	defer program.Close()
-	if h.Program == plan.EgressProgram {
-		return i.attachEgress(h, program)
+	if h.Program == plan.EgressProgram || h.Program == plan.IngressProgram {
+		return i.attachInterface(h, program)
 	}
 	return i.attachCgroup(h, program)
 }
@@ -87,20 +87,25 @@ var cgroupAttach = map[string]ebpf.AttachType{
 	bpf.WaymarkProgSendmsg6:   ebpf.AttachCGroupUDP6Sendmsg,
 }
 
-func (i *Instance) attachEgress(h plan.Hook, program *ebpf.Program) error {
+var tcxAttach = map[string]ebpf.AttachType{
+	plan.EgressProgram:  ebpf.AttachTCXEgress,
+	plan.IngressProgram: ebpf.AttachTCXIngress,
+}
+
+func (i *Instance) attachInterface(h plan.Hook, program *ebpf.Program) error {
 	device, err := net.InterfaceByName(h.Place)
 	if err != nil {
-		return fmt.Errorf("attach egress to %s: %w", h.Place, err)
+		return fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err)
 	}
 	if i.attachedAt(h) {
 		return i.update(h, program)
 	}
-	l, err := link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: ebpf.AttachTCXEgress})
+	l, err := link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: tcxAttach[h.Program]})
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return i.attachClsact(h, device.Index, program)
 	}
 	if err != nil {
-		return fmt.Errorf("attach egress to %s: %w", h.Place, err)
+		return fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err)
 	}
 	defer l.Close()
 	return i.repin(h, l)

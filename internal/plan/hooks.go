@@ -2,7 +2,11 @@
 
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // CgroupPrograms are the programs at the cgroup hooks, in the order in
 // which they are attached, each with what it is for.
@@ -20,6 +24,10 @@ const EgressProgram = "egress"
 // EgressPin is the name under which an uplink's egress hook is pinned.
 func EgressPin(uplink int) string { return fmt.Sprintf("%s-%d", EgressProgram, uplink) }
 
+// IngressProgram is the program at the tc ingress of every interface that
+// packets of others come in by.
+const IngressProgram = "ingress"
+
 func (m *maker) hooks(o Options) {
 	for _, h := range CgroupPrograms {
 		h.Place, h.Pin = o.CgroupRoot, h.Program
@@ -27,7 +35,18 @@ func (m *maker) hooks(o Options) {
 	}
 	for _, u := range m.plan.Uplinks {
 		if u.Index != 0 {
-			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Why: "counts what leaves by uplink " + u.Name})
+			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Why: "counts what leaves by uplink " + u.Name + ", and mends its way"})
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(m.facts.Inner)) {
+		if m.isUplink(name) {
+			continue
+		}
+		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name,
+			Pin: fmt.Sprintf("%s-%d", IngressProgram, m.facts.Inner[name]), Why: "classes what is forwarded from there"})
+	}
+}
+
+func (m *maker) isUplink(name string) bool {
+	return slices.ContainsFunc(m.plan.Uplinks, func(u Uplink) bool { return u.Interface == name })
 }
