@@ -202,7 +202,8 @@ enum misroute_cause {
  * packet with its own headers; packets are segments. Packets that were sent
  * to the right uplink instead are not in `packets` of this one; they are
  * counted there. `dropped` were not let out at all. `foreign` carried bits
- * of the fwmark that are somebody else's.
+ * of the fwmark that are somebody else's. `refused` are attempts of the
+ * class's processes to take another class's mark, on uplink 0's line.
  */
 struct class_counters {
 	__u64 packets;
@@ -210,6 +211,7 @@ struct class_counters {
 	__u64 repaired;
 	__u64 dropped;
 	__u64 foreign;
+	__u64 refused;
 	__u64 misroutes[CAUSES];
 };
 
@@ -231,6 +233,14 @@ struct socket_note {
 	__u32 flags;
 	__u32 first;
 	__u32 class_mark;
+};
+
+/* What a walk over the open sockets did. */
+struct walk_result {
+	__u64 marked;  /* TCP sockets that got their class's mark */
+	__u64 noted;   /* UDP sockets whose class is noted */
+	__u64 inbound; /* accepted connections, left as they are */
+	__u64 failed;
 };
 
 /*

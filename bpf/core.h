@@ -10,8 +10,48 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[];
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
+struct in6_addr {
+	union {
+		__u32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	__u16 skc_family;
+	volatile __u8 skc_state;
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport; /* network byte order */
+	__u16 skc_num;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
 struct sock {
+	struct sock_common __sk_common;
 	__u8 sk_userlocks;
+	__u16 sk_protocol;
+	__u32 sk_mark;
+	kuid_t sk_uid;
+	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct rt6key {
@@ -37,20 +77,27 @@ struct sk_buff {
 
 #pragma clang attribute pop
 
-enum { SOCK_BINDADDR_LOCK = 4 };
+/* What an application chose when it bound a socket. */
+enum { SOCK_BINDADDR_LOCK = 4, SOCK_BINDPORT_LOCK = 8 };
 
 static long (*const bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
 
-/* Whether the application bound the socket to an address. */
-static __always_inline int address_is_bound(struct bpf_sock *sk)
+/* A pointer as a number: the verifier lets nobody calculate with a bpf_sock, but a copy of one is anybody's. */
+static __always_inline __u64 address_of(const void *pointer)
 {
-	const struct sock *kernel_sk = 0;
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
+static __always_inline __u8 socket_locks(struct bpf_sock *sk)
+{
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
 	__u8 locks = 0;
 
-	/* The verifier lets nobody calculate with a bpf_sock; a copy of the pointer is a number. */
-	bpf_probe_read_kernel(&kernel_sk, sizeof(kernel_sk), &sk);
 	bpf_probe_read_kernel(&locks, sizeof(locks), &kernel_sk->sk_userlocks);
-	return locks & SOCK_BINDADDR_LOCK;
+	return locks;
 }
 enum { TABLE_MAIN = 254 };
 
@@ -62,14 +109,13 @@ enum { TABLE_MAIN = 254 };
  */
 static __always_inline int left_by_more_than_default(struct __sk_buff *skb)
 {
-	const struct sk_buff *kernel_skb = 0;
+	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
 	unsigned long reference = 0;
 	const struct fib6_info *from = 0;
 	const struct fib6_table *table = 0;
 	__u32 id = 0;
 	int plen = 0;
 
-	bpf_probe_read_kernel(&kernel_skb, sizeof(kernel_skb), &skb);
 	bpf_probe_read_kernel(&reference, sizeof(reference), &kernel_skb->_skb_refdst);
 	const struct rt6_info *route = (const struct rt6_info *)(reference & ~1UL);
 	if (!route)

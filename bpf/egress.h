@@ -10,9 +10,8 @@
 /* "No opinion": the next program, or filter of a clsact, decides. */
 enum { TCX_NEXT = -1 };
 
-/* The uplink that this copy of the program is attached to, and how many there can be. */
+/* The uplink that this copy of the program is attached to. */
 const volatile __u32 uplink;
-const volatile __u32 uplink_limit;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -139,6 +139,64 @@ struct bpf_sock_addr {
 	} __attribute__((aligned(8)));
 };
 
+struct bpf_sockopt {
+	union {
+		struct bpf_sock *sk;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+	union {
+		void *optval;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+	union {
+		void *optval_end;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+	__s32 level;
+	__s32 optname;
+	__s32 optlen;
+	__s32 retval;
+};
+
+struct bpf_sock_ops {
+	__u32 op;
+	__u32 args[4];
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 is_fullsock;
+	__u32 of_tcp[23]; /* figures of the connection, of no interest here */
+	__u64 bytes_received;
+	__u64 bytes_acked;
+	union {
+		struct bpf_sock *sk;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+};
+_Static_assert(__builtin_offsetof(struct bpf_sock_ops, sk) == 184, "as the kernel has it");
+
+enum { BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5 };
+
+struct bpf_iter__tcp {
+	__u64 meta;
+	union {
+		struct sock_common *sk_common;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+};
+
+struct bpf_iter__udp {
+	__u64 meta;
+	union {
+		struct udp_sock *udp_sk;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+};
+
 struct __sk_buff {
 	__u32 len;
 	__u32 pkt_type;

@@ -47,10 +47,10 @@ struct {
 /* What is known of a flow. family 0: its addresses are not known yet. */
 struct flow {
 	__u32 family;
-	struct words iif;
-	struct words uid;
-	struct words proto;
-	struct words ports[2];
+	__u32 iif;
+	__u32 uid;
+	__u32 proto;
+	__u32 ports[2];
 	struct words addresses[2];
 };
 
@@ -121,6 +121,13 @@ __noinline __u32 find_set(__u32 version, __u32 root, const struct words *value)
 		return 0;
 	bpf_loop(MAX_BRANCHES, take_branch, &d, 0);
 	return d.ref;
+}
+
+__noinline __u32 find_number_set(__u32 version, __u32 root, __u32 number)
+{
+	struct words value = {{number}};
+
+	return find_set(version, root, &value);
 }
 
 /*
@@ -250,15 +257,15 @@ static __always_inline void find_address_sets(struct search *s, const struct tab
 static __always_inline void find_number_sets(struct search *s, const struct table_header *h, const struct flow *flow)
 {
 	if (s->fields >> FIELD_UID & 1)
-		s->ref[0][FIELD_UID] = find_set(s->version, h->uid, &flow->uid);
+		s->ref[0][FIELD_UID] = find_number_set(s->version, h->uid, flow->uid);
 	if (s->fields >> FIELD_PROTO & 1)
-		s->ref[0][FIELD_PROTO] = find_set(s->version, h->proto, &flow->proto);
+		s->ref[0][FIELD_PROTO] = find_number_set(s->version, h->proto, flow->proto);
 	if (s->fields >> FIELD_SPORT & 1)
-		s->ref[0][FIELD_SPORT] = find_set(s->version, h->ports[0], &flow->ports[0]);
+		s->ref[0][FIELD_SPORT] = find_number_set(s->version, h->ports[0], flow->ports[0]);
 	if (s->fields >> FIELD_DPORT & 1)
-		s->ref[0][FIELD_DPORT] = find_set(s->version, h->ports[1], &flow->ports[1]);
+		s->ref[0][FIELD_DPORT] = find_number_set(s->version, h->ports[1], flow->ports[1]);
 	if (s->fields >> FIELD_IIF & 1)
-		s->ref[0][FIELD_IIF] = find_set(s->version, h->iif, &flow->iif);
+		s->ref[0][FIELD_IIF] = find_number_set(s->version, h->iif, flow->iif);
 }
 
 static __always_inline const struct table_header *begin_search(struct search *s)

@@ -90,7 +90,7 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct flow *flow, s
 	if (fragment & 0x3fff)
 		at->fragment = fragment & 0x1fff ? 2 : 1;
 	flow->family = AF_INET;
-	flow->proto.word[0] = h.protocol;
+	flow->proto = h.protocol;
 	flow->addresses[0].word[0] = bpf_ntohl(h.source);
 	flow->addresses[1].word[0] = bpf_ntohl(h.destination);
 	return 1;
@@ -142,7 +142,7 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct flow *flow, s
 	if (x.broken || at->transport > at->end)
 		return 0;
 	flow->family = AF_INET6;
-	flow->proto.word[0] = x.next;
+	flow->proto = x.next;
 	to_words(&flow->addresses[0], h.source);
 	to_words(&flow->addresses[1], h.destination);
 	return 1;
@@ -150,7 +150,7 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct flow *flow, s
 
 static __always_inline int same_datagram(const struct fragment_ports *f, const struct flow *flow, const struct layers *at)
 {
-	int same = f->id == at->id && f->family == flow->family && f->proto == flow->proto.word[0];
+	int same = f->id == at->id && f->family == flow->family && f->proto == flow->proto;
 
 	for (int i = 0; i < 4; i++)
 		same = same && f->addresses[0].word[i] == flow->addresses[0].word[i] &&
@@ -168,16 +168,16 @@ static __always_inline void share_ports(struct flow *flow, const struct layers *
 		return;
 	if (at->fragment == 2) {
 		if (same_datagram(f, flow, at)) {
-			flow->ports[0].word[0] = f->ports[0];
-			flow->ports[1].word[0] = f->ports[1];
+			flow->ports[0] = f->ports[0];
+			flow->ports[1] = f->ports[1];
 		}
 		return;
 	}
 	f->family = flow->family;
 	f->id = at->id;
-	f->proto = flow->proto.word[0];
-	f->ports[0] = flow->ports[0].word[0];
-	f->ports[1] = flow->ports[1].word[0];
+	f->proto = flow->proto;
+	f->ports[0] = flow->ports[0];
+	f->ports[1] = flow->ports[1];
 	f->addresses[0] = flow->addresses[0];
 	f->addresses[1] = flow->addresses[1];
 }
@@ -199,11 +199,11 @@ __noinline int read_packet(struct __sk_buff *skb, struct flow *flow)
 	} else {
 		return 0;
 	}
-	if (has_ports(flow->proto.word[0]) && at.fragment < 2) {
+	if (has_ports(flow->proto) && at.fragment < 2) {
 		if (at.transport + sizeof(ports) > at.end || load(skb, at.transport, ports, sizeof(ports)))
 			return 0;
-		flow->ports[0].word[0] = bpf_ntohs(ports[0]);
-		flow->ports[1].word[0] = bpf_ntohs(ports[1]);
+		flow->ports[0] = bpf_ntohs(ports[0]);
+		flow->ports[1] = bpf_ntohs(ports[1]);
 	}
 	if (at.fragment)
 		share_ports(flow, &at);

@@ -18,9 +18,9 @@ static __always_inline void question(struct bpf_fib_lookup *fib, const struct fl
 {
 	__builtin_memset(fib, 0, sizeof(*fib));
 	fib->family = flow->family;
-	fib->l4_protocol = flow->proto.word[0];
-	fib->sport = bpf_htons(flow->ports[0].word[0]);
-	fib->dport = bpf_htons(flow->ports[1].word[0]);
+	fib->l4_protocol = flow->proto;
+	fib->sport = bpf_htons(flow->ports[0]);
+	fib->dport = bpf_htons(flow->ports[1]);
 	fib->ifindex = LOOPBACK;
 	from_words(fib->dst, &flow->addresses[1]);
 }
@@ -62,14 +62,19 @@ static __always_inline long ask6(struct __sk_buff *skb, struct bpf_fib_lookup *f
 	return answer;
 }
 
-static __always_inline int send_by(struct __sk_buff *skb, const struct bpf_fib_lookup *fib, __u32 mark)
+/* A way out: an interface and the next hop on it. */
+struct way {
+	__u32 ifindex;
+	struct bpf_redir_neigh hop;
+};
+
+static __always_inline struct way way_of(const struct bpf_fib_lookup *fib)
 {
-	struct bpf_redir_neigh hop = {.nh_family = fib->family};
+	struct way w = {.ifindex = fib->ifindex, .hop.nh_family = fib->family};
 
 	for (int i = 0; i < 4; i++)
-		hop.nh[i] = fib->dst[i];
-	skb->mark = mark;
-	return bpf_redirect_neigh(fib->ifindex, &hop, sizeof(hop), 0);
+		w.hop.nh[i] = fib->dst[i];
+	return w;
 }
 
 /* The uplink of a class's route that is behind an interface. */
@@ -124,7 +129,7 @@ static __always_inline int rewrite4(struct __sk_buff *skb, struct flow *flow, co
 	if (!fresh || load(skb, 0, &version_length, 1))
 		return 0;
 	__u32 transport = ETH_HEADER + (version_length & 15) * 4;
-	if (flow->proto.word[0] == IPPROTO_UDP &&
+	if (flow->proto == IPPROTO_UDP &&
 	    bpf_l4_csum_replace(skb, transport + UDP_CHECKSUM, old, fresh, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | sizeof(fresh)))
 		return 0;
 	if (bpf_l3_csum_replace(skb, ETH_HEADER + IPV4_CHECKSUM, old, fresh, sizeof(fresh)))
@@ -193,16 +198,21 @@ static __always_inline __u32 cause_of(struct __sk_buff *skb)
 	return CAUSE_LATE;
 }
 
-/* Whether the application said where its packets leave: by device, by address, or by answering. */
-static __always_inline int chosen(struct __sk_buff *skb)
+/*
+ * Whether the application said where its packets leave: by device, by
+ * address, or by answering where it was asked. The kernel's own answers, a
+ * SYN-ACK, a RST, the last ACK of a connection, leave where the question came.
+ */
+static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
-	if (sk->bound_dev_if == skb->ifindex || address_is_bound(sk))
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || (sk->type == SOCK_RAW && flow->proto == IPPROTO_TCP))
+		return 1;
+	if (sk->bound_dev_if == skb->ifindex || socket_locks(sk) & SOCK_BINDADDR_LOCK)
 		return 1;
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	return note && note->flags & NOTE_INBOUND;
@@ -231,7 +241,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		count(skb, c);
 		return TCX_NEXT;
 	}
-	if (chosen(skb))
+	if (chosen(skb, &flow))
 		return leave(skb, class, CAUSE_CHOSEN);
 	if (answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED) {
 		/* The kernel cannot be asked: any uplink of the route passes for right. */
@@ -243,18 +253,19 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	if (answer)
 		return leave(skb, class, CAUSE_NO_ROUTE);
 
-	struct bpf_fib_lookup way = fib;
+	struct way way = way_of(&fib);
 	if (!source_fits(skb, &fib, &flow, mark) && !rewrite_source(skb, &flow, class, way.ifindex))
 		return leave(skb, class, CAUSE_PINNED);
 	c->misroutes[cause % CAUSES] += segments_of(skb);
 	c->repaired += segments_of(skb);
-	return send_by(skb, &way, mark);
+	skb->mark = mark;
+	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
 }
 
 /* The mark of the class of a packet that no hook of ours has seen; 0: none. */
 __noinline __u32 classify_unseen(struct __sk_buff *skb)
 {
-	struct flow flow = {.uid = {{~0U}}};
+	struct flow flow = {.uid = ~0U};
 
 	if (!has_tuples() || !read_packet(skb, &flow))
 		return 0;

@@ -9,6 +9,9 @@
 /* The network namespace of the instance; sockets of others are not ours. */
 const volatile __u64 netns_cookie;
 
+/* How many uplinks there can be. */
+const volatile __u32 uplink_limit;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* set at load: one more than the highest number */

@@ -20,6 +20,7 @@ type WaymarkClassCounters struct {
 	Repaired  uint64
 	Dropped   uint64
 	Foreign   uint64
+	Refused   uint64
 	Misroutes [8]uint64
 }
 
@@ -149,31 +150,49 @@ const (
 	WaymarkUplinkFlagsUPLINK_USABLE WaymarkUplinkFlags = 1
 )
 
+type WaymarkWalkResult struct {
+	_       structs.HostLayout
+	Marked  uint64
+	Noted   uint64
+	Inbound uint64
+	Failed  uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	WaymarkMapCgroups       = "cgroups"
-	WaymarkMapClasses       = "classes"
-	WaymarkMapCounters      = "counters"
-	WaymarkMapFragments     = "fragments"
-	WaymarkMapLive          = "live"
-	WaymarkMapNotes         = "notes"
-	WaymarkMapTables        = "tables"
-	WaymarkMapUplinks       = "uplinks"
-	WaymarkProgConnect4     = "connect4"
-	WaymarkProgConnect6     = "connect6"
-	WaymarkProgEgress       = "egress"
-	WaymarkProgIngress      = "ingress"
-	WaymarkProgSendmsg4     = "sendmsg4"
-	WaymarkProgSendmsg6     = "sendmsg6"
-	WaymarkProgSockCreate   = "sock_create"
-	WaymarkVarContractTypes = "contract_types"
-	WaymarkVarMask          = "mask"
-	WaymarkVarMaskRuns      = "mask_runs"
-	WaymarkVarNetnsCookie   = "netns_cookie"
-	WaymarkVarUplink        = "uplink"
-	WaymarkVarUplinkLimit   = "uplink_limit"
+	WaymarkMapArrivals       = "arrivals"
+	WaymarkMapCgroups        = "cgroups"
+	WaymarkMapClasses        = "classes"
+	WaymarkMapCounters       = "counters"
+	WaymarkMapFragments      = "fragments"
+	WaymarkMapListened       = "listened"
+	WaymarkMapLive           = "live"
+	WaymarkMapNotes          = "notes"
+	WaymarkMapTables         = "tables"
+	WaymarkMapUplinks        = "uplinks"
+	WaymarkMapWalked         = "walked"
+	WaymarkProgAccepted      = "accepted"
+	WaymarkProgArrive        = "arrive"
+	WaymarkProgConnect4      = "connect4"
+	WaymarkProgConnect6      = "connect6"
+	WaymarkProgEgress        = "egress"
+	WaymarkProgFindListeners = "find_listeners"
+	WaymarkProgIngress       = "ingress"
+	WaymarkProgNoteUdp       = "note_udp"
+	WaymarkProgRemarkTcp     = "remark_tcp"
+	WaymarkProgSendmsg4      = "sendmsg4"
+	WaymarkProgSendmsg6      = "sendmsg6"
+	WaymarkProgSetsockopt    = "setsockopt"
+	WaymarkProgSockCreate    = "sock_create"
+	WaymarkVarContractTypes  = "contract_types"
+	WaymarkVarIif            = "iif"
+	WaymarkVarMask           = "mask"
+	WaymarkVarMaskRuns       = "mask_runs"
+	WaymarkVarNetnsCookie    = "netns_cookie"
+	WaymarkVarUplink         = "uplink"
+	WaymarkVarUplinkLimit    = "uplink_limit"
 )
 
 // LoadWaymark returns the embedded CollectionSpec for Waymark.
@@ -218,27 +237,36 @@ type WaymarkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkProgramSpecs struct {
-	Connect4   *ebpf.ProgramSpec `ebpf:"connect4"`
-	Connect6   *ebpf.ProgramSpec `ebpf:"connect6"`
-	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
-	Ingress    *ebpf.ProgramSpec `ebpf:"ingress"`
-	Sendmsg4   *ebpf.ProgramSpec `ebpf:"sendmsg4"`
-	Sendmsg6   *ebpf.ProgramSpec `ebpf:"sendmsg6"`
-	SockCreate *ebpf.ProgramSpec `ebpf:"sock_create"`
+	Accepted      *ebpf.ProgramSpec `ebpf:"accepted"`
+	Arrive        *ebpf.ProgramSpec `ebpf:"arrive"`
+	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
+	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
+	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
+	FindListeners *ebpf.ProgramSpec `ebpf:"find_listeners"`
+	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
+	NoteUdp       *ebpf.ProgramSpec `ebpf:"note_udp"`
+	RemarkTcp     *ebpf.ProgramSpec `ebpf:"remark_tcp"`
+	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	Setsockopt    *ebpf.ProgramSpec `ebpf:"setsockopt"`
+	SockCreate    *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // WaymarkMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkMapSpecs struct {
+	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
 	Cgroups   *ebpf.MapSpec `ebpf:"cgroups"`
 	Classes   *ebpf.MapSpec `ebpf:"classes"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Fragments *ebpf.MapSpec `ebpf:"fragments"`
+	Listened  *ebpf.MapSpec `ebpf:"listened"`
 	Live      *ebpf.MapSpec `ebpf:"live"`
 	Notes     *ebpf.MapSpec `ebpf:"notes"`
 	Tables    *ebpf.MapSpec `ebpf:"tables"`
 	Uplinks   *ebpf.MapSpec `ebpf:"uplinks"`
+	Walked    *ebpf.MapSpec `ebpf:"walked"`
 }
 
 // WaymarkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -246,6 +274,7 @@ type WaymarkMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkVariableSpecs struct {
 	ContractTypes *ebpf.VariableSpec `ebpf:"contract_types"`
+	Iif           *ebpf.VariableSpec `ebpf:"iif"`
 	Mask          *ebpf.VariableSpec `ebpf:"mask"`
 	MaskRuns      *ebpf.VariableSpec `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.VariableSpec `ebpf:"netns_cookie"`
@@ -273,26 +302,32 @@ func (o *WaymarkObjects) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkMaps struct {
+	Arrivals  *ebpf.Map `ebpf:"arrivals"`
 	Cgroups   *ebpf.Map `ebpf:"cgroups"`
 	Classes   *ebpf.Map `ebpf:"classes"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Fragments *ebpf.Map `ebpf:"fragments"`
+	Listened  *ebpf.Map `ebpf:"listened"`
 	Live      *ebpf.Map `ebpf:"live"`
 	Notes     *ebpf.Map `ebpf:"notes"`
 	Tables    *ebpf.Map `ebpf:"tables"`
 	Uplinks   *ebpf.Map `ebpf:"uplinks"`
+	Walked    *ebpf.Map `ebpf:"walked"`
 }
 
 func (m *WaymarkMaps) Close() error {
 	return _WaymarkClose(
+		m.Arrivals,
 		m.Cgroups,
 		m.Classes,
 		m.Counters,
 		m.Fragments,
+		m.Listened,
 		m.Live,
 		m.Notes,
 		m.Tables,
 		m.Uplinks,
+		m.Walked,
 	)
 }
 
@@ -301,6 +336,7 @@ func (m *WaymarkMaps) Close() error {
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkVariables struct {
 	ContractTypes *ebpf.Variable `ebpf:"contract_types"`
+	Iif           *ebpf.Variable `ebpf:"iif"`
 	Mask          *ebpf.Variable `ebpf:"mask"`
 	MaskRuns      *ebpf.Variable `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.Variable `ebpf:"netns_cookie"`
@@ -312,23 +348,35 @@ type WaymarkVariables struct {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkPrograms struct {
-	Connect4   *ebpf.Program `ebpf:"connect4"`
-	Connect6   *ebpf.Program `ebpf:"connect6"`
-	Egress     *ebpf.Program `ebpf:"egress"`
-	Ingress    *ebpf.Program `ebpf:"ingress"`
-	Sendmsg4   *ebpf.Program `ebpf:"sendmsg4"`
-	Sendmsg6   *ebpf.Program `ebpf:"sendmsg6"`
-	SockCreate *ebpf.Program `ebpf:"sock_create"`
+	Accepted      *ebpf.Program `ebpf:"accepted"`
+	Arrive        *ebpf.Program `ebpf:"arrive"`
+	Connect4      *ebpf.Program `ebpf:"connect4"`
+	Connect6      *ebpf.Program `ebpf:"connect6"`
+	Egress        *ebpf.Program `ebpf:"egress"`
+	FindListeners *ebpf.Program `ebpf:"find_listeners"`
+	Ingress       *ebpf.Program `ebpf:"ingress"`
+	NoteUdp       *ebpf.Program `ebpf:"note_udp"`
+	RemarkTcp     *ebpf.Program `ebpf:"remark_tcp"`
+	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
+	Setsockopt    *ebpf.Program `ebpf:"setsockopt"`
+	SockCreate    *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *WaymarkPrograms) Close() error {
 	return _WaymarkClose(
+		p.Accepted,
+		p.Arrive,
 		p.Connect4,
 		p.Connect6,
 		p.Egress,
+		p.FindListeners,
 		p.Ingress,
+		p.NoteUdp,
+		p.RemarkTcp,
 		p.Sendmsg4,
 		p.Sendmsg6,
+		p.Setsockopt,
 		p.SockCreate,
 	)
 }

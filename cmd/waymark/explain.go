@@ -130,7 +130,9 @@ func colour(e env) bool {
 
 func printExplanation(w io.Writer, x *loader.Explanation, coloured bool) error {
 	var b strings.Builder
-	field := func(name, format string, args ...any) { fmt.Fprintf(&b, "%-12s%s\n", name, fmt.Sprintf(format, args...)) }
+	field := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s%s\n", name, fmt.Sprintf(format, args...))
+	}
 	if x.Line != "" {
 		field("match", "%s  (%s)", x.Line, x.Position)
 		field("class", "%s", x.Class)

@@ -17,6 +17,7 @@ type Counters struct {
 	Repaired  uint64 `json:"repaired"`  // of those, sent to the right one instead
 	Dropped   uint64 `json:"dropped"`   // of those, not let out, for their class's otherwise forbids it
 	Foreign   uint64 `json:"foreign"`   // packets that carry somebody else's fwmark bits beside ours
+	Refused   uint64 `json:"refused"`   // attempts of its processes to take another class's mark; on the first uplink's line
 	Causes    Causes `json:"causes"`
 }
 
@@ -43,6 +44,7 @@ func (i *Instance) Counters(slot uint32, uplink int) (c Counters, err error) {
 		c.Repaired += x.Repaired
 		c.Dropped += x.Dropped
 		c.Foreign += x.Foreign
+		c.Refused += x.Refused
 		c.Causes.Before += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_BEFORE]
 		c.Causes.Late += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_LATE]
 		c.Causes.Foreign += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_FOREIGN]

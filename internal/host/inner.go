@@ -7,12 +7,13 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"waymark/internal/plan"
 )
 
-// Inner returns the interfaces that packets of others may come in by, with
-// their ifindexes: all but loopbacks and those that belong to a bridge or
-// bond, whose packets come in by their master.
-func Inner() (map[string]int, error) {
+// Inner returns the interfaces that packets of others may come in by: all
+// but loopbacks.
+func Inner() (map[string]plan.Inner, error) {
 	var list []netlink.Link
 	err := retry(func() (err error) {
 		list, err = netlink.LinkList()
@@ -21,10 +22,10 @@ func Inner() (map[string]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read interfaces: %w", err)
 	}
-	inner := map[string]int{}
+	inner := map[string]plan.Inner{}
 	for _, l := range list {
-		if a := l.Attrs(); a.MasterIndex == 0 && a.RawFlags&unix.IFF_LOOPBACK == 0 {
-			inner[a.Name] = a.Index
+		if a := l.Attrs(); a.RawFlags&unix.IFF_LOOPBACK == 0 {
+			inner[a.Name] = plan.Inner{Index: a.Index, Master: a.MasterIndex}
 		}
 	}
 	return inner, nil

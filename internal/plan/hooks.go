@@ -16,6 +16,9 @@ var CgroupPrograms = []Hook{
 	{Program: "connect6", Why: "the same for IPv6, v4-mapped and MPTCP"},
 	{Program: "sendmsg4", Why: "marks an unconnected datagram socket for each destination"},
 	{Program: "sendmsg6", Why: "the same for IPv6"},
+	{Program: "setsockopt", Why: "keeps a class's mark on its sockets when their application sets its own"},
+	{Program: "accepted", Why: "remembers which connections came in, for they leave where they came"},
+	{Program: "arrive", Why: "remembers where an unbound datagram server was asked, for its answer's source"},
 }
 
 // EgressProgram is the program at every uplink's tc egress.
@@ -43,10 +46,16 @@ func (m *maker) hooks(o Options) {
 			continue
 		}
 		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name,
-			Pin: fmt.Sprintf("%s-%d", IngressProgram, m.facts.Inner[name]), Why: "classes what is forwarded from there"})
+			Pin: fmt.Sprintf("%s-%d", IngressProgram, m.facts.Inner[name].Index), IIF: m.facts.Inner[name].Master, Why: "classes what is forwarded from there"})
 	}
 }
 
 func (m *maker) isUplink(name string) bool {
 	return slices.ContainsFunc(m.plan.Uplinks, func(u Uplink) bool { return u.Interface == name })
+}
+
+// key is the hook as it can be read back from the kernel.
+func (h Hook) key() Hook {
+	h.Why, h.IIF = "", 0
+	return h
 }

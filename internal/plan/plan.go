@@ -78,6 +78,7 @@ type Hook struct {
 	Place   string // a cgroup directory, or an interface
 	Pin     string // its name in the pin directory
 	Uplink  int    // for tc egress: the uplink's number
+	IIF     int    // for tc ingress at a port: ifindex of the bridge that its packets come in by
 	Why     string
 }
 
