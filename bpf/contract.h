@@ -91,6 +91,16 @@ enum field {
 	FIELD_DPORT,
 	FIELD_IIF,
 	FIELDS,
+	/* in a header's `fields`: some match names neither cgroup nor uid */
+	TABLE_HAS_TUPLES = 15,
+};
+
+/*
+ * 128 bits as words in host byte order, most significant first. IPv4
+ * addresses and plain numbers use the first alone.
+ */
+struct words {
+	__u32 word[4];
 };
 
 enum ref_kind {
@@ -132,11 +142,15 @@ _Static_assert(sizeof(struct table_cell) == 64, "a cell is one cache line");
  * A class, by its number. A number that is not in use has CLASS_IN_USE
  * clear: packets that carry it are somebody else's. `route` lists the
  * uplinks in order, `hops` says how many; `uplinks` is the same as a
- * bitmap. With CLASS_BALANCED the order means nothing.
+ * bitmap. With CLASS_BALANCED the order means nothing. CLASS_ANYWHERE is
+ * for number 0: wherever it leaves is right, and `route` is main's way.
+ * CLASS_NO_LEAK: what cannot go its class's way is dropped, not left.
  */
 enum class_flags {
 	CLASS_IN_USE = 1,
 	CLASS_BALANCED = 2,
+	CLASS_ANYWHERE = 4,
+	CLASS_NO_LEAK = 8,
 };
 
 struct class_entry {
@@ -149,9 +163,9 @@ struct class_entry {
 };
 
 /*
- * An uplink, by its number: its interface, and the address that an unbound
- * datagram is given as its source, in network byte order, zero where the
- * uplink has none. UPLINK_USABLE is clear for an uplink that was down when
+ * An uplink, by its number: its interface, its routing table, and the
+ * address that an unbound datagram is given as its source, in network byte
+ * order, zero where the uplink has none. UPLINK_USABLE is clear for an uplink that was down when
  * user space last looked.
  */
 enum uplink_flags { UPLINK_USABLE = 1 };
@@ -161,20 +175,86 @@ struct uplink_entry {
 	__u32 flags;
 	__u32 source4;
 	__u32 source6[4];
-	__u32 pad;
+	__u32 table;
+};
+
+/*
+ * Why a packet left, or was about to leave, by another uplink than the
+ * kernel's rules give its class. Each packet has one cause. CHOSEN is no
+ * misroute: the application bound its socket to the device or to an
+ * uplink's address, or answers where it was asked.
+ */
+enum misroute_cause {
+	CAUSE_BEFORE,	/* the socket is older than the apply that classed it */
+	CAUSE_LATE,	/* it was classed only here, or its mark came after its route */
+	CAUSE_FOREIGN,	/* it carries a number of ours that no hook of ours gave it */
+	CAUSE_PINNED,	/* its source address lives on this uplink only */
+	CAUSE_NO_ROUTE, /* its class has no way at all */
+	CAUSE_CHOSEN,
+	CAUSE_UNKNOWN,
+	CAUSES = 8, /* a power of two, for the verifier's sake */
 };
 
 /*
  * What one CPU saw of one class on one uplink, at tc egress. Key:
  * slot * uplinks + uplink, where `uplinks` is the instance's constant.
  * Bytes are those on the wire, link header included, each segment of a GSO
- * packet with its own headers; packets are segments. A misroute is a packet
- * whose class's route does not name the uplink it left by.
+ * packet with its own headers; packets are segments. Packets that were sent
+ * to the right uplink instead are not in `packets` of this one; they are
+ * counted there. `dropped` were not let out at all. `foreign` carried bits
+ * of the fwmark that are somebody else's. `refused` are attempts of the
+ * class's processes to take another class's mark, on uplink 0's line.
  */
 struct class_counters {
 	__u64 packets;
 	__u64 bytes;
-	__u64 misroutes;
+	__u64 repaired;
+	__u64 dropped;
+	__u64 foreign;
+	__u64 refused;
+	__u64 misroutes[CAUSES];
+};
+
+/*
+ * What is remembered of the few sockets for which the mark does not say
+ * all. `first` is the mark a datagram socket had before a destination's
+ * class replaced it, with NOTE_SWITCHES: its next datagram to a destination
+ * of no class gets it back. `class_mark` is the class of a socket whose own
+ * mark cannot be changed from outside (UDP), with NOTE_CLASS.
+ */
+enum note_flags {
+	NOTE_SWITCHES = 1,
+	NOTE_CLASS = 2,
+	NOTE_BEFORE = 4,  /* it was open before the apply that classed it */
+	NOTE_INBOUND = 8, /* an accepted connection */
+};
+
+struct socket_note {
+	__u32 flags;
+	__u32 first;
+	__u32 class_mark;
+};
+
+/* What a walk over the open sockets did. */
+struct walk_result {
+	__u64 marked;  /* TCP sockets that got their class's mark */
+	__u64 noted;   /* UDP sockets whose class is noted */
+	__u64 inbound; /* accepted connections, left as they are */
+	__u64 failed;
+};
+
+/*
+ * Where a datagram server was asked: the peer and ports of a datagram that
+ * came to an unbound socket by an uplink, and the address it came to. The
+ * answer gets it as its source. The slot is a hash of the rest; another
+ * peer's entry in it is told by that.
+ */
+struct arrival {
+	struct words peer;
+	struct words local;
+	__u32 family;
+	__u16 peer_port;
+	__u16 local_port;
 };
 
 #endif

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* tc egress: what leaves an uplink is counted under its class, from the mark alone. */
+/* tc egress: what leaves an uplink is counted under its class, and sent by another if it should. */
 #ifndef WAYMARK_EGRESS_H
 #define WAYMARK_EGRESS_H
 
 #include "mark.h"
+#include "packet.h"
 #include "socket.h"
 
 /* "No opinion": the next program, or filter of a clsact, decides. */
 enum { TCX_NEXT = -1 };
 
-/* The uplink that this copy of the program is attached to, and how many there can be. */
+/* The uplink that this copy of the program is attached to. */
 const volatile __u32 uplink;
-const volatile __u32 uplink_limit;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -20,7 +20,14 @@ struct {
 	__type(value, struct class_counters);
 } counters SEC(".maps");
 
-/* A packet with a number that no class has is unclassed: the bits are somebody else's. */
+/* What the class of a packet is, and how that came about. */
+struct standing {
+	__u32 mark;
+	__u32 cause; /* the cause, should it be on the wrong way */
+	struct bpf_sock *sk;
+	struct socket_note *note;
+};
+
 static __always_inline const struct class_entry *class_of(__u32 mark)
 {
 	__u32 number = class_number(mark), none = 0;
@@ -31,11 +38,49 @@ static __always_inline const struct class_entry *class_of(__u32 mark)
 	return bpf_map_lookup_elem(&classes, &none);
 }
 
+static __always_inline struct class_counters *line_of(const struct class_entry *class)
+{
+	__u32 line = class->slot * uplink_limit + uplink;
+
+	return bpf_map_lookup_elem(&counters, &line);
+}
+
+static __always_inline __u32 segments_of(const struct __sk_buff *skb)
+{
+	return skb->gso_segs ? skb->gso_segs : 1;
+}
+
+static __always_inline void count(const struct __sk_buff *skb, struct class_counters *c)
+{
+	c->packets += segments_of(skb);
+	c->bytes += skb->wire_len;
+	if (skb->mark & ~mask)
+		c->foreign += segments_of(skb);
+}
+
+static __always_inline int on_course(const struct class_entry *class)
+{
+	if (class->flags & CLASS_BALANCED)
+		return class->uplinks >> (uplink & 63) & 1;
+	return class->flags & CLASS_ANYWHERE || class->route[0] == uplink;
+}
+
 /*
- * The mark that says a packet's class. A datagram whose socket changed class
- * for it (socket.h, sendmsg) still carries the mark from before: its socket
- * knows better. Any other difference was asked for by the sender.
+ * The mark is the class. A datagram's socket may know better: its mark was
+ * set while the datagram was on its way (sendmsg), or could not be set at
+ * all (notes). Any other difference was asked for by the sender.
  */
+static __always_inline __u32 datagram_standing(struct bpf_sock *sk, __u32 carried)
+{
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+
+	if (!note)
+		return carried;
+	if (note->flags & NOTE_CLASS)
+		return with_class(carried, note->class_mark);
+	return with_class(carried, sk->mark & mask);
+}
+
 static __always_inline __u32 mark_of(struct __sk_buff *skb)
 {
 	__u32 carried = skb->mark;
@@ -43,25 +88,64 @@ static __always_inline __u32 mark_of(struct __sk_buff *skb)
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	if (!sk || !((sk->mark ^ carried) & mask))
+	if (!sk || sk->type != SOCK_DGRAM)
 		return carried;
-	return bpf_sk_storage_get(&first_marks, sk, 0, 0) ? sk->mark : carried;
+	return datagram_standing(sk, carried);
 }
 
-static __always_inline void count_egress(struct __sk_buff *skb)
+/* Counts a packet on the wrong way; it leaves all the same unless that would be a leak. */
+static __always_inline int leave(struct __sk_buff *skb, const struct class_entry *class, __u32 cause)
 {
-	const struct class_entry *class = class_of(mark_of(skb));
+	struct class_counters *c = line_of(class);
+	__u32 leak = class->flags & CLASS_NO_LEAK && cause != CAUSE_CHOSEN;
 
-	if (!class)
-		return;
-	__u32 line = class->slot * uplink_limit + uplink;
-	struct class_counters *c = bpf_map_lookup_elem(&counters, &line);
 	if (!c)
-		return;
-	__u32 segments = skb->gso_segs ? skb->gso_segs : 1;
-	c->packets += segments;
-	c->bytes += skb->wire_len;
-	if (!(class->uplinks >> (uplink & 63) & 1))
-		c->misroutes += segments;
+		return TCX_NEXT;
+	c->misroutes[cause % CAUSES] += segments_of(skb);
+	if (leak) {
+		c->dropped += segments_of(skb);
+		return TC_ACT_SHOT;
+	}
+	count(skb, c);
+	return TCX_NEXT;
+}
+
+#include "repair.h"
+
+/*
+ * Whether no cgroup hook saw where the packet goes: it was forwarded, made
+ * by the kernel or by AF_PACKET, or comes from a raw or ping socket, for
+ * whose sendto there is no hook.
+ */
+static __always_inline int unseen(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6))
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6);
+}
+
+static __always_inline int egress_impl(struct __sk_buff *skb)
+{
+	__u32 mark = mark_of(skb), late = 0;
+
+	if (!class_number(mark) && unseen(skb)) {
+		late = classify_unseen(skb);
+		mark = with_class(mark, late);
+	}
+	const struct class_entry *class = class_of(mark);
+	if (!class)
+		return TCX_NEXT;
+	if (!on_course(class))
+		return off_course(skb, mark, late ? CAUSE_LATE : CAUSE_UNKNOWN);
+	struct class_counters *c = line_of(class);
+	if (!c)
+		return TCX_NEXT;
+	count(skb, c);
+	if (class->flags & CLASS_ANYWHERE && class_number(mark))
+		c->misroutes[CAUSE_FOREIGN] += segments_of(skb);
+	return TCX_NEXT;
 }
 #endif

@@ -44,20 +44,13 @@ struct {
 	__array(values, struct cgroup_map);
 } cgroups SEC(".maps");
 
-/*
- * What is known of a flow. Addresses are words in host byte order, most
- * significant first; IPv4 uses the first alone. family 0: not known yet.
- */
-struct words {
-	__u32 word[4];
-};
-
+/* What is known of a flow. family 0: its addresses are not known yet. */
 struct flow {
 	__u32 family;
-	struct words iif;
-	struct words uid;
-	struct words proto;
-	struct words ports[2];
+	__u32 iif;
+	__u32 uid;
+	__u32 proto;
+	__u32 ports[2];
 	struct words addresses[2];
 };
 
@@ -130,27 +123,44 @@ __noinline __u32 find_set(__u32 version, __u32 root, const struct words *value)
 	return d.ref;
 }
 
-/* The set of the deepest ancestor of the current task that some match names. */
-__noinline __u32 find_cgroup_set(__u32 version, __u64 levels, __u32 none)
+__noinline __u32 find_number_set(__u32 version, __u32 root, __u32 number)
 {
-	__u32 set = none;
-	void *cgroup_sets = bpf_map_lookup_elem(&cgroups, &version);
+	struct words value = {{number}};
 
-	if (!cgroup_sets)
-		return 0;
-	for (int level = 0; level < MAX_CGROUP_LEVELS; level++) {
-		if (!(levels >> level))
-			break;
-		if (!(levels >> level & 1))
-			continue;
-		__u64 id = bpf_get_current_ancestor_cgroup_id(level);
-		if (!id)
-			break;
-		__u32 *entry = bpf_map_lookup_elem(cgroup_sets, &id);
-		if (entry)
-			set = *entry;
-	}
-	return set;
+	return find_set(version, root, &value);
+}
+
+/*
+ * The set of the deepest ancestor that some match names: of a packet's
+ * socket, or of the current task where there is no packet.
+ */
+#define FIND_CGROUP_SET(version, levels, none, ancestor)                                \
+	({                                                                              \
+		__u32 set = none;                                                       \
+		void *cgroup_sets = bpf_map_lookup_elem(&cgroups, &version);            \
+		for (int level = 0; cgroup_sets && level < MAX_CGROUP_LEVELS; level++) { \
+			if (!(levels >> level))                                         \
+				break;                                                  \
+			if (!(levels >> level & 1))                                     \
+				continue;                                               \
+			__u64 id = ancestor;                                            \
+			if (!id)                                                        \
+				break;                                                  \
+			__u32 *entry = bpf_map_lookup_elem(cgroup_sets, &id);           \
+			if (entry)                                                      \
+				set = *entry;                                           \
+		}                                                                       \
+		set;                                                                    \
+	})
+
+__noinline __u32 find_task_cgroup_set(__u32 version, __u64 levels, __u32 none)
+{
+	return FIND_CGROUP_SET(version, levels, none, bpf_get_current_ancestor_cgroup_id(level));
+}
+
+__noinline __u32 find_packet_cgroup_set(struct __sk_buff *skb, __u32 version, __u64 levels, __u32 none)
+{
+	return FIND_CGROUP_SET(version, levels, none, bpf_skb_ancestor_cgroup_id(skb, level));
 }
 
 /* The bits that one level's references share: of words at the bottom, of children above. */
@@ -247,44 +257,80 @@ static __always_inline void find_address_sets(struct search *s, const struct tab
 static __always_inline void find_number_sets(struct search *s, const struct table_header *h, const struct flow *flow)
 {
 	if (s->fields >> FIELD_UID & 1)
-		s->ref[0][FIELD_UID] = find_set(s->version, h->uid, &flow->uid);
+		s->ref[0][FIELD_UID] = find_number_set(s->version, h->uid, flow->uid);
 	if (s->fields >> FIELD_PROTO & 1)
-		s->ref[0][FIELD_PROTO] = find_set(s->version, h->proto, &flow->proto);
+		s->ref[0][FIELD_PROTO] = find_number_set(s->version, h->proto, flow->proto);
 	if (s->fields >> FIELD_SPORT & 1)
-		s->ref[0][FIELD_SPORT] = find_set(s->version, h->ports[0], &flow->ports[0]);
+		s->ref[0][FIELD_SPORT] = find_number_set(s->version, h->ports[0], flow->ports[0]);
 	if (s->fields >> FIELD_DPORT & 1)
-		s->ref[0][FIELD_DPORT] = find_set(s->version, h->ports[1], &flow->ports[1]);
+		s->ref[0][FIELD_DPORT] = find_number_set(s->version, h->ports[1], flow->ports[1]);
 	if (s->fields >> FIELD_IIF & 1)
-		s->ref[0][FIELD_IIF] = find_set(s->version, h->iif, &flow->iif);
+		s->ref[0][FIELD_IIF] = find_number_set(s->version, h->iif, flow->iif);
 }
 
-/* The mark of the class that a flow of the current task belongs to; 0: none. */
-static __noinline __u32 classify(const struct flow *flow)
+static __always_inline const struct table_header *begin_search(struct search *s)
 {
-	struct search s = {};
 	__u32 zero = 0;
 
 	__u32 *version = bpf_map_lookup_elem(&live, &zero);
 	if (!version)
 		return 0;
-	s.version = *version;
-	void *table = table_of(s.version);
+	s->version = *version;
+	void *table = table_of(s->version);
 	if (!table)
 		return 0;
 	const struct table_header *h = cell_at(table, 0);
 	if (!h)
 		return 0;
-	s.depth = h->depth;
-	s.fields = h->fields;
-	if (s.fields >> FIELD_CGROUP & 1)
-		s.ref[0][FIELD_CGROUP] = find_cgroup_set(s.version, h->cgroup_levels, h->no_cgroup);
-	find_number_sets(&s, h, flow);
-	find_address_sets(&s, h, flow);
+	s->depth = h->depth;
+	s->fields = h->fields;
+	return h;
+}
 
-	__u32 match = first_match(&s);
-	if (!match)
+static __always_inline __u32 end_search(struct search *s, const struct table_header *h, const struct flow *flow)
+{
+	find_number_sets(s, h, flow);
+	find_address_sets(s, h, flow);
+
+	__u32 match = first_match(s);
+	void *table = table_of(s->version);
+	if (!match || !table)
 		return 0;
 	const __u32 *verdicts = cell_at(table, h->verdicts + (match - 1) / 16);
 	return verdicts ? verdicts[(match - 1) & 15] : 0;
+}
+
+/* The mark of the class that a flow of the current task belongs to; 0: none. */
+static __noinline __u32 classify_task(const struct flow *flow)
+{
+	struct search s = {};
+	const struct table_header *h = begin_search(&s);
+
+	if (!h)
+		return 0;
+	if (s.fields >> FIELD_CGROUP & 1)
+		s.ref[0][FIELD_CGROUP] = find_task_cgroup_set(s.version, h->cgroup_levels, h->no_cgroup);
+	return end_search(&s, h, flow);
+}
+
+/* Whether some match can hold for a packet without a socket. */
+static __always_inline int has_tuples(void)
+{
+	struct search s = {};
+
+	return begin_search(&s) && s.fields >> TABLE_HAS_TUPLES & 1;
+}
+
+/* The same for a packet, by the cgroup of its socket if it has one. */
+static __noinline __u32 classify_packet(struct __sk_buff *skb, const struct flow *flow)
+{
+	struct search s = {};
+	const struct table_header *h = begin_search(&s);
+
+	if (!h)
+		return 0;
+	if (s.fields >> FIELD_CGROUP & 1)
+		s.ref[0][FIELD_CGROUP] = find_packet_cgroup_set(skb, s.version, h->cgroup_levels, h->no_cgroup);
+	return end_search(&s, h, flow);
 }
 #endif

@@ -9,6 +9,9 @@
 /* The network namespace of the instance; sockets of others are not ours. */
 const volatile __u64 netns_cookie;
 
+/* How many uplinks there can be. */
+const volatile __u32 uplink_limit;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* set at load: one more than the highest number */
@@ -23,17 +26,12 @@ struct {
 	__type(value, struct uplink_entry);
 } uplinks SEC(".maps");
 
-/*
- * The mark a datagram socket had before a destination's class replaced it,
- * so that its next datagram to a destination of no class gets it back. Only
- * sockets that meet such a destination pay for it.
- */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __s32);
-	__type(value, __u32);
-} first_marks SEC(".maps");
+	__type(value, struct socket_note);
+} notes SEC(".maps");
 
 static __always_inline __u32 with_class(__u32 mark, __u32 class_mark)
 {
@@ -73,18 +71,28 @@ static __always_inline int set_mark(struct bpf_sock_addr *ctx, __u32 mark)
 static __always_inline __u32 datagram_mark(struct bpf_sock *sk, __u32 class_mark)
 {
 	__u32 old = sk->mark;
-	__u32 *first = bpf_sk_storage_get(&first_marks, sk, 0, 0);
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 
+	if (note)
+		note->flags &= ~NOTE_CLASS;
 	if (!class_mark)
-		return first ? with_class(old, *first & mask) : old;
-	if (!first && class_mark != (old & mask))
-		bpf_sk_storage_get(&first_marks, sk, &old, BPF_SK_STORAGE_GET_F_CREATE);
+		return note && note->flags & NOTE_SWITCHES ? with_class(old, note->first & mask) : old;
+	if (class_mark == (old & mask) || (note && note->flags & NOTE_SWITCHES))
+		return with_class(old, class_mark);
+
+	struct socket_note fresh = {.flags = NOTE_SWITCHES, .first = old};
+	if (!note) {
+		bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+	} else {
+		note->first = old;
+		note->flags |= NOTE_SWITCHES;
+	}
 	return with_class(old, class_mark);
 }
 
 static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow)
 {
-	__u32 class_mark = classify(flow);
+	__u32 class_mark = classify_task(flow);
 	__u32 mark = sk->mark;
 
 	if (ctx->type == SOCK_DGRAM)
@@ -122,7 +130,7 @@ static __always_inline const struct uplink_entry *first_uplink(__u32 mark)
 static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
 								const struct flow *flow)
 {
-	__u32 mark = datagram_mark(sk, classify(flow));
+	__u32 mark = datagram_mark(sk, classify_task(flow));
 
 	if (mark == sk->mark || !set_mark(ctx, mark))
 		return 0;

@@ -7,7 +7,10 @@
  * All of them let everything pass.
  */
 #include "contract.h"
+#include "arrival.h"
 #include "egress.h"
+#include "guard.h"
+#include "remark.h"
 #include "socket.h"
 
 enum { ALLOW = 1 };
@@ -21,10 +24,10 @@ int sock_create(struct bpf_sock *sk)
 		return ALLOW;
 
 	struct flow flow = {
-		.uid = {{bpf_get_current_uid_gid()}},
-		.proto = {{protocol_of(sk->protocol)}},
+		.uid = bpf_get_current_uid_gid(),
+		.proto = protocol_of(sk->protocol),
 	};
-	__u32 class_mark = classify(&flow);
+	__u32 class_mark = classify_task(&flow);
 	if (class_mark)
 		sk->mark = with_class(sk->mark, class_mark);
 	return ALLOW;
@@ -35,9 +38,9 @@ static __always_inline struct flow flow_of(struct bpf_sock_addr *ctx, __u32 fami
 {
 	return (struct flow){
 		.family = family,
-		.uid = {{bpf_get_current_uid_gid()}},
-		.proto = {{protocol_of(ctx->protocol)}},
-		.ports = {{{ctx->sk ? ctx->sk->src_port : 0}}, {{bpf_ntohs(ctx->user_port)}}},
+		.uid = bpf_get_current_uid_gid(),
+		.proto = protocol_of(ctx->protocol),
+		.ports = {ctx->sk ? ctx->sk->src_port : 0, bpf_ntohs(ctx->user_port)},
 	};
 }
 
@@ -94,7 +97,12 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
 
 	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
-	if (uplink && uplink->source4 && !ctx->msg_src_ip4)
+	if (ctx->msg_src_ip4)
+		return ALLOW;
+	struct words asked = {};
+	if (was_asked_at(&flow, sk->src_port, &asked))
+		ctx->msg_src_ip4 = bpf_ntohl(asked.word[0]);
+	else if (uplink && uplink->source4)
 		ctx->msg_src_ip4 = uplink->source4;
 	return ALLOW;
 }
@@ -112,19 +120,109 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
 
 	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
-	if (!uplink || !uplink->source6[0] || !is_unspecified(&flow.addresses[0]))
+	if (!is_unspecified(&flow.addresses[0]))
 		return ALLOW;
-	ctx->msg_src_ip6[0] = uplink->source6[0];
-	ctx->msg_src_ip6[1] = uplink->source6[1];
-	ctx->msg_src_ip6[2] = uplink->source6[2];
-	ctx->msg_src_ip6[3] = uplink->source6[3];
+	struct words source = {};
+	if (!was_asked_at(&flow, sk->src_port, &source) && uplink)
+		to_words(&source, uplink->source6);
+	if (is_unspecified(&source))
+		return ALLOW;
+	ctx->msg_src_ip6[0] = bpf_ntohl(source.word[0]);
+	ctx->msg_src_ip6[1] = bpf_ntohl(source.word[1]);
+	ctx->msg_src_ip6[2] = bpf_ntohl(source.word[2]);
+	ctx->msg_src_ip6[3] = bpf_ntohl(source.word[3]);
 	return ALLOW;
 }
 
 SEC("tcx/egress")
 int egress(struct __sk_buff *skb)
 {
-	count_egress(skb);
+	return egress_impl(skb);
+}
+
+/*
+ * Forwarded packets, and those of containers behind a veth, are classed
+ * before the kernel routes them. A container's socket still hangs on its
+ * packet here, with its cgroup and uid.
+ */
+SEC("cgroup/setsockopt")
+int setsockopt(struct bpf_sockopt *ctx)
+{
+	if (bpf_get_netns_cookie(ctx) != netns_cookie)
+		return ALLOW;
+	return guard_mark(ctx);
+}
+
+/* An accepted connection inherits its listener's class, and leaves where it came in. */
+SEC("sockops")
+int accepted(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !sk || !class_number(sk->mark))
+		return ALLOW;
+	if (bpf_get_netns_cookie(ctx) != netns_cookie)
+		return ALLOW;
+
+	struct socket_note inbound = {.flags = NOTE_INBOUND};
+	bpf_sk_storage_get(&notes, sk, &inbound, BPF_SK_STORAGE_GET_F_CREATE);
+	return ALLOW;
+}
+
+SEC("iter/tcp")
+int find_listeners(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+
+	if (!skc || skc->skc_state != TCP_LISTEN)
+		return 0;
+	__u16 port = skc->skc_num;
+	__u32 word = port / 64;
+	__u64 *ports = bpf_map_lookup_elem(&listened, &word);
+	if (ports)
+		*ports |= 1ULL << (port & 63);
+	return 0;
+}
+
+SEC("iter/tcp")
+int remark_tcp(struct bpf_iter__tcp *ctx)
+{
+	if (ctx->sk_common)
+		remark_tcp_impl(ctx->sk_common);
+	return 0;
+}
+
+SEC("iter/udp")
+int note_udp(struct bpf_iter__udp *ctx)
+{
+	if (ctx->udp_sk)
+		note_udp_impl(ctx->udp_sk);
+	return 0;
+}
+
+/* Datagrams that come in by an uplink to a server that is bound to no address. */
+SEC("cgroup_skb/ingress")
+int arrive(struct __sk_buff *skb)
+{
+	remember_arrival(skb);
+	return ALLOW;
+}
+
+const volatile __u32 iif; /* what the packets come in by: the bridge of a port, 0 for the interface itself */
+
+SEC("tcx/ingress")
+int ingress(struct __sk_buff *skb)
+{
+	struct flow flow = {
+		.iif = iif ? iif : skb->ifindex,
+		.uid = skb->sk ? bpf_get_socket_uid(skb) : ~0U,
+	};
+
+	if (class_number(skb->mark) || !read_packet(skb, &flow))
+		return TCX_NEXT;
+	__u32 class_mark = classify_packet(skb, &flow);
+	if (class_mark)
+		skb->mark = with_class(skb->mark, class_mark);
 	return TCX_NEXT;
 }
 
@@ -140,4 +238,8 @@ const struct {
 	enum ref_kind ref;
 	enum class_flags class;
 	enum uplink_flags uplink;
+	enum misroute_cause cause;
+	enum note_flags note;
+	struct socket_note socket;
+	struct walk_result walk;
 } *contract_types __attribute__((unused));

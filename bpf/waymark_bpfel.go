@@ -17,7 +17,11 @@ type WaymarkClassCounters struct {
 	_         structs.HostLayout
 	Packets   uint64
 	Bytes     uint64
-	Misroutes uint64
+	Repaired  uint64
+	Dropped   uint64
+	Foreign   uint64
+	Refused   uint64
+	Misroutes [8]uint64
 }
 
 type WaymarkClassEntry struct {
@@ -35,20 +39,23 @@ type WaymarkClassFlags uint32
 const (
 	WaymarkClassFlagsCLASS_IN_USE   WaymarkClassFlags = 1
 	WaymarkClassFlagsCLASS_BALANCED WaymarkClassFlags = 2
+	WaymarkClassFlagsCLASS_ANYWHERE WaymarkClassFlags = 4
+	WaymarkClassFlagsCLASS_NO_LEAK  WaymarkClassFlags = 8
 )
 
 type WaymarkField uint32
 
 const (
-	WaymarkFieldFIELD_CGROUP WaymarkField = 0
-	WaymarkFieldFIELD_UID    WaymarkField = 1
-	WaymarkFieldFIELD_PROTO  WaymarkField = 2
-	WaymarkFieldFIELD_SRC    WaymarkField = 3
-	WaymarkFieldFIELD_DST    WaymarkField = 4
-	WaymarkFieldFIELD_SPORT  WaymarkField = 5
-	WaymarkFieldFIELD_DPORT  WaymarkField = 6
-	WaymarkFieldFIELD_IIF    WaymarkField = 7
-	WaymarkFieldFIELDS       WaymarkField = 8
+	WaymarkFieldFIELD_CGROUP     WaymarkField = 0
+	WaymarkFieldFIELD_UID        WaymarkField = 1
+	WaymarkFieldFIELD_PROTO      WaymarkField = 2
+	WaymarkFieldFIELD_SRC        WaymarkField = 3
+	WaymarkFieldFIELD_DST        WaymarkField = 4
+	WaymarkFieldFIELD_SPORT      WaymarkField = 5
+	WaymarkFieldFIELD_DPORT      WaymarkField = 6
+	WaymarkFieldFIELD_IIF        WaymarkField = 7
+	WaymarkFieldFIELDS           WaymarkField = 8
+	WaymarkFieldTABLE_HAS_TUPLES WaymarkField = 15
 )
 
 type WaymarkLimits uint32
@@ -69,6 +76,28 @@ type WaymarkMaskRun struct {
 	Shift uint32
 }
 
+type WaymarkMisrouteCause uint32
+
+const (
+	WaymarkMisrouteCauseCAUSE_BEFORE   WaymarkMisrouteCause = 0
+	WaymarkMisrouteCauseCAUSE_LATE     WaymarkMisrouteCause = 1
+	WaymarkMisrouteCauseCAUSE_FOREIGN  WaymarkMisrouteCause = 2
+	WaymarkMisrouteCauseCAUSE_PINNED   WaymarkMisrouteCause = 3
+	WaymarkMisrouteCauseCAUSE_NO_ROUTE WaymarkMisrouteCause = 4
+	WaymarkMisrouteCauseCAUSE_CHOSEN   WaymarkMisrouteCause = 5
+	WaymarkMisrouteCauseCAUSE_UNKNOWN  WaymarkMisrouteCause = 6
+	WaymarkMisrouteCauseCAUSES         WaymarkMisrouteCause = 8
+)
+
+type WaymarkNoteFlags uint32
+
+const (
+	WaymarkNoteFlagsNOTE_SWITCHES WaymarkNoteFlags = 1
+	WaymarkNoteFlagsNOTE_CLASS    WaymarkNoteFlags = 2
+	WaymarkNoteFlagsNOTE_BEFORE   WaymarkNoteFlags = 4
+	WaymarkNoteFlagsNOTE_INBOUND  WaymarkNoteFlags = 8
+)
+
 type WaymarkRefKind uint32
 
 const (
@@ -77,6 +106,13 @@ const (
 	WaymarkRefKindREF_NEXT       WaymarkRefKind = 2
 	WaymarkRefKindREF_KIND_SHIFT WaymarkRefKind = 30
 )
+
+type WaymarkSocketNote struct {
+	_         structs.HostLayout
+	Flags     uint32
+	First     uint32
+	ClassMark uint32
+}
 
 type WaymarkTableCell struct {
 	_    structs.HostLayout
@@ -105,7 +141,7 @@ type WaymarkUplinkEntry struct {
 	Flags   uint32
 	Source4 uint32
 	Source6 [4]uint32
-	Pad     uint32
+	Table   uint32
 }
 
 type WaymarkUplinkFlags uint32
@@ -114,29 +150,49 @@ const (
 	WaymarkUplinkFlagsUPLINK_USABLE WaymarkUplinkFlags = 1
 )
 
+type WaymarkWalkResult struct {
+	_       structs.HostLayout
+	Marked  uint64
+	Noted   uint64
+	Inbound uint64
+	Failed  uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	WaymarkMapCgroups       = "cgroups"
-	WaymarkMapClasses       = "classes"
-	WaymarkMapCounters      = "counters"
-	WaymarkMapFirstMarks    = "first_marks"
-	WaymarkMapLive          = "live"
-	WaymarkMapTables        = "tables"
-	WaymarkMapUplinks       = "uplinks"
-	WaymarkProgConnect4     = "connect4"
-	WaymarkProgConnect6     = "connect6"
-	WaymarkProgEgress       = "egress"
-	WaymarkProgSendmsg4     = "sendmsg4"
-	WaymarkProgSendmsg6     = "sendmsg6"
-	WaymarkProgSockCreate   = "sock_create"
-	WaymarkVarContractTypes = "contract_types"
-	WaymarkVarMask          = "mask"
-	WaymarkVarMaskRuns      = "mask_runs"
-	WaymarkVarNetnsCookie   = "netns_cookie"
-	WaymarkVarUplink        = "uplink"
-	WaymarkVarUplinkLimit   = "uplink_limit"
+	WaymarkMapArrivals       = "arrivals"
+	WaymarkMapCgroups        = "cgroups"
+	WaymarkMapClasses        = "classes"
+	WaymarkMapCounters       = "counters"
+	WaymarkMapFragments      = "fragments"
+	WaymarkMapListened       = "listened"
+	WaymarkMapLive           = "live"
+	WaymarkMapNotes          = "notes"
+	WaymarkMapTables         = "tables"
+	WaymarkMapUplinks        = "uplinks"
+	WaymarkMapWalked         = "walked"
+	WaymarkProgAccepted      = "accepted"
+	WaymarkProgArrive        = "arrive"
+	WaymarkProgConnect4      = "connect4"
+	WaymarkProgConnect6      = "connect6"
+	WaymarkProgEgress        = "egress"
+	WaymarkProgFindListeners = "find_listeners"
+	WaymarkProgIngress       = "ingress"
+	WaymarkProgNoteUdp       = "note_udp"
+	WaymarkProgRemarkTcp     = "remark_tcp"
+	WaymarkProgSendmsg4      = "sendmsg4"
+	WaymarkProgSendmsg6      = "sendmsg6"
+	WaymarkProgSetsockopt    = "setsockopt"
+	WaymarkProgSockCreate    = "sock_create"
+	WaymarkVarContractTypes  = "contract_types"
+	WaymarkVarIif            = "iif"
+	WaymarkVarMask           = "mask"
+	WaymarkVarMaskRuns       = "mask_runs"
+	WaymarkVarNetnsCookie    = "netns_cookie"
+	WaymarkVarUplink         = "uplink"
+	WaymarkVarUplinkLimit    = "uplink_limit"
 )
 
 // LoadWaymark returns the embedded CollectionSpec for Waymark.
@@ -181,25 +237,36 @@ type WaymarkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkProgramSpecs struct {
-	Connect4   *ebpf.ProgramSpec `ebpf:"connect4"`
-	Connect6   *ebpf.ProgramSpec `ebpf:"connect6"`
-	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
-	Sendmsg4   *ebpf.ProgramSpec `ebpf:"sendmsg4"`
-	Sendmsg6   *ebpf.ProgramSpec `ebpf:"sendmsg6"`
-	SockCreate *ebpf.ProgramSpec `ebpf:"sock_create"`
+	Accepted      *ebpf.ProgramSpec `ebpf:"accepted"`
+	Arrive        *ebpf.ProgramSpec `ebpf:"arrive"`
+	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
+	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
+	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
+	FindListeners *ebpf.ProgramSpec `ebpf:"find_listeners"`
+	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
+	NoteUdp       *ebpf.ProgramSpec `ebpf:"note_udp"`
+	RemarkTcp     *ebpf.ProgramSpec `ebpf:"remark_tcp"`
+	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	Setsockopt    *ebpf.ProgramSpec `ebpf:"setsockopt"`
+	SockCreate    *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // WaymarkMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkMapSpecs struct {
-	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
-	Classes    *ebpf.MapSpec `ebpf:"classes"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	FirstMarks *ebpf.MapSpec `ebpf:"first_marks"`
-	Live       *ebpf.MapSpec `ebpf:"live"`
-	Tables     *ebpf.MapSpec `ebpf:"tables"`
-	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
+	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
+	Cgroups   *ebpf.MapSpec `ebpf:"cgroups"`
+	Classes   *ebpf.MapSpec `ebpf:"classes"`
+	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Fragments *ebpf.MapSpec `ebpf:"fragments"`
+	Listened  *ebpf.MapSpec `ebpf:"listened"`
+	Live      *ebpf.MapSpec `ebpf:"live"`
+	Notes     *ebpf.MapSpec `ebpf:"notes"`
+	Tables    *ebpf.MapSpec `ebpf:"tables"`
+	Uplinks   *ebpf.MapSpec `ebpf:"uplinks"`
+	Walked    *ebpf.MapSpec `ebpf:"walked"`
 }
 
 // WaymarkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -207,6 +274,7 @@ type WaymarkMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkVariableSpecs struct {
 	ContractTypes *ebpf.VariableSpec `ebpf:"contract_types"`
+	Iif           *ebpf.VariableSpec `ebpf:"iif"`
 	Mask          *ebpf.VariableSpec `ebpf:"mask"`
 	MaskRuns      *ebpf.VariableSpec `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.VariableSpec `ebpf:"netns_cookie"`
@@ -234,24 +302,32 @@ func (o *WaymarkObjects) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkMaps struct {
-	Cgroups    *ebpf.Map `ebpf:"cgroups"`
-	Classes    *ebpf.Map `ebpf:"classes"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	FirstMarks *ebpf.Map `ebpf:"first_marks"`
-	Live       *ebpf.Map `ebpf:"live"`
-	Tables     *ebpf.Map `ebpf:"tables"`
-	Uplinks    *ebpf.Map `ebpf:"uplinks"`
+	Arrivals  *ebpf.Map `ebpf:"arrivals"`
+	Cgroups   *ebpf.Map `ebpf:"cgroups"`
+	Classes   *ebpf.Map `ebpf:"classes"`
+	Counters  *ebpf.Map `ebpf:"counters"`
+	Fragments *ebpf.Map `ebpf:"fragments"`
+	Listened  *ebpf.Map `ebpf:"listened"`
+	Live      *ebpf.Map `ebpf:"live"`
+	Notes     *ebpf.Map `ebpf:"notes"`
+	Tables    *ebpf.Map `ebpf:"tables"`
+	Uplinks   *ebpf.Map `ebpf:"uplinks"`
+	Walked    *ebpf.Map `ebpf:"walked"`
 }
 
 func (m *WaymarkMaps) Close() error {
 	return _WaymarkClose(
+		m.Arrivals,
 		m.Cgroups,
 		m.Classes,
 		m.Counters,
-		m.FirstMarks,
+		m.Fragments,
+		m.Listened,
 		m.Live,
+		m.Notes,
 		m.Tables,
 		m.Uplinks,
+		m.Walked,
 	)
 }
 
@@ -260,6 +336,7 @@ func (m *WaymarkMaps) Close() error {
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkVariables struct {
 	ContractTypes *ebpf.Variable `ebpf:"contract_types"`
+	Iif           *ebpf.Variable `ebpf:"iif"`
 	Mask          *ebpf.Variable `ebpf:"mask"`
 	MaskRuns      *ebpf.Variable `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.Variable `ebpf:"netns_cookie"`
@@ -271,21 +348,35 @@ type WaymarkVariables struct {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkPrograms struct {
-	Connect4   *ebpf.Program `ebpf:"connect4"`
-	Connect6   *ebpf.Program `ebpf:"connect6"`
-	Egress     *ebpf.Program `ebpf:"egress"`
-	Sendmsg4   *ebpf.Program `ebpf:"sendmsg4"`
-	Sendmsg6   *ebpf.Program `ebpf:"sendmsg6"`
-	SockCreate *ebpf.Program `ebpf:"sock_create"`
+	Accepted      *ebpf.Program `ebpf:"accepted"`
+	Arrive        *ebpf.Program `ebpf:"arrive"`
+	Connect4      *ebpf.Program `ebpf:"connect4"`
+	Connect6      *ebpf.Program `ebpf:"connect6"`
+	Egress        *ebpf.Program `ebpf:"egress"`
+	FindListeners *ebpf.Program `ebpf:"find_listeners"`
+	Ingress       *ebpf.Program `ebpf:"ingress"`
+	NoteUdp       *ebpf.Program `ebpf:"note_udp"`
+	RemarkTcp     *ebpf.Program `ebpf:"remark_tcp"`
+	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
+	Setsockopt    *ebpf.Program `ebpf:"setsockopt"`
+	SockCreate    *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *WaymarkPrograms) Close() error {
 	return _WaymarkClose(
+		p.Accepted,
+		p.Arrive,
 		p.Connect4,
 		p.Connect6,
 		p.Egress,
+		p.FindListeners,
+		p.Ingress,
+		p.NoteUdp,
+		p.RemarkTcp,
 		p.Sendmsg4,
 		p.Sendmsg6,
+		p.Setsockopt,
 		p.SockCreate,
 	)
 }

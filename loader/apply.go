@@ -18,34 +18,41 @@ import (
 
 // Apply brings the kernel to the policy's plan: tables, rules, sysctls, map
 // contents, hooks; then it removes what the plan no longer has, the other
-// way round. When a step fails, all is put back as it was. It returns the
-// plan, and what changed; nothing changed is no error. Errors are those of
-// Plan, *datapath.Unsupported, or the kernel's.
-func (l *Loader) Apply(policy *classes.Policy) (*plan.Plan, plan.Changes, error) {
+// way round. When a step fails, all is put back as it was. Nothing to change
+// is no error. Errors are those of Plan, *datapath.Unsupported, or the
+// kernel's.
+func (l *Loader) Apply(policy *classes.Policy) (*Applied, error) {
 	held, err := l.lock()
 	if err != nil {
-		return nil, plan.Changes{}, err
+		return nil, err
 	}
 	defer held.release()
 	if err := l.recover(); err != nil {
-		return nil, plan.Changes{}, err
+		return nil, err
 	}
 	w, err := l.survey(policy)
 	if err != nil {
-		return nil, plan.Changes{}, err
+		return nil, err
 	}
 	defer w.close()
 	if w.conflict != nil {
-		return nil, plan.Changes{}, w.conflict
+		return nil, w.conflict
 	}
 	if w.changes.Empty() {
-		return w.plan, w.changes, nil
+		return &Applied{Plan: w.plan}, nil
 	}
 	a := &apply{Loader: l, survey: w, files: policy.Files()}
 	if err := a.run(); err != nil {
-		return nil, plan.Changes{}, fmt.Errorf("apply: %w", err)
+		return nil, fmt.Errorf("apply: %w", err)
 	}
-	return w.plan, w.changes, nil
+	return &Applied{Plan: w.plan, Changes: w.changes, Walked: a.walked}, nil
+}
+
+// Applied is what an apply did.
+type Applied struct {
+	Plan    *plan.Plan
+	Changes plan.Changes
+	Walked  datapath.Walked
 }
 
 // apply is one change of the kernel.
@@ -55,6 +62,7 @@ type apply struct {
 	steps
 	files    []classes.File
 	original map[string]string // sysctls we changed, with their values before the first apply
+	walked   datapath.Walked
 }
 
 func (a *apply) run() error {
@@ -67,6 +75,7 @@ func (a *apply) run() error {
 	a.setSysctls()
 	a.fill()
 	a.attach()
+	a.walk()
 	a.keepState()
 	a.detach()
 	a.restoreSysctls()
@@ -152,6 +161,19 @@ func (a *apply) attach() {
 			return a.instance.Detach(h)
 		})
 	}
+}
+
+// walk classes the sockets that are open already, now that new ones are. A
+// mark on a socket means nothing once its rules are gone, so there is
+// nothing to undo.
+func (a *apply) walk() {
+	if !a.changes.Classes && !a.fresh {
+		return
+	}
+	a.do(func() (err error) {
+		a.walked, err = a.instance.Walk()
+		return err
+	}, func() error { return nil })
 }
 
 func (a *apply) attachOne(h plan.Hook) error {

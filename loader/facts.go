@@ -14,6 +14,10 @@ import (
 
 const anyLevel = match.AnyLevel
 
+// routeFromRA is RTPROT_RA, what the kernel's own handling of router
+// advertisements writes on its routes.
+const routeFromRA = 9
+
 // facts gathers what the host is, as far as the policy asks.
 func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err error) {
 	var interfaces, listened, users, cgroups []string
@@ -37,6 +41,9 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
 		return f, err
 	}
+	if f.Inner, err = host.Inner(); err != nil {
+		return f, err
+	}
 	if f.Cgroups, err = host.Cgroups(l.root, cgroups); err != nil {
 		return f, err
 	}
@@ -45,6 +52,9 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 	}
 	if f.Routes, err = l.rules.Routes(); err != nil {
 		return f, err
+	}
+	for _, r := range f.Routes {
+		f.Advertised = f.Advertised || r.Protocol == routeFromRA && r.Family == plan.IPv6 && r.IsDefault()
 	}
 	names := plan.SysctlNames(interfaces)
 	if state != nil {

@@ -8,7 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"waymark/internal/plan"
+	"waymark/internal/datapath"
+	"waymark/loader"
 )
 
 func newApply(e env) *cobra.Command {
@@ -34,12 +35,13 @@ applied works until "waymark down" or a reboot.`,
 				return err
 			}
 			defer l.Close()
-			p, changes, err := l.Apply(policy)
+			a, err := l.Apply(policy)
 			if err != nil {
 				return err
 			}
-			value := map[string]any{"changed": !changes.Empty(), "changes": changes, "waiting": p.Waiting, "notes": p.Notes}
-			return o.print(e.stdout, "Apply", value, func(w io.Writer) error { return printApplied(w, p, changes) })
+			value := map[string]any{"changed": !a.Changes.Empty(), "changes": a.Changes, "sockets": a.Walked,
+				"waiting": a.Plan.Waiting, "notes": a.Plan.Notes}
+			return o.print(e.stdout, "Apply", value, func(w io.Writer) error { return printApplied(w, a) })
 		},
 	}
 	s.flags(c)
@@ -47,7 +49,8 @@ applied works until "waymark down" or a reboot.`,
 	return c
 }
 
-func printApplied(w io.Writer, p *plan.Plan, changes plan.Changes) error {
+func printApplied(w io.Writer, a *loader.Applied) error {
+	p, changes := a.Plan, a.Changes
 	if changes.Empty() {
 		if _, err := fmt.Fprintln(w, "nothing to change: the kernel holds this policy"); err != nil {
 			return err
@@ -67,6 +70,11 @@ func printApplied(w io.Writer, p *plan.Plan, changes plan.Changes) error {
 	}
 	if changes.Empty() {
 		return nil
+	}
+	if s := a.Walked; s != (datapath.Walked{}) {
+		if _, err := fmt.Fprintf(w, "open sockets: %d marked, %d noted, %d inbound left as they are, %d failed\n", s.Marked, s.Noted, s.Inbound, s.Failed); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintf(w, "applied %s over %s; see `waymark status`\n", count(len(p.Classes), "class"), count(len(p.Uplinks), "uplink"))
 	return err

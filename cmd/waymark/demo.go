@@ -83,8 +83,8 @@ func runDemo(ctx context.Context, e env, talk bool) (rows []demoRow, err error) 
 		return nil, err
 	}
 	for n, c := range demoClients {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, errors.New("interrupted: what it made is taken away again")
 		}
 		row, err := c.run(l, uint16(5001+n))
 		if err != nil {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,6 +64,3 @@ func exitCode(err error) int {
 func usage(c *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())
 }
-
-// canceled tells whether the user ended the command.
-func canceled(err error) bool { return errors.Is(err, context.Canceled) }

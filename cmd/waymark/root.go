@@ -53,7 +53,7 @@ func unknownVerb(root *cobra.Command, verb string) error {
 // noArgs refuses words that are no flags.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%s takes flags only, and %q is none", c.CommandPath(), args[0])
+		return fmt.Errorf("%s takes flags only, and %q is none", c.Name(), args[0])
 	}
 	return nil
 }

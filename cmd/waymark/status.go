@@ -57,14 +57,14 @@ func printStatus(w io.Writer, s *loader.Status) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", u.Name, u.Interface, state, u.Table, nextHops(u))
 	}
-	fmt.Fprintln(t, "\nCLASS\tMARK\tROUTE\tUPLINK\tPACKETS\tBYTES\tMISROUTES")
+	fmt.Fprintln(t, "\nCLASS\tMARK\tROUTE\tUPLINK\tPACKETS\tBYTES\tMISROUTES\tREPAIRED\tDROPPED")
 	for _, c := range s.Classes {
 		name, mark, route := c.Name, fmt.Sprintf("%#x", c.Mark), c.Route
 		if c.Mark == 0 {
 			mark, route = "-", "-"
 		}
 		for _, n := range c.Counts {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", name, mark, route, n.Uplink, n.Packets, n.Bytes, n.Misroutes)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", name, mark, route, n.Uplink, n.Packets, n.Bytes, n.Misroutes, n.Repaired, n.Dropped)
 			name, mark, route = "", "", ""
 		}
 	}

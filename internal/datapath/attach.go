@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -25,8 +27,8 @@ func (i *Instance) Attach(h plan.Hook) error {
 		return err
 	}
 	defer program.Close()
-	if h.Program == plan.EgressProgram {
-		return i.attachEgress(h, program)
+	if h.Program == plan.EgressProgram || h.Program == plan.IngressProgram {
+		return i.attachInterface(h, program)
 	}
 	return i.attachCgroup(h, program)
 }
@@ -37,11 +39,22 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.Variables[bpf.WaymarkVarUplink].Set(uint32(h.Uplink)); err != nil {
+	for name, value := range map[string]uint32{bpf.WaymarkVarUplink: uint32(h.Uplink), bpf.WaymarkVarIif: uint32(h.IIF)} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, err
+		}
+	}
+	programs, err := i.verify(spec, h.Program)
+	if err != nil {
 		return nil, err
 	}
+	return programs[0], nil
+}
+
+// verify loads the named programs of a specification, with this instance's maps.
+func (i *Instance) verify(spec *ebpf.CollectionSpec, names ...string) ([]*ebpf.Program, error) {
 	for name := range spec.Programs {
-		if name != h.Program {
+		if !slices.Contains(names, name) {
 			delete(spec.Programs, name)
 		}
 	}
@@ -49,13 +62,17 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		// Its errno is EACCES, and no caller should take that for a lack of rights.
-		return nil, fmt.Errorf("load program %s: the verifier refuses it: %v", h.Program, verifier)
+		return nil, fmt.Errorf("load program %s: the verifier refuses it: %v", strings.Join(names, ", "), verifier)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load program %s: %w", h.Program, err)
+		return nil, fmt.Errorf("load program %s: %w", strings.Join(names, ", "), err)
 	}
 	defer collection.Close()
-	return collection.DetachProgram(h.Program), nil
+	programs := make([]*ebpf.Program, len(names))
+	for n, name := range names {
+		programs[n] = collection.DetachProgram(name)
+	}
+	return programs, nil
 }
 
 func (i *Instance) pin(h plan.Hook) string { return filepath.Join(i.dir, h.Pin) }
@@ -85,22 +102,30 @@ var cgroupAttach = map[string]ebpf.AttachType{
 	bpf.WaymarkProgConnect6:   ebpf.AttachCGroupInet6Connect,
 	bpf.WaymarkProgSendmsg4:   ebpf.AttachCGroupUDP4Sendmsg,
 	bpf.WaymarkProgSendmsg6:   ebpf.AttachCGroupUDP6Sendmsg,
+	bpf.WaymarkProgSetsockopt: ebpf.AttachCGroupSetsockopt,
+	bpf.WaymarkProgAccepted:   ebpf.AttachCGroupSockOps,
+	bpf.WaymarkProgArrive:     ebpf.AttachCGroupInetIngress,
 }
 
-func (i *Instance) attachEgress(h plan.Hook, program *ebpf.Program) error {
+var tcxAttach = map[string]ebpf.AttachType{
+	plan.EgressProgram:  ebpf.AttachTCXEgress,
+	plan.IngressProgram: ebpf.AttachTCXIngress,
+}
+
+func (i *Instance) attachInterface(h plan.Hook, program *ebpf.Program) error {
 	device, err := net.InterfaceByName(h.Place)
 	if err != nil {
-		return fmt.Errorf("attach egress to %s: %w", h.Place, err)
+		return fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err)
 	}
 	if i.attachedAt(h) {
 		return i.update(h, program)
 	}
-	l, err := link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: ebpf.AttachTCXEgress})
+	l, err := link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: tcxAttach[h.Program]})
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return i.attachClsact(h, device.Index, program)
 	}
 	if err != nil {
-		return fmt.Errorf("attach egress to %s: %w", h.Place, err)
+		return fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err)
 	}
 	defer l.Close()
 	return i.repin(h, l)

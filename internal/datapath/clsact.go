@@ -15,7 +15,7 @@ import (
 	"waymark/internal/plan"
 )
 
-// Kernels without tcx (before 6.6) have the egress program as a filter of
+// Kernels without tcx (before 6.6) have the tc programs as filters of
 // the interface's clsact qdisc. The program is pinned in place of a link;
 // a second pin says that the qdisc is ours to remove.
 
@@ -26,16 +26,22 @@ const (
 )
 
 func (i *Instance) qdiscPin(h plan.Hook) string {
-	return filepath.Join(i.dir, fmt.Sprintf("clsact-%d", h.Uplink))
+	return filepath.Join(i.dir, "clsact-"+h.Pin)
 }
 
 func clsact(index int) *netlink.Clsact {
 	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
 }
 
-func egressFilter(index, fd int) *netlink.BpfFilter {
+// clsactParent is where a program's filter goes.
+var clsactParent = map[string]uint32{
+	plan.EgressProgram:  netlink.HANDLE_MIN_EGRESS,
+	plan.IngressProgram: netlink.HANDLE_MIN_INGRESS,
+}
+
+func filter(h plan.Hook, index, fd int) *netlink.BpfFilter {
 	return &netlink.BpfFilter{
-		FilterAttrs:  netlink.FilterAttrs{LinkIndex: index, Parent: netlink.HANDLE_MIN_EGRESS, Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL},
+		FilterAttrs:  netlink.FilterAttrs{LinkIndex: index, Parent: clsactParent[h.Program], Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL},
 		Fd:           fd,
 		Name:         filterName,
 		DirectAction: true,
@@ -57,8 +63,8 @@ func (i *Instance) attachClsact(h plan.Hook, index int, program *ebpf.Program) e
 	if err := program.Pin(i.pin(h)); err != nil {
 		return fmt.Errorf("pin %s: %w", i.pin(h), err)
 	}
-	if err := netlink.FilterReplace(egressFilter(index, program.FD())); err != nil {
-		return fmt.Errorf("attach egress to %s: %w", h.Place, err)
+	if err := netlink.FilterReplace(filter(h, index, program.FD())); err != nil {
+		return fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err)
 	}
 	return nil
 }
@@ -90,7 +96,7 @@ func (i *Instance) clsactFilter(h plan.Hook) (index int, filter netlink.Filter, 
 		return 0, nil, true
 	}
 	for _, l := range links {
-		filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_EGRESS)
+		filters, err := netlink.FilterList(l, clsactParent[h.Program])
 		if err != nil {
 			continue
 		}
@@ -111,7 +117,7 @@ func (i *Instance) detachClsact(h plan.Hook) error {
 	}
 	if filter != nil {
 		if err := netlink.FilterDel(filter); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("detach egress from %s: %w", h.Place, err)
+			return fmt.Errorf("detach %s from %s: %w", h.Program, h.Place, err)
 		}
 	}
 	if _, err := os.Stat(i.qdiscPin(h)); err != nil {

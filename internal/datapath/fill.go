@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"waymark/bpf"
+	"waymark/classes"
 	"waymark/internal/match"
 	"waymark/internal/plan"
 )
@@ -153,7 +154,7 @@ func (i *Instance) putCgroups(version uint32, p *plan.Plan, t *match.Table) erro
 
 func (i *Instance) putUplinks(p *plan.Plan) error {
 	for _, u := range p.Uplinks {
-		entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index)}
+		entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table}
 		if u.Up {
 			entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
 		}
@@ -184,7 +185,7 @@ func address(u plan.Uplink, family plan.Family) []byte {
 // putClasses writes the entry of every number that has a class, and of 0.
 // Entries of other numbers stay: open sockets may carry them.
 func (i *Instance) putClasses(p *plan.Plan) error {
-	none := bpf.WaymarkClassEntry{Uplinks: ^uint64(0), Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE)}
+	none := bpf.WaymarkClassEntry{Uplinks: ^uint64(0), Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE | bpf.WaymarkClassFlagsCLASS_ANYWHERE)}
 	if p.Main >= 0 {
 		none.Hops, none.Route[0] = 1, uint8(p.Main)
 	}
@@ -200,6 +201,9 @@ func classEntry(p *plan.Plan, c plan.Class) bpf.WaymarkClassEntry {
 	e := bpf.WaymarkClassEntry{Slot: c.Slot, Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE)}
 	if c.Route.Weights != nil {
 		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_BALANCED)
+	}
+	if c.Route.Otherwise != classes.OtherwiseMain {
+		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_NO_LEAK)
 	}
 	for _, name := range c.Route.Uplinks {
 		n := p.UplinkNamed(name).Number

@@ -38,9 +38,13 @@ func (i *Instance) Hooks(cgroupRoot string) ([]plan.Hook, error) {
 
 // pinned is the hook that a pin's name stands for.
 func pinned(name string) (plan.Hook, bool) {
-	if number, ok := strings.CutPrefix(name, plan.EgressProgram+"-"); ok {
+	if program, number, ok := strings.Cut(name, "-"); ok {
 		n, err := strconv.Atoi(number)
-		return plan.Hook{Program: plan.EgressProgram, Pin: name, Uplink: n}, err == nil
+		h := plan.Hook{Program: program, Pin: name}
+		if program == plan.EgressProgram {
+			h.Uplink = n
+		}
+		return h, err == nil && tcxAttach[program] != 0
 	}
 	_, ok := cgroupAttach[name]
 	return plan.Hook{Program: name, Pin: name}, ok

@@ -45,6 +45,9 @@ func Compile(matches []Match, marks []uint32, rootLevel int) (*Table, error) {
 	if c.header.Fields == 0 {
 		c.header.Fields = 1 << bpf.WaymarkFieldFIELD_UID
 	}
+	if slices.ContainsFunc(matches, func(m Match) bool { return m.Cgroup == "" && m.UID == nil }) {
+		c.header.Fields |= 1 << bpf.WaymarkFieldTABLE_HAS_TUPLES
+	}
 	c.verdicts(marks)
 	return &Table{Cells: c.finish(), Cgroups: cgroups}, nil
 }

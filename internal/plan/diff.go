@@ -50,7 +50,7 @@ func (p *Plan) Diff(have Kernel) Changes {
 			c.SetSysctls = append(c.SetSysctls, s)
 		}
 	}
-	c.Attach, c.Detach = difference(p.Hooks, have.Hooks, func(h Hook) Hook { h.Why = ""; return h })
+	c.Attach, c.Detach = difference(p.Hooks, have.Hooks, Hook.key)
 	c.Classes = have.Fingerprint != p.Fingerprint()
 	return c
 }

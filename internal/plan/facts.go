@@ -8,6 +8,7 @@ import "net/netip"
 // by internal/host and internal/rpdb and never changed by a plan.
 type Facts struct {
 	Links   map[string]Link   // by interface name; an absent one is waited for
+	Inner   map[string]Inner  // interfaces that packets of others may come in by: all but lo
 	Routes  []Route           // unicast routes of every table, both families, in the kernel's order
 	Rules   []Rule            // every rule of both families, in the kernel's order
 	Users   map[string]uint32 // user names of the policy that exist, to uid
@@ -15,7 +16,16 @@ type Facts struct {
 	Sysctls map[string]string // values of the sysctls a plan may change, by dotted name with the interface last
 	Changed []string          // sysctls that an applied plan has changed
 	InUse   map[uint32]bool   // marks of the sockets open in this network namespace
-	Fib     bool              // the kernel's bpf_fib_lookup takes a mark (6.10)
+	// Advertised says that main holds an IPv6 default route from router
+	// advertisements, which the kernel removes when forwarding is switched on
+	// for any interface (rt6_purge_dflt_routers).
+	Advertised bool
+}
+
+// Inner is an interface that packets of others may come in by.
+type Inner struct {
+	Index  int // ifindex
+	Master int // ifindex of the bridge or bond it is a port of; 0 for none
 }
 
 // Link is one network interface.

@@ -2,7 +2,11 @@
 
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // CgroupPrograms are the programs at the cgroup hooks, in the order in
 // which they are attached, each with what it is for.
@@ -12,6 +16,9 @@ var CgroupPrograms = []Hook{
 	{Program: "connect6", Why: "the same for IPv6, v4-mapped and MPTCP"},
 	{Program: "sendmsg4", Why: "marks an unconnected datagram socket for each destination"},
 	{Program: "sendmsg6", Why: "the same for IPv6"},
+	{Program: "setsockopt", Why: "keeps a class's mark on its sockets when their application sets its own"},
+	{Program: "accepted", Why: "remembers which connections came in, for they leave where they came"},
+	{Program: "arrive", Why: "remembers where an unbound datagram server was asked, for its answer's source"},
 }
 
 // EgressProgram is the program at every uplink's tc egress.
@@ -20,6 +27,10 @@ const EgressProgram = "egress"
 // EgressPin is the name under which an uplink's egress hook is pinned.
 func EgressPin(uplink int) string { return fmt.Sprintf("%s-%d", EgressProgram, uplink) }
 
+// IngressProgram is the program at the tc ingress of every interface that
+// packets of others come in by.
+const IngressProgram = "ingress"
+
 func (m *maker) hooks(o Options) {
 	for _, h := range CgroupPrograms {
 		h.Place, h.Pin = o.CgroupRoot, h.Program
@@ -27,7 +38,24 @@ func (m *maker) hooks(o Options) {
 	}
 	for _, u := range m.plan.Uplinks {
 		if u.Index != 0 {
-			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Why: "counts what leaves by uplink " + u.Name})
+			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Why: "counts what leaves by uplink " + u.Name + ", and mends its way"})
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(m.facts.Inner)) {
+		if m.isUplink(name) {
+			continue
+		}
+		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name,
+			Pin: fmt.Sprintf("%s-%d", IngressProgram, m.facts.Inner[name].Index), IIF: m.facts.Inner[name].Master, Why: "classes what is forwarded from there"})
+	}
+}
+
+func (m *maker) isUplink(name string) bool {
+	return slices.ContainsFunc(m.plan.Uplinks, func(u Uplink) bool { return u.Interface == name })
+}
+
+// key is the hook as it can be read back from the kernel.
+func (h Hook) key() Hook {
+	h.Why, h.IIF = "", 0
+	return h
 }

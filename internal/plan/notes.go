@@ -21,11 +21,5 @@ func (m *maker) notes() {
 		if c.Existing != classes.FateKeep {
 			note("class %s: `existing: %s` is not carried out: open sockets keep their uplink until they end", c.Name, c.Existing)
 		}
-		for _, x := range c.Matches {
-			if x.IIF != nil {
-				note("class %s: `iif` is not carried out: forwarded packets take main's routes; match them by `src` alone, which is a rule of its own", c.Name)
-				break
-			}
-		}
 	}
 }

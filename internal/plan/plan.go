@@ -73,10 +73,11 @@ type Sysctl struct {
 
 // Hook is one BPF program at its place.
 type Hook struct {
-	Program string `json:"program"` // its name in bpf
-	Place   string `json:"place"`   // a cgroup directory, or an interface
-	Pin     string `json:"pin"`     // its name in the pin directory
-	Uplink  int    `json:"uplink"`  // for tc egress: the uplink's number
+	Program string `json:"program"`       // its name in bpf
+	Place   string `json:"place"`         // a cgroup directory, or an interface
+	Pin     string `json:"pin"`           // its name in the pin directory
+	Uplink  int    `json:"uplink"`        // for tc egress: the uplink's number
+	IIF     int    `json:"iif,omitempty"` // for tc ingress at a port: ifindex of the bridge that its packets come in by
 	Why     string `json:"why"`
 }
 

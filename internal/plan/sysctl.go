@@ -10,7 +10,7 @@ import (
 // SysctlNames are the values a plan may want to know or change for the
 // given interfaces, as paths under /proc/sys.
 func SysctlNames(interfaces []string) []string {
-	names := []string{"net/ipv4/conf/all/rp_filter"}
+	names := []string{"net/ipv4/conf/all/rp_filter", loForwarding("ipv4"), loForwarding("ipv6")}
 	for _, i := range interfaces {
 		names = append(names, rpFilter(i), linkdown("ipv4", i), linkdown("ipv6", i))
 	}
@@ -21,6 +21,8 @@ func rpFilter(i string) string { return "net/ipv4/conf/" + i + "/rp_filter" }
 func linkdown(family, i string) string {
 	return "net/" + family + "/conf/" + i + "/ignore_routes_with_linkdown"
 }
+
+func loForwarding(family string) string { return "net/" + family + "/conf/lo/forwarding" }
 
 func (m *maker) sysctls() {
 	strict := m.facts.Sysctls["net/ipv4/conf/all/rp_filter"] == "1"
@@ -35,6 +37,12 @@ func (m *maker) sysctls() {
 		for _, family := range []string{"ipv4", "ipv6"} {
 			m.sysctl(linkdown(family, u.Interface), "1", "a link without carrier stops answering in its table, so the next rule does")
 		}
+	}
+	m.sysctl(loForwarding("ipv4"), "1", "lets the egress program ask the kernel for the way of a class")
+	if !m.facts.Advertised {
+		m.sysctl(loForwarding("ipv6"), "1", "lets the egress program ask the kernel for the way of a class")
+	} else {
+		m.plan.Notes = append(m.plan.Notes, "misroutes are counted and not repaired for IPv6: the kernel would drop its default routes from router advertisements if it were allowed to be asked; a static default route makes it possible")
 	}
 	slices.SortFunc(m.plan.Sysctls, func(a, b Sysctl) int { return strings.Compare(a.Name, b.Name) })
 }

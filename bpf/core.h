@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the helpers do not tell of a socket, read from the kernel's own
+ * structures. Offsets are put right at load, from the kernel's BTF.
+ */
+#ifndef WAYMARK_CORE_H
+#define WAYMARK_CORE_H
+
+#include "kernel.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[];
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
+struct in6_addr {
+	union {
+		__u32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	__u16 skc_family;
+	volatile __u8 skc_state;
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport; /* network byte order */
+	__u16 skc_num;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u8 sk_userlocks;
+	__u16 sk_protocol;
+	__u32 sk_mark;
+	kuid_t sk_uid;
+	struct sock_cgroup_data sk_cgrp_data;
+};
+
+struct rt6key {
+	int plen;
+};
+
+struct fib6_table {
+	__u32 tb6_id;
+};
+
+struct fib6_info {
+	struct fib6_table *fib6_table;
+	struct rt6key fib6_dst;
+};
+
+struct rt6_info {
+	struct fib6_info *from;
+};
+
+struct sk_buff {
+	unsigned long _skb_refdst; /* a struct dst_entry, with a flag in the lowest bit */
+};
+
+#pragma clang attribute pop
+
+/* What an application chose when it bound a socket. */
+enum { SOCK_BINDADDR_LOCK = 4, SOCK_BINDPORT_LOCK = 8 };
+
+static long (*const bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
+
+/* A pointer as a number: the verifier lets nobody calculate with a bpf_sock, but a copy of one is anybody's. */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
+static __always_inline __u8 socket_locks(struct bpf_sock *sk)
+{
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+	__u8 locks = 0;
+
+	bpf_probe_read_kernel(&locks, sizeof(locks), &kernel_sk->sk_userlocks);
+	return locks;
+}
+enum { TABLE_MAIN = 254 };
+
+/*
+ * Whether an IPv6 packet left by a route of main that is more than its
+ * default. Its route has to be looked at itself: bpf_fib_lookup takes no
+ * notice of suppress_prefixlength for IPv6 (fib6_rule_suppress wants a
+ * rt6_info, and the lookup has none).
+ */
+static __always_inline int left_by_more_than_default(struct __sk_buff *skb)
+{
+	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
+	unsigned long reference = 0;
+	const struct fib6_info *from = 0;
+	const struct fib6_table *table = 0;
+	__u32 id = 0;
+	int plen = 0;
+
+	bpf_probe_read_kernel(&reference, sizeof(reference), &kernel_skb->_skb_refdst);
+	const struct rt6_info *route = (const struct rt6_info *)(reference & ~1UL);
+	if (!route)
+		return 0;
+	bpf_probe_read_kernel(&from, sizeof(from), &route->from);
+	bpf_probe_read_kernel(&table, sizeof(table), &from->fib6_table);
+	bpf_probe_read_kernel(&id, sizeof(id), &table->tb6_id);
+	bpf_probe_read_kernel(&plen, sizeof(plen), &from->fib6_dst.plen);
+	return id == TABLE_MAIN && plen > 0;
+}
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A packet whose class goes by another uplink is asked about, and sent there where its source allows. */
+#ifndef WAYMARK_REPAIR_H
+#define WAYMARK_REPAIR_H
+
+#include "core.h"
+
+enum { LOOPBACK = 1 }; /* lo's ifindex, in every network namespace */
+enum { ETH_HEADER = 14, UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
+
+static __always_inline void from_words(__u32 to[4], const struct words *from)
+{
+	for (int i = 0; i < 4; i++)
+		to[i] = bpf_ntohl(from->word[i]);
+}
+
+static __always_inline void question(struct bpf_fib_lookup *fib, const struct flow *flow)
+{
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->family = flow->family;
+	fib->l4_protocol = flow->proto;
+	fib->sport = bpf_htons(flow->ports[0]);
+	fib->dport = bpf_htons(flow->ports[1]);
+	fib->ifindex = LOOPBACK;
+	from_words(fib->dst, &flow->addresses[1]);
+}
+
+/*
+ * The kernel's own route for an IPv4 flow with this mark: by the rules for
+ * local packets, which start at lo. Without a source it is the way of the
+ * class; with it, the way the rules for that source allow.
+ */
+static __always_inline long ask4(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark,
+				 __u32 source)
+{
+	question(fib, flow);
+	fib->mark = mark;
+	fib->src[0] = bpf_ntohl(source);
+	return bpf_fib_lookup(skb, fib, sizeof(*fib), BPF_FIB_LOOKUP_MARK | BPF_FIB_LOOKUP_SKIP_NEIGH);
+}
+
+/* The way of an IPv6 class: the first of its uplinks' tables that has a route. */
+static __always_inline long ask6(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow,
+				 const struct class_entry *class)
+{
+	long answer = BPF_FIB_LKUP_RET_NOT_FWDED;
+
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops)
+			break;
+		__u32 index = class->route[i];
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (!u)
+			break;
+		question(fib, flow);
+		fib->table = u->table;
+		answer = bpf_fib_lookup(skb, fib, sizeof(*fib),
+					BPF_FIB_LOOKUP_DIRECT | BPF_FIB_LOOKUP_TBID | BPF_FIB_LOOKUP_SKIP_NEIGH);
+		if (answer != BPF_FIB_LKUP_RET_NOT_FWDED)
+			break;
+	}
+	return answer;
+}
+
+/* A way out: an interface and the next hop on it. */
+struct way {
+	__u32 ifindex;
+	struct bpf_redir_neigh hop;
+};
+
+static __always_inline struct way way_of(const struct bpf_fib_lookup *fib)
+{
+	struct way w = {.ifindex = fib->ifindex, .hop.nh_family = fib->family};
+
+	for (int i = 0; i < 4; i++)
+		w.hop.nh[i] = fib->dst[i];
+	return w;
+}
+
+/* The uplink of a class's route that is behind an interface. */
+static __always_inline const struct uplink_entry *uplink_at(const struct class_entry *class, __u32 ifindex)
+{
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops)
+			break;
+		__u32 index = class->route[i];
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (u && u->ifindex == ifindex)
+			return u;
+	}
+	return 0;
+}
+
+/* Whether an IPv6 source may leave by an interface: it is in no other uplink's /64. */
+static __always_inline int source6_fits(const struct flow *flow, __u32 ifindex)
+{
+	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
+	__u32 elsewhere = 0;
+
+	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
+		if (i >= uplink_limit)
+			break;
+		__u32 index = i;
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (!u || u->source6[0] != high || u->source6[1] != low)
+			continue;
+		if (u->ifindex == ifindex)
+			return 1;
+		elsewhere = 1;
+	}
+	return !elsewhere;
+}
+
+/* Whether the rules let a source address leave by the interface that its class goes by. */
+static __always_inline int source_fits(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark)
+{
+	__u32 to = fib->ifindex;
+
+	if (flow->family == AF_INET6)
+		return source6_fits(flow, to);
+	return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == to;
+}
+
+static __always_inline int rewrite4(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
+{
+	__u32 old = bpf_ntohl(flow->addresses[0].word[0]), fresh = u->source4;
+	__u8 version_length = 0;
+
+	if (!fresh || load(skb, 0, &version_length, 1))
+		return 0;
+	__u32 transport = ETH_HEADER + (version_length & 15) * 4;
+	if (flow->proto == IPPROTO_UDP &&
+	    bpf_l4_csum_replace(skb, transport + UDP_CHECKSUM, old, fresh, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | sizeof(fresh)))
+		return 0;
+	if (bpf_l3_csum_replace(skb, ETH_HEADER + IPV4_CHECKSUM, old, fresh, sizeof(fresh)))
+		return 0;
+	if (bpf_skb_store_bytes(skb, ETH_HEADER + IPV4_SOURCE, &fresh, sizeof(fresh), 0))
+		return 0;
+	flow->addresses[0].word[0] = bpf_ntohl(fresh);
+	return 1;
+}
+
+static __always_inline int rewrite6(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
+{
+	__u32 old[4], fresh[4];
+	__u8 next = 0;
+
+	from_words(old, &flow->addresses[0]);
+	for (int i = 0; i < 4; i++)
+		fresh[i] = u->source6[i];
+	if (!fresh[0] || load(skb, 6, &next, 1) || (next != IPPROTO_UDP && next != IPPROTO_ICMPV6))
+		return 0;
+	__u32 checksum = ETH_HEADER + sizeof(struct ipv6_header) + (next == IPPROTO_UDP ? UDP_CHECKSUM : ICMPV6_CHECKSUM);
+	__s64 difference = bpf_csum_diff(old, sizeof(old), fresh, sizeof(fresh), 0);
+	if (bpf_l4_csum_replace(skb, checksum, 0, difference, BPF_F_PSEUDO_HDR | (next == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0)))
+		return 0;
+	if (bpf_skb_store_bytes(skb, ETH_HEADER + IPV6_SOURCE, fresh, sizeof(fresh), 0))
+		return 0;
+	to_words(&flow->addresses[0], fresh);
+	return 1;
+}
+
+/*
+ * Gives a datagram the source address of the uplink it should leave by. Its
+ * socket must be bound to no address, so that the answer finds it there
+ * too, and the datagram whole.
+ */
+static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct class_entry *class, __u32 to)
+{
+	const struct uplink_entry *u = uplink_at(class, to);
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!u || !sk || sk->type == SOCK_STREAM || sk->src_ip4)
+		return 0;
+	if (sk->family == AF_INET6 && (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3]))
+		return 0;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return rewrite4(skb, flow, u);
+	return rewrite6(skb, flow, u);
+}
+
+/* Why a packet is here and not on its class's uplink, if nothing else explains it. */
+static __always_inline __u32 cause_of(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return CAUSE_LATE;
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	if (note && note->flags & NOTE_BEFORE)
+		return CAUSE_BEFORE;
+	if (!note && (sk->mark ^ skb->mark) & mask)
+		return CAUSE_FOREIGN;
+	return CAUSE_LATE;
+}
+
+/*
+ * Whether the application said where its packets leave: by device, by
+ * address, or by answering where it was asked. The kernel's own answers, a
+ * SYN-ACK, a RST, the last ACK of a connection, leave where the question came.
+ */
+static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || (sk->type == SOCK_RAW && flow->proto == IPPROTO_TCP))
+		return 1;
+	if (sk->bound_dev_if == skb->ifindex || socket_locks(sk) & SOCK_BINDADDR_LOCK)
+		return 1;
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	return note && note->flags & NOTE_INBOUND;
+}
+
+/* The verdict on a packet whose class goes first by another uplink than this. */
+__noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
+{
+	const struct class_entry *class = class_of(mark);
+	struct flow flow = {};
+	struct bpf_fib_lookup fib;
+
+	if (!class)
+		return TCX_NEXT;
+	if (cause == CAUSE_UNKNOWN)
+		cause = cause_of(skb);
+	if (!read_packet(skb, &flow))
+		return leave(skb, class, cause);
+
+	struct class_counters *c = line_of(class);
+	if (!c)
+		return TCX_NEXT;
+	__u32 six = flow.family == AF_INET6;
+	long answer = six ? ask6(skb, &fib, &flow, class) : ask4(skb, &fib, &flow, mark, 0);
+	if ((!answer && fib.ifindex == skb->ifindex) || (six && left_by_more_than_default(skb))) {
+		count(skb, c);
+		return TCX_NEXT;
+	}
+	if (chosen(skb, &flow))
+		return leave(skb, class, CAUSE_CHOSEN);
+	if (answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED) {
+		/* The kernel cannot be asked: any uplink of the route passes for right. */
+		if (!(class->uplinks >> (uplink & 63) & 1))
+			return leave(skb, class, cause);
+		count(skb, c);
+		return TCX_NEXT;
+	}
+	if (answer)
+		return leave(skb, class, CAUSE_NO_ROUTE);
+
+	struct way way = way_of(&fib);
+	if (!source_fits(skb, &fib, &flow, mark) && !rewrite_source(skb, &flow, class, way.ifindex))
+		return leave(skb, class, CAUSE_PINNED);
+	c->misroutes[cause % CAUSES] += segments_of(skb);
+	c->repaired += segments_of(skb);
+	skb->mark = mark;
+	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
+}
+
+/* The mark of the class of a packet that no hook of ours has seen; 0: none. */
+__noinline __u32 classify_unseen(struct __sk_buff *skb)
+{
+	struct flow flow = {.uid = ~0U};
+
+	if (!has_tuples() || !read_packet(skb, &flow))
+		return 0;
+	return classify_packet(skb, &flow);
+}
+#endif

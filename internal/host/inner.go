@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"waymark/internal/plan"
+)
+
+// Inner returns the interfaces that packets of others may come in by: all
+// but loopbacks.
+func Inner() (map[string]plan.Inner, error) {
+	var list []netlink.Link
+	err := retry(func() (err error) {
+		list, err = netlink.LinkList()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read interfaces: %w", err)
+	}
+	inner := map[string]plan.Inner{}
+	for _, l := range list {
+		if a := l.Attrs(); a.RawFlags&unix.IFF_LOOPBACK == 0 {
+			inner[a.Name] = plan.Inner{Index: a.Index, Master: a.MasterIndex}
+		}
+	}
+	return inner, nil
+}
