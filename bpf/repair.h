@@ -214,6 +214,9 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 		return 1;
 	if (sk->bound_dev_if == skb->ifindex || socket_locks(sk) & SOCK_BINDADDR_LOCK)
 		return 1;
+	/* sendmsg gave an unconnected datagram the right source, unless its application had named one. */
+	if (sk->protocol == IPPROTO_UDP && !sk->dst_port)
+		return 1;
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	return note && note->flags & NOTE_INBOUND;
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,13 +29,26 @@ func TestDemoInterrupted(t *testing.T) {
 	for _, after := range []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond} {
 		t.Run(fmt.Sprint(after, " after its first word"), func(t *testing.T) {
 			before := machine(t)
-			pid, text, err := interrupt(t, exec.Command(binary(t), "demo"), after)
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-				t.Errorf("%v, want exit code 1; it said:\n%s", err, text)
+			d := startDemo(t)
+			labs := d.labs(t)
+			if len(labs) != 1 {
+				t.Errorf("it has laboratories %q, want one", labs)
 			}
-			if left := demoLeft(t, pid); left != nil {
-				t.Errorf("left %q; it said:\n%s", left, text)
+			time.Sleep(after)
+			if err := syscall.Kill(-d.Process.Pid, syscall.SIGINT); err != nil {
+				t.Error(err)
+			}
+			var exit *exec.ExitError
+			if err := d.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("%v, want exit code 1; it said:\n%s", err, d.stderr)
+			}
+			for _, dir := range labs {
+				if _, err := os.Stat(dir); !os.IsNotExist(err) {
+					t.Errorf("%s: %v, want that it is gone", dir, err)
+				}
+			}
+			if syscall.Kill(-d.Process.Pid, 0) == nil {
+				t.Error("some process of it lives on")
 			}
 			if diff := cmp.Diff(before, machine(t)); diff != "" {
 				t.Errorf("the machine has changed (-before +after):\n%s", diff)
@@ -42,18 +57,37 @@ func TestDemoInterrupted(t *testing.T) {
 	}
 }
 
-// interrupt starts a command, waits for its first word and then some, and
-// sends SIGINT to all its processes, as a terminal does.
-func interrupt(t *testing.T, c *exec.Cmd, after time.Duration) (pid int, text string, err error) {
+// ownPins runs the demonstration with a BPF file system of its own, and fails
+// in another way if anything of ours is in it at the end. The trap is for the
+// signal that all of them get.
+const ownPins = `
+trap : INT
+mount -t bpf none /sys/fs/bpf || exit 100
+"$1" demo
+code=$?
+test ! -e /sys/fs/bpf/waymark || exit 101
+exit $code
+`
+
+// demo is a running demonstration, in a process group of its own.
+type demo struct {
+	*exec.Cmd
+	stderr *bytes.Buffer
+}
+
+// startDemo starts one and waits for its first word: by then its laboratory
+// stands.
+func startDemo(t *testing.T) demo {
 	t.Helper()
+	d := demo{exec.Command("unshare", "--mount", "sh", "-c", ownPins, "sh", binary(t)), &bytes.Buffer{}}
+	d.Stderr, d.SysProcAttr = d.stderr, &syscall.SysProcAttr{Setpgid: true}
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer read.Close()
-	var stderr bytes.Buffer
-	c.Stdout, c.Stderr, c.SysProcAttr = write, &stderr, &syscall.SysProcAttr{Setpgid: true}
-	err = c.Start()
+	t.Cleanup(func() { read.Close() })
+	d.Stdout = write
+	err = d.Start()
 	write.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -61,33 +95,36 @@ func interrupt(t *testing.T, c *exec.Cmd, after time.Duration) (pid int, text st
 	if _, err := read.Read(make([]byte, 1)); err != nil {
 		t.Errorf("it says nothing: %v", err)
 	}
-	time.Sleep(after)
-	if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
-		t.Error(err)
-	}
-	err = c.Wait()
-	return c.Process.Pid, stderr.String(), err
+	return d
 }
 
-// demoLeft are the cgroups and processes of a demonstration that has ended.
-func demoLeft(t *testing.T, pid int) []string {
+// labs are the cgroups of the demonstration's laboratories. Each bears the id
+// of its maker.
+func (d demo) labs(t *testing.T) (dirs []string) {
 	t.Helper()
 	root, err := host.CgroupRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := filepath.Glob(filepath.Join(root, fmt.Sprintf("waymark-lab-%d-*", pid)))
+	all, err := filepath.Glob(filepath.Join(root, "waymark-lab-*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if syscall.Kill(-pid, 0) == nil {
-		left = append(left, fmt.Sprintf("processes of group %d", pid))
+	for _, dir := range all {
+		maker, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "waymark-lab-"), "-")
+		pid, err := strconv.Atoi(maker)
+		if err != nil {
+			continue
+		}
+		if group, err := syscall.Getpgid(pid); err == nil && group == d.Process.Pid {
+			dirs = append(dirs, dir)
+		}
 	}
-	return left
+	return dirs
 }
 
 // machine is what the machine itself has in the tables that a demonstration
-// must not touch, and the pins of all namespaces.
+// must not touch.
 func machine(t *testing.T) (state []string) {
 	t.Helper()
 	for _, family := range []string{"-4", "-6"} {
@@ -99,9 +136,5 @@ func machine(t *testing.T) (state []string) {
 			state = append(state, string(out))
 		}
 	}
-	pins, err := filepath.Glob("/sys/fs/bpf/waymark/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(state, pins...)
+	return state
 }

@@ -28,10 +28,10 @@ tc filter add dev up-b ingress protocol ip pref 9 bpf direct-action bytecode "1,
 nft add table inet theirs
 nft add chain inet theirs out '{ type filter hook output priority 0; }'
 nft add rule inet theirs out meta mark 0x40 counter accept
-sysctl -qw net.ipv4.conf.up-b.rp_filter=1
-sysctl -qw net.ipv4.conf.up-b.ignore_routes_with_linkdown=1
-sysctl -qw net.ipv4.conf.all.log_martians=1
-sysctl -qw net.ipv4.fwmark_reflect=1
+echo 1 > /proc/sys/net/ipv4/conf/up-b/rp_filter
+echo 1 > /proc/sys/net/ipv4/conf/up-b/ignore_routes_with_linkdown
+echo 1 > /proc/sys/net/ipv4/conf/all/log_martians
+echo 1 > /proc/sys/net/ipv4/fwmark_reflect
 `
 
 // shell runs commands on the host, all of which have to succeed.
@@ -132,4 +132,3 @@ func (s *site) exclusive(t *testing.T, name string, attach ebpf.AttachType) {
 		return link.RawDetachProgram(link.RawDetachProgramOptions{Target: int(dir.Fd()), Program: p, Attach: attach})
 	})
 }
-

@@ -61,7 +61,7 @@ func (s *site) untouched(t *testing.T) {
 }
 
 func isSysctlOfOurs(line string) bool {
-	return strings.Contains(line, "conf.up-") && (strings.Contains(line, "rp_filter") || strings.Contains(line, "ignore_routes_with_linkdown"))
+	return strings.Contains(line, "conf.lo.forwarding") || strings.Contains(line, "conf.up-") && (strings.Contains(line, "rp_filter") || strings.Contains(line, "ignore_routes_with_linkdown"))
 }
 
 // in puts a job's process into a cgroup.
@@ -98,7 +98,7 @@ func TestDownOfWhatIsDamaged(t *testing.T) {
 		"a pin gone":        "rm PINS/sock_create PINS/tables",
 		"a rule twice":      "ip rule add priority 1 from 203.0.113.1 lookup 7000 protocol 119",
 		"an interface gone": "ip link del up-c",
-		"sysctl changed":    "sysctl -qw net.ipv4.conf.up-b.ignore_routes_with_linkdown=0",
+		"sysctl changed":    "echo 0 > /proc/sys/net/ipv4/conf/up-b/ignore_routes_with_linkdown",
 		"routing gone":      "ip rule flush protocol 119; ip -6 rule flush protocol 119; ip route flush table 7000; ip -6 route flush table 7001",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,8 +125,13 @@ func TestDownWithoutState(t *testing.T) {
 			s.apply(t, fourClasses)
 			s.shell(t, strings.ReplaceAll(damage, "PINS", s.pins()))
 			s.ok(t, "down")
-			s.shell(t, "sysctl -qw net.ipv4.conf.up-a.ignore_routes_with_linkdown=0 net.ipv4.conf.up-b.ignore_routes_with_linkdown=0"+
-				" net.ipv6.conf.up-a.ignore_routes_with_linkdown=0 net.ipv6.conf.up-b.ignore_routes_with_linkdown=0")
+			now := s.state(t)
+			for line := range strings.Lines(lines(s.before, now)) {
+				if !strings.HasPrefix(line, "-net.") && !strings.HasPrefix(line, "+net.") {
+					t.Errorf("beside sysctls, down left %q", line)
+				}
+			}
+			s.before = now
 			s.gone(t)
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -58,21 +59,29 @@ func ask(network, address string) error {
 	return err
 }
 
-// serve answers as the laboratory's own servers do, until its input ends.
-// Its listener is one of plain TCP, which no Go program has unasked.
-func serve(port string) error {
-	var config net.ListenConfig
-	config.SetMultipathTCP(false)
-	tcp, err := config.Listen(context.Background(), "tcp", ":"+port)
+// serve answers as the laboratory's own servers do, until its input ends:
+// by TCP and UDP on one port, and on the next by a UDP server that leaves the
+// source of its answers to the kernel. The listener is one of plain TCP,
+// which no Go program has unasked.
+func serve(text string) error {
+	port, err := strconv.Atoi(text)
 	if err != nil {
 		return err
 	}
-	udp, err := net.ListenPacket("udp", ":"+port)
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	tcp, err := config.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
 		return err
 	}
 	go serveTCP(tcp)
-	go serveUDP(udp.(*net.UDPConn))
+	for i := range 2 {
+		udp, err := net.ListenUDP("udp", &net.UDPAddr{Port: port + i})
+		if err != nil {
+			return err
+		}
+		go serveUDP(udp, i == 0)
+	}
 	fmt.Println("ready")
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
@@ -93,27 +102,27 @@ func serveTCP(l net.Listener) {
 	}
 }
 
-// serveUDP answers from the address that was asked, as a server on several
-// uplinks has to.
-func serveUDP(c *net.UDPConn) {
+// serveUDP answers, from the address that was asked if it is to see to that
+// itself.
+func serveUDP(c *net.UDPConn, fromSame bool) {
 	raw, err := c.SyscallConn()
-	if err != nil {
-		return
+	if err == nil && fromSame {
+		err = raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1) })
 	}
-	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1) })
 	data, control := make([]byte, 2048), make([]byte, 256)
 	for err == nil {
 		_, n, _, from, e := c.ReadMsgUDPAddrPort(data, control)
 		if e != nil {
 			return
 		}
+		var source []byte
 		messages, _ := unix.ParseSocketControlMessage(control[:n])
 		for _, m := range messages {
 			if m.Header.Type == unix.IPV6_PKTINFO {
-				source := unix.PktInfo6(&unix.Inet6Pktinfo{Addr: [16]byte(m.Data[:16])})
-				c.WriteMsgUDPAddrPort([]byte(from.Addr().Unmap().String()), source, from)
+				source = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: [16]byte(m.Data[:16])})
 			}
 		}
+		_, _, err = c.WriteMsgUDPAddrPort([]byte(from.Addr().Unmap().String()), source, from)
 	}
 }
 

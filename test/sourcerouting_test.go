@@ -46,10 +46,19 @@ func TestConnectionsFromEachAddress(t *testing.T) {
 	for uplink := range 3 {
 		for _, f := range ips {
 			// A class does not part a socket from the uplink of its address.
-			t.Run(fmt.Sprintf("from uplink %d/in a class/%s", uplink, f), func(t *testing.T) {
-				source := s.address(uplink, f.service(1).Addr())
-				job := from(source, f.job(lab.TCP, 1))
-				job.Cgroup = "app.slice"
+			source := s.address(uplink, f.service(1).Addr())
+			for _, kind := range everyKind {
+				if isPing(kind) && f == mapped {
+					continue
+				}
+				t.Run(fmt.Sprintf("from uplink %d/in a class/%s/%s", uplink, kind, f), func(t *testing.T) {
+					needKind(t, s.Host, kind)
+					s.send(t, s.Host, in("app.slice", from(source, f.job(kind, 1)))).left(t, uplink, source)
+				})
+			}
+			t.Run(fmt.Sprintf("from uplink %d/in a class/source of one datagram/%s", uplink, f), func(t *testing.T) {
+				job := in("app.slice", f.job(lab.SendTo, 1))
+				job.Source = source
 				s.send(t, s.Host, job).left(t, uplink, source)
 			})
 		}
@@ -68,7 +77,7 @@ func TestConnectionsFromEachAddress(t *testing.T) {
 // that no hook has seen, of one in a class, and of the kernel's echo.
 func TestConnectionsToEachAddress(t *testing.T) {
 	for name, options := range map[string]lab.Options{
-		"":                       {Uplinks: 3},
+		"":                        {Uplinks: 3},
 		", with strict rp_filter": {Uplinks: 3, RPFilter: 1},
 	} {
 		s := newSite(t, options)
@@ -84,6 +93,7 @@ func TestConnectionsToEachAddress(t *testing.T) {
 		}{
 			{"unclassed server", 8, []lab.Kind{lab.TCP, lab.MPTCP, lab.UDP}, []int{byA, byC, byC}},
 			{"classed server", 9, []lab.Kind{lab.TCP, lab.MPTCP, lab.UDP}, []int{byA, byB, byC}},
+			{"classed server that names no source", 10, []lab.Kind{lab.UDP}, []int{byA, byB, byC}},
 			{"echo", 0, []lab.Kind{lab.Ping}, []int{byA, byC, byC}},
 		} {
 			for uplink, router := range c.routers {

@@ -78,7 +78,7 @@ func (m *maker) sourceRungs(family Family) (rungs []rung) {
 				why:      fmt.Sprintf("class %s: %s, whoever sends it", class.Name, line.Text)}
 			rungs = append(rungs, r)
 			if m.ownsAddressIn(p) {
-				r.mark, r.why = class.Mark, fmt.Sprintf("class %s: the same for its marked sockets, before %s's own addresses", class.Name, p)
+				r.mark, r.why = class.Mark, fmt.Sprintf("class %s: the same for its marked sockets, or an uplink with an address in %s would take them", class.Name, p)
 				rungs = append(rungs, r)
 			}
 		}

@@ -205,17 +205,30 @@ func (m *maker) gateway(u classes.Uplink, link Link, family Family, up *Uplink) 
 		}
 	}
 	switch {
-	case !u.Gateway.Auto:
-		if len(u.Gateway.Addresses) == 0 {
+	case !u.Gateway.Auto && len(u.Gateway.Addresses) > 0:
+	case !u.Gateway.Auto || link.PointToPoint:
+		if m.carries(u, link, family) {
 			up.Families[family] = true
 		}
-	case link.PointToPoint:
-		up.Families[family] = true
 	default:
 		if a, ok := m.autoGateway(u, family); ok {
 			up.Gateways[family], up.Families[family] = a, true
 		}
 	}
+}
+
+// carries tells whether a link without next hops is for a family: it has an
+// address of it, or the host a default route by it. One without addresses
+// borrows those of other links, and is for both.
+func (m *maker) carries(u classes.Uplink, link Link, family Family) bool {
+	if len(link.Addresses) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(link.Addresses, func(a netip.Prefix) bool { return FamilyOf(a.Addr()) == family }) ||
+		slices.ContainsFunc(m.facts.Routes, func(r Route) bool {
+			return r.Family == family && r.IsDefault() && r.Protocol != Protocol &&
+				slices.ContainsFunc(r.Hops, func(h NextHop) bool { return h.Interface == u.Interface })
+		})
 }
 
 // autoGateway is the next hop of the host's best default route through the

@@ -83,14 +83,15 @@ func (m *maker) balanceRoute(family Family, w Way) {
 	}
 }
 
-// route adds a route of ours, once.
+// route adds a route of ours, unless one has its place in the kernel: of two
+// that differ in their source, the one that the kernel lists first counts.
 func (m *maker) route(r Route) {
 	r.Protocol = Protocol
 	if r.Family == IPv6 {
 		r.Metric = defaultMetric6
 	}
 	for _, have := range m.plan.Routes {
-		if have.Equal(r) {
+		if have.Family == r.Family && have.Table == r.Table && have.Dst == r.Dst && have.Metric == r.Metric {
 			return
 		}
 	}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options say how much to measure.
+type options struct {
+	rules    []int // sizes, ascending
+	forms    []form
+	rounds   int           // turns A B B A of each measurement
+	sample   time.Duration // of each arm in each half of a turn
+	attempts int           // at a measurement that turns out noisy
+	applies  int           // repetitions of an apply that is timed
+	repeat   int           // runs of a program in one BPF_PROG_TEST_RUN
+	json     string        // a file; "": none
+}
+
+// mostRules is what fits into world.
+const mostRules = 100_000
+
+func parseOptions(args []string) (o options, err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	rules := flags.String("rules", "1,100,10000,100000", "how many rules, a list")
+	forms := flags.String("forms", "5-tuple,cgroup", "what the rules look at, a list")
+	flags.IntVar(&o.rounds, "rounds", 20, "turns A B B A of each measurement")
+	flags.DurationVar(&o.sample, "sample", 25*time.Millisecond, "length of one arm's part of half a turn")
+	flags.IntVar(&o.attempts, "attempts", 3, "how often to repeat a measurement that noise voids")
+	flags.StringVar(&o.json, "json", "", "file to write the results to")
+	quick := flags.Bool("quick", false, "see that it works: tiny samples whose figures mean nothing")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("it takes flags only, and %q is none", flags.Arg(0))
+	}
+	o.applies, o.repeat = 3, 1_000_000
+	if *quick {
+		o.rounds, o.sample, o.attempts, o.applies, o.repeat = 2, 2*time.Millisecond, 1, 1, 10_000
+	}
+	if o.rounds < 1 || o.sample <= 0 || o.attempts < 1 {
+		return o, errors.New("-rounds, -sample and -attempts must be more than nothing")
+	}
+	return o, errors.Join(o.readRules(*rules), o.readForms(*forms))
+}
+
+func (o *options) readRules(list string) error {
+	for word := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		if err != nil || n < 1 || n > mostRules {
+			return fmt.Errorf("-rules: %q is not a number from 1 to %d", word, mostRules)
+		}
+		o.rules = append(o.rules, n)
+	}
+	slices.Sort(o.rules)
+	o.rules = slices.Compact(o.rules)
+	return nil
+}
+
+func (o *options) readForms(list string) error {
+	for word := range strings.SplitSeq(list, ",") {
+		f := form(strings.TrimSpace(word))
+		if f != byTuple && f != byCgroup {
+			return fmt.Errorf("-forms: %q is neither %s nor %s", word, byTuple, byCgroup)
+		}
+		o.forms = append(o.forms, f)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A report is what the tests on one kernel came to.
+type report struct {
+	kernel  kernel
+	works   map[string]bool // mechanisms that were tried
+	failed  bool
+	outputs map[string]string // of tests that have not ended, by package and name
+}
+
+// An event is a line of `go test -json`.
+type event struct {
+	Action  string
+	Package string
+	Test    string
+	Output  string
+	Elapsed float64 // seconds
+}
+
+// run tests packages on a kernel with what `go test -exec` is to run.
+func (r *report) run(boot string, packages ...string) error {
+	args := append([]string{"test", "-json", "-count=1", "-p=1", "-vet=off", "-timeout=10m", "-skip", hostTests, "-exec", boot}, packages...)
+	c := command("go", args...)
+	c.Stdout = nil
+	events, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	if err := r.read(events); err != nil {
+		return errors.Join(err, c.Wait())
+	}
+	if c.Wait() != nil {
+		r.failed = true
+	}
+	return nil
+}
+
+// read takes in events to their end, and prints a line for each package.
+func (r *report) read(events io.Reader) error {
+	counts := map[string]int{}
+	for d := json.NewDecoder(events); ; {
+		var e event
+		if err := d.Decode(&e); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read what go test says: %w", err)
+		}
+		if e.Test == "" {
+			r.ofPackage(e, counts)
+			continue
+		}
+		r.ofTest(e, counts)
+	}
+}
+
+// ofPackage prints what became of a package.
+func (r *report) ofPackage(e event, counts map[string]int) {
+	switch e.Action {
+	case "build-output":
+		fmt.Print(e.Output)
+	case "output":
+		r.remember(e)
+	case "fail":
+		r.failed = true
+		fmt.Print(r.outputs[e.Package+"."])
+		fallthrough
+	case "pass", "skip":
+		fmt.Printf("%-7s %-28s %-5s %6.1fs  %3d passed, %d skipped, %d failed\n", r.kernel.series, e.Package, e.Action, e.Elapsed, counts["pass"], counts["skip"], counts["fail"])
+		clear(counts)
+	}
+}
+
+// ofTest counts a test, prints what a failed one said, and notes down which
+// mechanism works.
+func (r *report) ofTest(e event, counts map[string]int) {
+	key := e.Package + "." + e.Test
+	switch e.Action {
+	case "output":
+		r.remember(e)
+		return
+	case "fail":
+		r.failed = true
+		fmt.Print(r.outputs[key])
+		fallthrough
+	case "pass", "skip":
+		counts[e.Action]++
+		delete(r.outputs, key)
+	default:
+		return
+	}
+	if m, ok := mechanismOf(e.Test); ok {
+		r.works[m] = e.Action == "pass"
+	}
+}
+
+func (r *report) remember(e event) {
+	r.outputs[e.Package+"."+e.Test] += e.Output
+}
