@@ -79,6 +79,7 @@ enum limits {
 	MAX_ROUTE = 8, /* uplinks in one class's route */
 	MAX_UPLINKS = 64,
 	MASK_RUNS = 16,
+	WHOLE_MARKS = 256,
 };
 
 enum field {

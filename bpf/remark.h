@@ -129,7 +129,7 @@ static __always_inline void remark_tcp_impl(struct sock_common *skc)
 	}
 	const struct sock *sk = (const struct sock *)tcp;
 	READ(carried, sk->sk_mark);
-	if (class_number(carried))
+	if (class_number(carried) || is_whole(carried))
 		return;
 	__u32 class_mark = classify_socket(address_of(sk));
 	if (!class_mark)

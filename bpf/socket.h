@@ -26,6 +26,17 @@ struct {
 	__type(value, struct uplink_entry);
 } uplinks SEC(".maps");
 
+/*
+ * Marks that somebody else's rules match whole (wg-quick, Mullvad): with a
+ * bit of ours they would be another mark, so their sockets are left alone.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WHOLE_MARKS);
+	__type(key, __u32);
+	__type(value, __u8);
+} whole_marks SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -36,6 +47,11 @@ struct {
 static __always_inline __u32 with_class(__u32 mark, __u32 class_mark)
 {
 	return (mark & ~mask) | class_mark;
+}
+
+static __always_inline int is_whole(__u32 mark)
+{
+	return mark & ~mask && bpf_map_lookup_elem(&whole_marks, &mark);
 }
 
 static __always_inline __u32 protocol_of(__u32 protocol)
@@ -99,7 +115,7 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 		mark = datagram_mark(sk, class_mark);
 	else if (class_mark)
 		mark = with_class(mark, class_mark);
-	if (mark != sk->mark)
+	if (mark != sk->mark && !is_whole(sk->mark))
 		set_mark(ctx, mark);
 }
 
@@ -132,7 +148,7 @@ static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_
 {
 	__u32 mark = datagram_mark(sk, classify_task(flow));
 
-	if (mark == sk->mark || !set_mark(ctx, mark))
+	if (mark == sk->mark || is_whole(sk->mark) || !set_mark(ctx, mark))
 		return 0;
 	return first_uplink(mark);
 }

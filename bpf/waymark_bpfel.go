@@ -68,6 +68,7 @@ const (
 	WaymarkLimitsMAX_ROUTE      WaymarkLimits = 8
 	WaymarkLimitsMAX_UPLINKS    WaymarkLimits = 64
 	WaymarkLimitsMASK_RUNS      WaymarkLimits = 16
+	WaymarkLimitsWHOLE_MARKS    WaymarkLimits = 256
 )
 
 type WaymarkMaskRun struct {
@@ -173,6 +174,7 @@ const (
 	WaymarkMapTables         = "tables"
 	WaymarkMapUplinks        = "uplinks"
 	WaymarkMapWalked         = "walked"
+	WaymarkMapWholeMarks     = "whole_marks"
 	WaymarkProgAccepted      = "accepted"
 	WaymarkProgArrive        = "arrive"
 	WaymarkProgConnect4      = "connect4"
@@ -256,17 +258,18 @@ type WaymarkProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkMapSpecs struct {
-	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
-	Cgroups   *ebpf.MapSpec `ebpf:"cgroups"`
-	Classes   *ebpf.MapSpec `ebpf:"classes"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Fragments *ebpf.MapSpec `ebpf:"fragments"`
-	Listened  *ebpf.MapSpec `ebpf:"listened"`
-	Live      *ebpf.MapSpec `ebpf:"live"`
-	Notes     *ebpf.MapSpec `ebpf:"notes"`
-	Tables    *ebpf.MapSpec `ebpf:"tables"`
-	Uplinks   *ebpf.MapSpec `ebpf:"uplinks"`
-	Walked    *ebpf.MapSpec `ebpf:"walked"`
+	Arrivals   *ebpf.MapSpec `ebpf:"arrivals"`
+	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
+	Classes    *ebpf.MapSpec `ebpf:"classes"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
+	Listened   *ebpf.MapSpec `ebpf:"listened"`
+	Live       *ebpf.MapSpec `ebpf:"live"`
+	Notes      *ebpf.MapSpec `ebpf:"notes"`
+	Tables     *ebpf.MapSpec `ebpf:"tables"`
+	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
+	Walked     *ebpf.MapSpec `ebpf:"walked"`
+	WholeMarks *ebpf.MapSpec `ebpf:"whole_marks"`
 }
 
 // WaymarkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -302,17 +305,18 @@ func (o *WaymarkObjects) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkMaps struct {
-	Arrivals  *ebpf.Map `ebpf:"arrivals"`
-	Cgroups   *ebpf.Map `ebpf:"cgroups"`
-	Classes   *ebpf.Map `ebpf:"classes"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Fragments *ebpf.Map `ebpf:"fragments"`
-	Listened  *ebpf.Map `ebpf:"listened"`
-	Live      *ebpf.Map `ebpf:"live"`
-	Notes     *ebpf.Map `ebpf:"notes"`
-	Tables    *ebpf.Map `ebpf:"tables"`
-	Uplinks   *ebpf.Map `ebpf:"uplinks"`
-	Walked    *ebpf.Map `ebpf:"walked"`
+	Arrivals   *ebpf.Map `ebpf:"arrivals"`
+	Cgroups    *ebpf.Map `ebpf:"cgroups"`
+	Classes    *ebpf.Map `ebpf:"classes"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Fragments  *ebpf.Map `ebpf:"fragments"`
+	Listened   *ebpf.Map `ebpf:"listened"`
+	Live       *ebpf.Map `ebpf:"live"`
+	Notes      *ebpf.Map `ebpf:"notes"`
+	Tables     *ebpf.Map `ebpf:"tables"`
+	Uplinks    *ebpf.Map `ebpf:"uplinks"`
+	Walked     *ebpf.Map `ebpf:"walked"`
+	WholeMarks *ebpf.Map `ebpf:"whole_marks"`
 }
 
 func (m *WaymarkMaps) Close() error {
@@ -328,6 +332,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Tables,
 		m.Uplinks,
 		m.Walked,
+		m.WholeMarks,
 	)
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -39,6 +40,9 @@ func (i *Instance) Publish(p *plan.Plan, rootLevel int) error {
 	}
 	if err := i.putUplinks(p); err != nil {
 		return fmt.Errorf("fill the uplinks: %w", err)
+	}
+	if err := i.putWholeMarks(p); err != nil {
+		return fmt.Errorf("fill the marks of others: %w", err)
 	}
 	if err := i.putClasses(p); err != nil {
 		return fmt.Errorf("fill the classes: %w", err)
@@ -178,6 +182,28 @@ func (i *Instance) putUplinks(p *plan.Plan) error {
 func address(u plan.Uplink, family plan.Family) []byte {
 	if a := u.Sources[family]; a.IsValid() && u.Families[family] && a != (netip.Prefix{}) {
 		return a.Addr().AsSlice()
+	}
+	return nil
+}
+
+func (i *Instance) putWholeMarks(p *plan.Plan) error {
+	var mark uint32
+	var one uint8
+	var gone []uint32
+	for entries := i.maps.WholeMarks.Iterate(); entries.Next(&mark, &one); {
+		if !slices.Contains(p.WholeMarks, mark) {
+			gone = append(gone, mark)
+		}
+	}
+	for _, mark := range gone {
+		if err := i.maps.WholeMarks.Delete(mark); err != nil {
+			return err
+		}
+	}
+	for _, mark := range p.WholeMarks {
+		if err := i.maps.WholeMarks.Put(mark, uint8(1)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -158,17 +158,18 @@ func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
 // fields are the places of the pinned maps, by name.
 func (i *Instance) fields() map[string]**ebpf.Map {
 	return map[string]**ebpf.Map{
-		bpf.WaymarkMapCgroups:   &i.maps.Cgroups,
-		bpf.WaymarkMapArrivals:  &i.maps.Arrivals,
-		bpf.WaymarkMapClasses:   &i.maps.Classes,
-		bpf.WaymarkMapCounters:  &i.maps.Counters,
-		bpf.WaymarkMapFragments: &i.maps.Fragments,
-		bpf.WaymarkMapNotes:     &i.maps.Notes,
-		bpf.WaymarkMapListened:  &i.maps.Listened,
-		bpf.WaymarkMapLive:      &i.maps.Live,
-		bpf.WaymarkMapTables:    &i.maps.Tables,
-		bpf.WaymarkMapUplinks:   &i.maps.Uplinks,
-		bpf.WaymarkMapWalked:    &i.maps.Walked,
+		bpf.WaymarkMapCgroups:    &i.maps.Cgroups,
+		bpf.WaymarkMapArrivals:   &i.maps.Arrivals,
+		bpf.WaymarkMapClasses:    &i.maps.Classes,
+		bpf.WaymarkMapCounters:   &i.maps.Counters,
+		bpf.WaymarkMapFragments:  &i.maps.Fragments,
+		bpf.WaymarkMapNotes:      &i.maps.Notes,
+		bpf.WaymarkMapListened:   &i.maps.Listened,
+		bpf.WaymarkMapLive:       &i.maps.Live,
+		bpf.WaymarkMapTables:     &i.maps.Tables,
+		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
+		bpf.WaymarkMapWalked:     &i.maps.Walked,
+		bpf.WaymarkMapWholeMarks: &i.maps.WholeMarks,
 	}
 }
 

@@ -2,7 +2,11 @@
 
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // protocols are the names of routing protocol numbers, from iproute2's
 // rt_protos and FRR's zebra/rt_netlink.h.
@@ -41,6 +45,27 @@ var neighbours = []neighbour{
 	{name: "OpenWrt pbr", mask: 0x00ff0000},
 	{name: "Talos", firstPriority: 32500, lastPriority: 32501, mask: 0x60},
 	{name: "FRR", firstTable: 10000, lastTable: 10999},
+}
+
+// mostWholeMarks is the room for them in the BPF map.
+const mostWholeMarks = 256
+
+// wholeMarks are the marks that others match whole: those of the tools that
+// are known for it, and those in this host's rules.
+func (m *maker) wholeMarks() {
+	marks := map[uint32]bool{}
+	for _, r := range m.foreignRules() {
+		if r.Mask == 1<<32-1 && r.Mark != 0 {
+			marks[r.Mark] = true
+		}
+	}
+	for _, n := range neighbours {
+		if n.mask == 1<<32-1 {
+			marks[n.mark] = true
+		}
+	}
+	m.plan.WholeMarks = slices.Sorted(maps.Keys(marks))
+	m.plan.WholeMarks = m.plan.WholeMarks[:min(len(marks), mostWholeMarks)]
 }
 
 // owner names who made a rule or route: by its protocol number, and where
