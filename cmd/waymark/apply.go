@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/loader"
 )
@@ -23,25 +24,15 @@ If a step fails, all of it is undone. No process stays behind: what was
 applied works until "waymark down" or a reboot.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
-			policy, err := s.load()
-			if err != nil {
-				return err
-			}
-			l, err := s.open()
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			a, err := l.Apply(policy)
-			if err != nil {
-				return err
-			}
-			value := map[string]any{"changed": !a.Changes.Empty(), "changes": a.Changes, "sockets": a.Walked,
-				"waiting": a.Plan.Waiting, "notes": a.Plan.Notes}
-			return o.print(e.stdout, "Apply", value, func(w io.Writer) error { return printApplied(w, a) })
+			return s.withPolicy(func(policy *classes.Policy, l *loader.Loader) error {
+				a, err := l.Apply(policy)
+				if err != nil {
+					return err
+				}
+				value := map[string]any{"changed": !a.Changes.Empty(), "changes": a.Changes, "sockets": a.Walked,
+					"waiting": a.Plan.Waiting, "notes": a.Plan.Notes}
+				return o.print(e.stdout, "Apply", value, func(w io.Writer) error { return printApplied(w, a) })
+			})
 		},
 	}
 	s.flags(c)

@@ -21,9 +21,6 @@ func newCheck(e env) *cobra.Command {
 		Long:  "Reads a policy and reports everything that is wrong with it, at once. Nothing is changed, and root is not needed.",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
 			p, err := s.load()
 			if err == nil {
 				err = loader.CheckNames(p)

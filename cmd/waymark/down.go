@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"waymark/loader"
 )
 
 func newDown(e env) *cobra.Command {
@@ -19,26 +21,20 @@ func newDown(e env) *cobra.Command {
 nothing of anybody else's. Traffic goes by the main table from then on.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
-			l, err := s.open()
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			removed, err := l.Down()
-			if err != nil {
-				return err
-			}
-			return o.print(e.stdout, "Down", removed, func(w io.Writer) error {
-				if removed.Nothing() {
-					_, err := fmt.Fprintln(w, "nothing to remove: nothing of Waymark's is here")
+			return s.onHost(func(l *loader.Loader) error {
+				removed, err := l.Down()
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(w, "removed the programs, %s and %s; put %s back\n",
-					count(removed.Rules, "rule"), count(removed.Routes, "route"), count(removed.Sysctls, "sysctl"))
-				return err
+				return o.print(e.stdout, "Down", removed, func(w io.Writer) error {
+					if removed.Nothing() {
+						_, err := fmt.Fprintln(w, "nothing to remove: nothing of Waymark's is here")
+						return err
+					}
+					_, err := fmt.Fprintf(w, "removed the programs, %s and %s; put %s back\n",
+						count(removed.Rules, "rule"), count(removed.Routes, "route"), count(removed.Sysctls, "sysctl"))
+					return err
+				})
 			})
 		},
 	}

@@ -40,27 +40,21 @@ table, next hop and source address, and the kernel's own answer for that mark
 beside ours. The policy is the applied one, or that of -f.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
-			l, err := s.open()
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			policy, err := s.loadOrApplied(l)
-			if err != nil {
-				return err
-			}
-			asked, err := q.parse(c, l)
-			if err != nil {
-				return err
-			}
-			x, err := l.Explain(policy, asked)
-			if err != nil {
-				return err
-			}
-			return o.print(e.stdout, "Explanation", x, func(w io.Writer) error { return printExplanation(w, x, colour(e)) })
+			return s.onHost(func(l *loader.Loader) error {
+				policy, err := s.loadOrApplied(l)
+				if err != nil {
+					return err
+				}
+				asked, err := q.parse(c, l)
+				if err != nil {
+					return err
+				}
+				x, err := l.Explain(policy, asked)
+				if err != nil {
+					return err
+				}
+				return o.print(e.stdout, "Explanation", x, func(w io.Writer) error { return printExplanation(w, x, colour(e)) })
+			})
 		},
 	}
 	f := c.Flags()

@@ -15,11 +15,13 @@ type output struct {
 	format string
 }
 
+// flag gives a verb the flag, and refuses a format that does not exist
+// before the verb does anything.
 func (o *output) flag(c *cobra.Command) {
+	c.PreRunE = func(c *cobra.Command, _ []string) error { return o.check(c) }
 	c.Flags().StringVarP(&o.format, "output", "o", "text", "`FORMAT` to print in: text or json")
 }
 
-// check refuses a format that does not exist, before anything is done.
 func (o *output) check(c *cobra.Command) error {
 	if o.format != "text" && o.format != "json" {
 		return usage(c, fmt.Errorf("there is no output format %q: use text or json", o.format))

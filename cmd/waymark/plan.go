@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waymark/classes"
 	"waymark/internal/plan"
+	"waymark/loader"
 )
 
 func newPlan(e env) *cobra.Command {
@@ -23,29 +25,19 @@ that the policy needs on this host, as text that can be pasted into a shell,
 and then what apply would change. Nothing is changed.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c); err != nil {
+			return s.withPolicy(func(policy *classes.Policy, l *loader.Loader) error {
+				p, changes, err := l.Plan(policy)
+				if err != nil {
+					return err
+				}
+				err = o.print(e.stdout, "Plan", map[string]any{"plan": p, "changes": changes}, func(w io.Writer) error {
+					return printPlan(w, p, changes)
+				})
+				if err == nil && exitOnChange && !changes.Empty() {
+					return errDiffers
+				}
 				return err
-			}
-			policy, err := s.load()
-			if err != nil {
-				return err
-			}
-			l, err := s.open()
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			p, changes, err := l.Plan(policy)
-			if err != nil {
-				return err
-			}
-			err = o.print(e.stdout, "Plan", map[string]any{"plan": p, "changes": changes}, func(w io.Writer) error {
-				return printPlan(w, p, changes)
 			})
-			if err == nil && exitOnChange && !changes.Empty() {
-				return errDiffers
-			}
-			return err
 		},
 	}
 	c.Flags().BoolVar(&exitOnChange, "exit-code", false, "exit with 2 when the kernel differs from the plan")

@@ -55,7 +55,21 @@ func (s *source) load() (*classes.Policy, error) {
 	return nil, fmt.Errorf("read policy %s: %w", file.Path, file.Err)
 }
 
-// open takes up the host.
-func (s *source) open() (*loader.Loader, error) {
-	return loader.Open(loader.Options{CgroupRoot: s.cgroupRoot})
+// onHost calls do with the host taken up.
+func (s *source) onHost(do func(*loader.Loader) error) error {
+	l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return do(l)
+}
+
+// withPolicy calls do with the policy and the host.
+func (s *source) withPolicy(do func(*classes.Policy, *loader.Loader) error) error {
+	policy, err := s.load()
+	if err != nil {
+		return err
+	}
+	return s.onHost(func(l *loader.Loader) error { return do(policy, l) })
 }

@@ -24,22 +24,16 @@ func newStatus(e env) *cobra.Command {
 		Short: "Show classes, uplinks and what each class sent by each uplink",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
-			l, err := s.open()
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			status, err := l.Status()
-			if errors.Is(err, fs.ErrNotExist) {
-				return errors.New("nothing is applied in this network namespace: run `waymark apply`")
-			}
-			if err != nil {
-				return err
-			}
-			return o.print(e.stdout, "Status", status, func(w io.Writer) error { return printStatus(w, status) })
+			return s.onHost(func(l *loader.Loader) error {
+				status, err := l.Status()
+				if errors.Is(err, fs.ErrNotExist) {
+					return errors.New("nothing is applied in this network namespace: run `waymark apply`")
+				}
+				if err != nil {
+					return err
+				}
+				return o.print(e.stdout, "Status", status, func(w io.Writer) error { return printStatus(w, status) })
+			})
 		},
 	}
 	o.flag(c)
