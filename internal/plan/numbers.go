@@ -123,7 +123,7 @@ func (m *maker) assign(free *space, carried map[uint32]bool, way Way, pending []
 		want := max(uint32(len(pending)-len(numbers)), have)
 		b, ok := free.find(want)
 		if !ok {
-			return fmt.Errorf("number class %s: the mask %s has no free number left: widen `mark: {mask: ...}`, or end the sockets that still carry old ones",
+			return fmt.Errorf("number class %s: the mask %s has no free number left: widen `mark: {mask: ...}`, or apply without the classes that go first, and with the new ones when no socket carries the old numbers",
 				m.plan.Classes[pending[len(numbers)]].Name, m.plan.Mask)
 		}
 		b.Way = way

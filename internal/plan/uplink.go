@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+
+	"waymark/classes"
+)
+
+// uplinks finds each uplink's interface, addresses and next hops.
+func (m *maker) uplinks() {
+	for _, u := range m.policy.Uplinks {
+		link, exists := m.facts.Links[u.Interface]
+		up := Uplink{
+			Name: u.Name, Interface: u.Interface, Index: link.Index, Strict: u.Strict,
+			Number: m.uplinkNumber(u.Name), Table: m.table(u.Name), Up: link.Up && link.Carrier,
+			Gateways: map[Family]netip.Addr{}, Families: map[Family]bool{}, Sources: map[Family]netip.Prefix{},
+			Addresses: append([]netip.Prefix{}, link.Addresses...),
+		}
+		for _, family := range Families {
+			m.gateway(u, link, family, &up)
+			m.source(family, &up)
+		}
+		switch {
+		case !exists:
+			m.wait("uplink %s: interface %s does not exist yet: its classes take their next uplink", u.Name, u.Interface)
+		case len(up.Families) == 0:
+			m.wait("uplink %s: no next hop is known on %s: write `gateway: [ADDRESS]`, or `gateway: none` if it needs none", u.Name, u.Interface)
+		}
+		if len(up.Gateways) > 0 {
+			m.plan.Numbers.Gateways[u.Interface] = up.Gateways
+		}
+		m.plan.Uplinks = append(m.plan.Uplinks, up)
+	}
+	m.plan.Main = m.mainUplink()
+}
+
+// table is the routing table that goes by a name, the lowest free one from
+// the policy's base if it has none yet. One of the last plan's is not free:
+// its rules are still there while this plan's routes are added.
+func (m *maker) table(name string) uint32 {
+	if t, ok := m.plan.Numbers.Tables[name]; ok {
+		return t
+	}
+	taken := slices.Collect(maps.Values(m.plan.Numbers.Tables))
+	taken = slices.AppendSeq(taken, maps.Values(m.before.Tables))
+	t := uint32(m.policy.Tables.Base)
+	for slices.Contains(taken, t) {
+		t++
+	}
+	m.plan.Numbers.Tables[name] = t
+	return t
+}
+
+// forgetTables gives up the tables that no uplink and no block has any more.
+func (m *maker) forgetTables() {
+	used := map[string]bool{}
+	for _, u := range m.plan.Uplinks {
+		used[u.Name] = true
+	}
+	for _, b := range m.plan.Blocks {
+		for _, name := range b.Way.tables() {
+			used[name] = true
+		}
+	}
+	maps.DeleteFunc(m.plan.Numbers.Tables, func(name string, _ uint32) bool { return !used[name] })
+}
+
+// gateway finds the next hop: as written, or as the host's own routes say.
+func (m *maker) gateway(u classes.Uplink, link Link, family Family, up *Uplink) {
+	if link.Index == 0 {
+		return
+	}
+	for _, a := range u.Gateway.Addresses {
+		if FamilyOf(a) == family {
+			up.Gateways[family], up.Families[family] = a, true
+		}
+	}
+	switch {
+	case !u.Gateway.Auto && len(u.Gateway.Addresses) > 0:
+	case !u.Gateway.Auto || link.PointToPoint:
+		if m.carries(u, link, family) {
+			up.Families[family] = true
+		}
+	default:
+		if a, ok := m.autoGateway(u, family); ok {
+			up.Gateways[family], up.Families[family] = a, true
+		}
+	}
+}
+
+// carries tells whether a link without next hops is for a family: it has an
+// address of it, or the host a default route by it. One without addresses
+// borrows those of other links, and is for both.
+func (m *maker) carries(u classes.Uplink, link Link, family Family) bool {
+	if len(link.Addresses) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(link.Addresses, func(a netip.Prefix) bool { return FamilyOf(a.Addr()) == family }) ||
+		slices.ContainsFunc(m.facts.Routes, func(r Route) bool {
+			return r.Family == family && r.IsDefault() && r.Protocol != Protocol &&
+				slices.ContainsFunc(r.Hops, func(h NextHop) bool { return h.Interface == u.Interface })
+		})
+}
+
+// autoGateway is the next hop of the host's best default route through the
+// interface: main's before any other table's, the lowest metric first, and
+// the one found last time when the link's routes are gone.
+func (m *maker) autoGateway(u classes.Uplink, family Family) (netip.Addr, bool) {
+	var best netip.Addr
+	rank := func(r Route) uint64 {
+		if r.Table == TableMain {
+			return uint64(r.Metric)
+		}
+		return 1<<32 + uint64(r.Metric)
+	}
+	lowest := uint64(math.MaxUint64)
+	for _, r := range m.facts.Routes {
+		if r.Family != family || !r.IsDefault() || r.Protocol == Protocol || rank(r) >= lowest {
+			continue
+		}
+		for _, h := range r.Hops {
+			if h.Interface == u.Interface && h.Gateway.IsValid() {
+				best, lowest = h.Gateway, rank(r)
+			}
+		}
+	}
+	if !best.IsValid() {
+		best = m.before.Gateways[u.Interface][family]
+	}
+	return best, best.IsValid()
+}
+
+// source is the address that unbound traffic by the uplink carries: the one
+// the host's own default route prefers, or the first in the next hop's net,
+// or the first.
+func (m *maker) source(family Family, up *Uplink) {
+	var own []netip.Prefix
+	for _, a := range up.Addresses {
+		if FamilyOf(a.Addr()) == family {
+			own = append(own, a)
+		}
+	}
+	preferred, gateway := m.preferred(family, *up), up.Gateways[family]
+	for _, leads := range []func(a netip.Prefix) bool{
+		func(a netip.Prefix) bool { return a.Addr() == preferred },
+		func(a netip.Prefix) bool { return a.Masked().Contains(gateway) },
+		netip.Prefix.IsValid,
+	} {
+		if i := slices.IndexFunc(own, leads); i >= 0 {
+			up.Sources[family] = own[i]
+			return
+		}
+	}
+}
+
+// mainUplink is the uplink of main's best default route, if that leads to
+// one.
+func (m *maker) mainUplink() int {
+	best, lowest := -1, uint32(math.MaxUint32)
+	for _, r := range m.facts.Routes {
+		if r.Table != TableMain || !r.IsDefault() || r.Metric >= lowest || len(r.Hops) == 0 {
+			continue
+		}
+		best, lowest = -1, r.Metric
+		for _, u := range m.plan.Uplinks {
+			if u.Interface == r.Hops[0].Interface {
+				best = u.Number
+			}
+		}
+	}
+	return best
+}
