@@ -3,7 +3,7 @@
 # Commands that touch the kernel need root; sudo is asked for only where we are not.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test test-packages generate check-generated fuzz install clean
+.PHONY: build demo test test-long test-packages generate check-generated fuzz install clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o waymark ./cmd/waymark
@@ -18,6 +18,10 @@ test: test-packages check-generated
 	go vet ./...
 	CGO_ENABLED=0 go test -count=1 -timeout 14m ./...
 	test/left-out.sh
+
+# A million headers through the programs in the kernel, and a set of 100,000 rules.
+test-long:
+	CGO_ENABLED=0 $(SUDO) go test -count=1 -timeout 60m -run '^TestOracle$$' ./test -long
 
 # The Debian packages that the tests use: nft and tc beside ip, and the compiler that check-generated needs.
 test-packages:

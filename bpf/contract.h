@@ -228,6 +228,7 @@ enum note_flags {
 	NOTE_CLASS = 2,
 	NOTE_BEFORE = 4,  /* it was open before the apply that classed it */
 	NOTE_INBOUND = 8, /* an accepted connection */
+	NOTE_SOURCE = 16, /* its last datagram's source was named, or is where it was asked */
 };
 
 struct socket_note {

@@ -131,7 +131,7 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 {
 	__u32 mark = mark_of(skb), late = 0;
 
-	if (!class_number(mark) && unseen(skb)) {
+	if (!class_number(mark) && !is_whole(mark) && unseen(skb)) {
 		late = classify_unseen(skb);
 		mark = with_class(mark, late);
 	}

@@ -5,7 +5,8 @@
 
 #include "match.h"
 
-enum { MAX_EXTENSIONS = 8, FRAGMENTS = 1024 };
+/* ENDLESS is the end of a packet that is too long for its header to say: a jumbogram, or a GSO packet like one. */
+enum { MAX_EXTENSIONS = 8, FRAGMENTS = 1024, ENDLESS = 1 << 20 };
 
 struct ipv4_header {
 	__u8 version_length;
@@ -82,6 +83,8 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct flow *flow, s
 		return 0;
 	at->transport = (h.version_length & 15) * 4;
 	at->end = bpf_ntohs(h.total);
+	if (!at->end && skb->gso_size)
+		at->end = ENDLESS;
 	if (at->transport < sizeof(h) || at->end < at->transport)
 		return 0;
 
@@ -103,13 +106,18 @@ struct extensions {
 	__u32 broken;
 };
 
+static __always_inline int is_extension(__u32 proto)
+{
+	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_DSTOPTS ||
+	       proto == IPPROTO_FRAGMENT || proto == IPPROTO_AH || proto == IPPROTO_MH;
+}
+
 /* One extension header; returns 1 at the last. */
 static long skip_extension(__u32 i, struct extensions *x)
 {
 	__u8 head[8];
 
-	if (x->next != IPPROTO_HOPOPTS && x->next != IPPROTO_ROUTING && x->next != IPPROTO_DSTOPTS &&
-	    x->next != IPPROTO_FRAGMENT && x->next != IPPROTO_AH && x->next != IPPROTO_MH)
+	if (!is_extension(x->next))
 		return 1;
 	if (x->at->transport + sizeof(head) > x->at->end || load(x->skb, x->at->transport, head, sizeof(head))) {
 		x->broken = 1;
@@ -135,11 +143,13 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct flow *flow, s
 	if (load(skb, 0, &h, sizeof(h)) || (h.version_flow & 0xf0) != 0x60)
 		return 0;
 	at->transport = sizeof(h);
-	at->end = h.payload ? sizeof(h) + bpf_ntohs(h.payload) : 1U << 20; /* 0: a jumbogram */
+	at->end = sizeof(h) + bpf_ntohs(h.payload);
+	if (!h.payload && (h.next == IPPROTO_HOPOPTS || skb->gso_size))
+		at->end = ENDLESS;
 
 	struct extensions x = {.skb = skb, .at = at, .next = h.next};
 	bpf_loop(MAX_EXTENSIONS, skip_extension, &x, 0);
-	if (x.broken || at->transport > at->end)
+	if (x.broken || at->transport > at->end || (is_extension(x.next) && at->fragment < 2))
 		return 0;
 	flow->family = AF_INET6;
 	flow->proto = x.next;
@@ -187,6 +197,7 @@ __noinline int read_packet(struct __sk_buff *skb, struct flow *flow)
 {
 	struct layers at = {};
 	__u16 ports[2];
+	__u8 last;
 
 	if (!flow)
 		return 0;
@@ -199,6 +210,8 @@ __noinline int read_packet(struct __sk_buff *skb, struct flow *flow)
 	} else {
 		return 0;
 	}
+	if (at.end != ENDLESS && load(skb, at.end - 1, &last, sizeof(last)))
+		return 0;
 	if (has_ports(flow->proto) && at.fragment < 2) {
 		if (at.transport + sizeof(ports) > at.end || load(skb, at.transport, ports, sizeof(ports)))
 			return 0;

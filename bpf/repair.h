@@ -6,7 +6,10 @@
 #include "core.h"
 
 enum { LOOPBACK = 1 }; /* lo's ifindex, in every network namespace */
-enum { ETH_HEADER = 14, UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
+enum { UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
+
+/* The size of the uplink's link header: 14 on Ethernet, 0 on a tunnel. */
+const volatile __u32 link_header;
 
 static __always_inline void from_words(__u32 to[4], const struct words *from)
 {
@@ -128,13 +131,13 @@ static __always_inline int rewrite4(struct __sk_buff *skb, struct flow *flow, co
 
 	if (!fresh || load(skb, 0, &version_length, 1))
 		return 0;
-	__u32 transport = ETH_HEADER + (version_length & 15) * 4;
+	__u32 transport = link_header + (version_length & 15) * 4;
 	if (flow->proto == IPPROTO_UDP &&
 	    bpf_l4_csum_replace(skb, transport + UDP_CHECKSUM, old, fresh, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | sizeof(fresh)))
 		return 0;
-	if (bpf_l3_csum_replace(skb, ETH_HEADER + IPV4_CHECKSUM, old, fresh, sizeof(fresh)))
+	if (bpf_l3_csum_replace(skb, link_header + IPV4_CHECKSUM, old, fresh, sizeof(fresh)))
 		return 0;
-	if (bpf_skb_store_bytes(skb, ETH_HEADER + IPV4_SOURCE, &fresh, sizeof(fresh), 0))
+	if (bpf_skb_store_bytes(skb, link_header + IPV4_SOURCE, &fresh, sizeof(fresh), 0))
 		return 0;
 	flow->addresses[0].word[0] = bpf_ntohl(fresh);
 	return 1;
@@ -150,29 +153,29 @@ static __always_inline int rewrite6(struct __sk_buff *skb, struct flow *flow, co
 		fresh[i] = u->source6[i];
 	if (!fresh[0] || load(skb, 6, &next, 1) || (next != IPPROTO_UDP && next != IPPROTO_ICMPV6))
 		return 0;
-	__u32 checksum = ETH_HEADER + sizeof(struct ipv6_header) + (next == IPPROTO_UDP ? UDP_CHECKSUM : ICMPV6_CHECKSUM);
+	__u32 checksum = link_header + sizeof(struct ipv6_header) + (next == IPPROTO_UDP ? UDP_CHECKSUM : ICMPV6_CHECKSUM);
 	__s64 difference = bpf_csum_diff(old, sizeof(old), fresh, sizeof(fresh), 0);
 	if (bpf_l4_csum_replace(skb, checksum, 0, difference, BPF_F_PSEUDO_HDR | (next == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0)))
 		return 0;
-	if (bpf_skb_store_bytes(skb, ETH_HEADER + IPV6_SOURCE, fresh, sizeof(fresh), 0))
+	if (bpf_skb_store_bytes(skb, link_header + IPV6_SOURCE, fresh, sizeof(fresh), 0))
 		return 0;
 	to_words(&flow->addresses[0], fresh);
 	return 1;
 }
 
 /*
- * Gives a datagram the source address of the uplink it should leave by. Its
- * socket must be bound to no address, so that the answer finds it there
- * too, and the datagram whole.
+ * Gives a datagram the source address of the uplink it leaves by. Its socket
+ * must be bound to no address, so that the answer finds it there too.
  */
-static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct class_entry *class, __u32 to)
+static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
 {
-	const struct uplink_entry *u = uplink_at(class, to);
 	struct bpf_sock *sk = skb->sk;
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	if (!u || !sk || sk->type == SOCK_STREAM || sk->src_ip4)
+	if (!sk || sk->type == SOCK_STREAM || sk->src_ip4)
+		return 0;
+	if (sk->family != AF_INET && sk->family != AF_INET6)
 		return 0;
 	if (sk->family == AF_INET6 && (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3]))
 		return 0;
@@ -199,9 +202,9 @@ static __always_inline __u32 cause_of(struct __sk_buff *skb)
 }
 
 /*
- * Whether the application said where its packets leave: by device, by
- * address, or by answering where it was asked. The kernel's own answers, a
- * SYN-ACK, a RST, the last ACK of a connection, leave where the question came.
+ * Whether the application said where its packets leave: by device, or by
+ * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
+ * the last ACK of a connection, leave where the question came.
  */
 static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
 {
@@ -212,13 +215,72 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || (sk->type == SOCK_RAW && flow->proto == IPPROTO_TCP))
 		return 1;
-	if (sk->bound_dev_if == skb->ifindex || socket_locks(sk) & SOCK_BINDADDR_LOCK)
-		return 1;
-	/* sendmsg gave an unconnected datagram the right source, unless its application had named one. */
-	if (sk->protocol == IPPROTO_UDP && !sk->dst_port)
+	if (sk->bound_dev_if == skb->ifindex)
 		return 1;
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	return note && note->flags & NOTE_INBOUND;
+}
+
+/*
+ * Whether it was the application that said where its packets come from: by
+ * a bind, in the header it wrote, or with the datagram. (The kernel notes
+ * no bind of a raw socket; but only a connect would give it another source.)
+ */
+static __always_inline int named_source(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	if (socket_locks(sk) & SOCK_BINDADDR_LOCK || sk->protocol == IPPROTO_RAW)
+		return 1;
+	if (sk->type == SOCK_RAW && sk->family == AF_INET)
+		return sk->src_ip4 && !sk->dst_ip4;
+	if (sk->type == SOCK_RAW)
+		return sk->src_ip6[0] && !sk->dst_ip6[0];
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	return note && note->flags & NOTE_SOURCE;
+}
+
+/* Whether a packet's source is the address of an uplink, and not of this one. */
+static __always_inline int lives_elsewhere(const struct flow *flow)
+{
+	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
+	__u32 elsewhere = 0;
+
+	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
+		if (i >= uplink_limit)
+			break;
+		__u32 index = i;
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (!u)
+			break;
+		__u32 same = u->source4 == high;
+		if (flow->family == AF_INET6)
+			same = u->source6[0] == high && u->source6[1] == low;
+		if (same && i == uplink)
+			return 0;
+		elsewhere |= same;
+	}
+	return elsewhere;
+}
+
+/*
+ * A packet that is on its class's way after all. A datagram that sendmsg
+ * gave the address of an uplink that has no route any more is here by a
+ * later rule, and gets the address that lives here.
+ */
+static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, struct class_counters *c)
+{
+	__u32 here = uplink;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	if (u && lives_elsewhere(flow) && !named_source(skb))
+		rewrite_source(skb, flow, u);
+	count(skb, c);
+	return TCX_NEXT;
 }
 
 /* The verdict on a packet whose class goes first by another uplink than this. */
@@ -240,25 +302,31 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		return TCX_NEXT;
 	__u32 six = flow.family == AF_INET6;
 	long answer = six ? ask6(skb, &fib, &flow, class) : ask4(skb, &fib, &flow, mark, 0);
-	if ((!answer && fib.ifindex == skb->ifindex) || (six && left_by_more_than_default(skb))) {
-		count(skb, c);
-		return TCX_NEXT;
-	}
+	/* For IPv4 the kernel was asked past the class's tables too, down to main. */
+	__u32 by_main = six && answer == BPF_FIB_LKUP_RET_NOT_FWDED && !(class->flags & CLASS_NO_LEAK);
+	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)))
+		return let_go(skb, &flow, c);
 	if (chosen(skb, &flow))
 		return leave(skb, class, CAUSE_CHOSEN);
+	__u32 named = named_source(skb);
 	if (answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED) {
 		/* The kernel cannot be asked: any uplink of the route passes for right. */
 		if (!(class->uplinks >> (uplink & 63) & 1))
-			return leave(skb, class, cause);
+			return leave(skb, class, named ? CAUSE_CHOSEN : cause);
 		count(skb, c);
 		return TCX_NEXT;
 	}
 	if (answer)
-		return leave(skb, class, CAUSE_NO_ROUTE);
+		return leave(skb, class, named ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 
 	struct way way = way_of(&fib);
-	if (!source_fits(skb, &fib, &flow, mark) && !rewrite_source(skb, &flow, class, way.ifindex))
-		return leave(skb, class, CAUSE_PINNED);
+	if (!source_fits(skb, &fib, &flow, mark)) {
+		if (named)
+			return leave(skb, class, CAUSE_CHOSEN);
+		const struct uplink_entry *u = uplink_at(class, way.ifindex);
+		if (!u || !rewrite_source(skb, &flow, u))
+			return leave(skb, class, CAUSE_PINNED);
+	}
 	c->misroutes[cause % CAUSES] += segments_of(skb);
 	c->repaired += segments_of(skb);
 	skb->mark = mark;

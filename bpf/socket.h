@@ -120,6 +120,25 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 }
 
 /*
+ * Notes whether the source of an unbound socket's datagram is to be kept:
+ * tc egress, which sees the datagram next, may give it another otherwise.
+ * Without a class it never does.
+ */
+static __always_inline void note_source(struct bpf_sock *sk, int named)
+{
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+
+	if (note && named)
+		note->flags |= NOTE_SOURCE;
+	else if (note)
+		note->flags &= ~NOTE_SOURCE;
+	if (note || !named || !class_number(sk->mark))
+		return;
+	struct socket_note fresh = {.flags = NOTE_SOURCE};
+	bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/*
  * The first usable uplink of the class that a mark carries; for no class,
  * number 0, of main. Of a balance any member will do: the mark decides from
  * the next datagram on.

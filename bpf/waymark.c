@@ -97,12 +97,14 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
 
 	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
-	if (ctx->msg_src_ip4)
+	if (sk->src_ip4)
 		return ALLOW;
 	struct words asked = {};
-	if (was_asked_at(&flow, sk->src_port, &asked))
+	int named = ctx->msg_src_ip4 || was_asked_at(&flow, sk->src_port, &asked);
+	note_source(sk, named);
+	if (asked.word[0])
 		ctx->msg_src_ip4 = bpf_ntohl(asked.word[0]);
-	else if (uplink && uplink->source4)
+	else if (!named && uplink && uplink->source4)
 		ctx->msg_src_ip4 = uplink->source4;
 	return ALLOW;
 }
@@ -120,10 +122,12 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
 
 	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
-	if (!is_unspecified(&flow.addresses[0]))
+	if (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3])
 		return ALLOW;
 	struct words source = {};
-	if (!was_asked_at(&flow, sk->src_port, &source) && uplink)
+	int named = !is_unspecified(&flow.addresses[0]) || was_asked_at(&flow, sk->src_port, &source);
+	note_source(sk, named);
+	if (!named && uplink)
 		to_words(&source, uplink->source6);
 	if (is_unspecified(&source))
 		return ALLOW;
@@ -218,7 +222,7 @@ int ingress(struct __sk_buff *skb)
 		.uid = skb->sk ? bpf_get_socket_uid(skb) : ~0U,
 	};
 
-	if (class_number(skb->mark) || !read_packet(skb, &flow))
+	if (class_number(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
 		return TCX_NEXT;
 	__u32 class_mark = classify_packet(skb, &flow);
 	if (class_mark)

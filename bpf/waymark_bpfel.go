@@ -97,6 +97,7 @@ const (
 	WaymarkNoteFlagsNOTE_CLASS    WaymarkNoteFlags = 2
 	WaymarkNoteFlagsNOTE_BEFORE   WaymarkNoteFlags = 4
 	WaymarkNoteFlagsNOTE_INBOUND  WaymarkNoteFlags = 8
+	WaymarkNoteFlagsNOTE_SOURCE   WaymarkNoteFlags = 16
 )
 
 type WaymarkRefKind uint32
@@ -190,6 +191,7 @@ const (
 	WaymarkProgSockCreate    = "sock_create"
 	WaymarkVarContractTypes  = "contract_types"
 	WaymarkVarIif            = "iif"
+	WaymarkVarLinkHeader     = "link_header"
 	WaymarkVarMask           = "mask"
 	WaymarkVarMaskRuns       = "mask_runs"
 	WaymarkVarNetnsCookie    = "netns_cookie"
@@ -278,6 +280,7 @@ type WaymarkMapSpecs struct {
 type WaymarkVariableSpecs struct {
 	ContractTypes *ebpf.VariableSpec `ebpf:"contract_types"`
 	Iif           *ebpf.VariableSpec `ebpf:"iif"`
+	LinkHeader    *ebpf.VariableSpec `ebpf:"link_header"`
 	Mask          *ebpf.VariableSpec `ebpf:"mask"`
 	MaskRuns      *ebpf.VariableSpec `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.VariableSpec `ebpf:"netns_cookie"`
@@ -342,6 +345,7 @@ func (m *WaymarkMaps) Close() error {
 type WaymarkVariables struct {
 	ContractTypes *ebpf.Variable `ebpf:"contract_types"`
 	Iif           *ebpf.Variable `ebpf:"iif"`
+	LinkHeader    *ebpf.Variable `ebpf:"link_header"`
 	Mask          *ebpf.Variable `ebpf:"mask"`
 	MaskRuns      *ebpf.Variable `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.Variable `ebpf:"netns_cookie"`

@@ -5,7 +5,6 @@ package loader
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -72,6 +71,8 @@ func (a *apply) run() error {
 	}
 	a.addRoutes()
 	a.addRules()
+	a.create()
+	a.remember()
 	a.setSysctls()
 	a.fill()
 	a.attach()
@@ -114,37 +115,17 @@ func (a *apply) addRules() {
 func (a *apply) setSysctls() {
 	for _, s := range a.changes.SetSysctls {
 		old := a.have.Sysctls[s.Name]
-		if _, changed := a.original[s.Name]; !changed {
-			a.original[s.Name] = old
-		}
 		a.do(func() error { return host.SetSysctl(s.Name, s.Value) }, func() error { return host.SetSysctl(s.Name, old) })
 	}
 }
 
-// fill puts the matches and classes into the maps, of the instance there is
-// or of a fresh one beside it.
+// fill puts the matches and classes into the maps.
 func (a *apply) fill() {
-	if !a.fresh {
-		if a.changes.Classes {
-			a.do(func() error { return a.instance.Publish(a.plan, a.level) }, a.instance.Retract)
-		}
-		return
+	if a.fresh {
+		a.do(func() error { return a.instance.Publish(a.plan, a.level) }, func() error { return nil })
+	} else if a.changes.Classes {
+		a.do(func() error { return a.instance.Publish(a.plan, a.level) }, a.instance.Retract)
 	}
-	a.do(func() error {
-		dir, err := a.dir()
-		if err != nil {
-			return err
-		}
-		a.survey.close()
-		if a.instance, err = datapath.Create(dir+newSuffix, datapath.SettingsFor(a.plan, a.cookie)); err != nil {
-			if missing := datapath.Probe(); missing != nil {
-				return missing
-			}
-			return err
-		}
-		return nil
-	}, func() error { return datapath.Remove(a.instance.Dir()) })
-	a.do(func() error { return a.instance.Publish(a.plan, a.level) }, func() error { return nil })
 }
 
 func (a *apply) attach() {
@@ -179,11 +160,9 @@ func (a *apply) walk() {
 func (a *apply) attachOne(h plan.Hook) error {
 	err := a.instance.Attach(h)
 	if err != nil {
-		if missing := datapath.Probe(); missing != nil {
-			return missing
-		}
+		return blame(err)
 	}
-	return err
+	return nil
 }
 
 // keepState writes down what is applied now, and gives a fresh instance its
@@ -256,41 +235,4 @@ func (a *apply) deleteRoutes() {
 		}
 		a.do(func() error { return a.rules.DeleteRoute(r) }, func() error { return a.rules.AddRoute(r) })
 	}
-}
-
-// A fresh instance is built under a name of its own, and an old one that it
-// replaces keeps another until the fresh one has its place.
-const newSuffix, oldSuffix = "-new", "-old"
-
-func (a *apply) rename(dir string) error {
-	if err := os.Rename(dir, dir+oldSuffix); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	if err := a.instance.Rename(dir); err != nil {
-		return err
-	}
-	return datapath.Remove(dir + oldSuffix)
-}
-
-func (a *apply) unrename(dir string) error { return a.instance.Rename(dir + newSuffix) }
-
-// recover finishes or undoes what an interrupted command left.
-func (l *Loader) recover() error {
-	dir, err := l.dir()
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(dir + oldSuffix); err == nil {
-		if _, err := os.Stat(dir); os.IsNotExist(err) {
-			if err := os.Rename(dir+newSuffix, dir); err != nil {
-				return err
-			}
-		}
-	}
-	for _, suffix := range []string{newSuffix, oldSuffix} {
-		if err := datapath.Remove(dir + suffix); err != nil {
-			return fmt.Errorf("remove what an interrupted apply left in %s: %w", dir+suffix, err)
-		}
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"waymark/internal/datapath"
 	"waymark/internal/host"
@@ -28,17 +27,16 @@ func (l *Loader) Down() (Removed, error) {
 	if err != nil {
 		return r, err
 	}
+	r.Instance = exists(dir) || exists(dir+newSuffix) || exists(dir+oldSuffix)
+	if err := l.recover(); err != nil {
+		return r, fmt.Errorf("down: %w", err)
+	}
 	state, stateErr := readState(dir)
 	if errors.Is(stateErr, fs.ErrNotExist) {
 		stateErr = nil
 	}
-	for _, suffix := range []string{"", newSuffix, oldSuffix} {
-		if _, err := os.Stat(dir + suffix); err == nil {
-			r.Instance = true
-		}
-		if err := datapath.Remove(dir + suffix); err != nil {
-			return r, fmt.Errorf("down: %w", err)
-		}
+	if err := datapath.Remove(dir); err != nil {
+		return r, fmt.Errorf("down: %w", err)
 	}
 	if state != nil {
 		if r.Sysctls, err = restore(state.Sysctls); err != nil {

@@ -106,7 +106,7 @@ func (l *Loader) survey(policy *classes.Policy) (*survey, error) {
 	w := &survey{}
 	var err error
 	if w.cookie, err = host.NetnsCookie(); err != nil {
-		return nil, err
+		return nil, blame(err)
 	}
 	dir, err := l.dir()
 	if err != nil {
@@ -172,6 +172,16 @@ func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 		k.Hooks, err = w.instance.Hooks(l.root)
 	}
 	return k, err
+}
+
+// blame is the reason of a failure: what the kernel lacks, if it lacks
+// anything, and otherwise what the kernel said.
+func blame(err error) error {
+	var lacking *datapath.Unsupported
+	if missing := datapath.Probe(); errors.As(missing, &lacking) {
+		return lacking
+	}
+	return err
 }
 
 func cgroupLevel(root string) (int, error) {

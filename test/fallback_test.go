@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"waymark/internal/lab"
 )
@@ -150,6 +151,7 @@ func (s *site) fallsBack(t *testing.T, when string) {
 // fails checks that a job fails at once, and that no router got anything.
 func (s *site) fails(t *testing.T, job lab.Job, errno string) {
 	t.Helper()
+	job.Timeout = 300 * time.Millisecond // what comes later than the call is no answer to it
 	trip := s.send(t, s.Host, job)
 	if trip.Errno != errno {
 		t.Errorf("%s: %q, want %s", trip.Call, trip.Errno, errno)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,16 +108,16 @@ func emptyBpffs() error {
 	if err != nil || !mounted {
 		return err
 	}
-	entries, err := os.ReadDir(filepath.Join(bpffs, "waymark"))
-	switch {
-	case err == nil && len(entries) == 0:
+	if entries, err := os.ReadDir(filepath.Join(bpffs, "waymark")); err == nil && len(entries) == 0 {
 		return fmt.Errorf("%s/waymark is there and empty", bpffs)
-	case !errors.Is(err, fs.ErrNotExist):
+	}
+	entries, err := os.ReadDir(bpffs)
+	if err != nil || len(entries) > 0 {
 		return err
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if strings.Contains(string(mounts), " - bpf waymark ") {
-		return fmt.Errorf("the mount of waymark's on %s is still there", bpffs)
+		return fmt.Errorf("the mount of waymark's on %s is still there, and empty", bpffs)
 	}
 	return err
 }
@@ -138,6 +140,13 @@ func (o *objects) add(t *testing.T, dir string) {
 			t.Fatalf("%s: %v", e.Name(), err)
 		}
 	}
+}
+
+// objects are those that are pinned now.
+func (s *site) objects(t *testing.T) (now objects) {
+	t.Helper()
+	now.add(t, s.pins())
+	return now
 }
 
 func (o *objects) addPin(path, name string) error {
@@ -182,6 +191,20 @@ func (o *objects) addMap(m *ebpf.Map, name string) error {
 		}
 	}
 	return nil
+}
+
+// names are what is pinned, without ids: a step that was undone may have
+// made an object anew, and leave a version of a table that is not in force.
+func (o objects) names() []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for _, all := range []iter.Seq[string]{maps.Values(o.links), maps.Values(o.maps)} {
+			for name := range all {
+				if !strings.Contains(name, "[") && !yield(name) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // gone is nil when the kernel knows none of them any more.

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if lab.ClientMain() || peerMain() {
+	if lab.ClientMain() || peerMain() || workerMain() {
 		return
 	}
 	code := m.Run()
@@ -31,8 +31,12 @@ var built struct {
 }
 
 // binary is the path of the waymark binary, built when it is first asked for.
+// A guest of test/kernels has no Go, and is given one.
 func binary(t testing.TB) string {
 	t.Helper()
+	if given := os.Getenv("WAYMARK_BINARY"); given != "" {
+		return given
+	}
 	built.once.Do(func() { built.err = build() })
 	if built.err != nil {
 		t.Fatal(built.err)

@@ -21,18 +21,18 @@ import (
 // A peer is this program as another process: a server or a client that can
 // be in any cgroup, which the laboratory's own servers cannot.
 const (
-	peerServer = "waymark-test-server"
-	peerClient = "waymark-test-client"
+	peerServer = "be-a-server"
+	peerClient = "be-a-client"
 )
 
 // peerMain does a peer's work if this process was started to be one.
 func peerMain() bool {
 	var err error
 	switch {
-	case len(os.Args) == 2 && os.Args[0] == peerServer:
-		err = serve(os.Args[1])
-	case len(os.Args) == 3 && os.Args[0] == peerClient:
-		err = ask(os.Args[1], os.Args[2])
+	case len(os.Args) == 3 && os.Args[1] == peerServer:
+		err = serve(os.Args[2])
+	case len(os.Args) == 4 && os.Args[1] == peerClient:
+		err = ask(os.Args[2], os.Args[3])
 	default:
 		return false
 	}
@@ -129,8 +129,7 @@ func serveUDP(c *net.UDPConn, fromSame bool) {
 // listen starts a server on the host in a cgroup, which ends with the test.
 func (s *site) listen(t *testing.T, cgroup string, port uint16) {
 	t.Helper()
-	c := s.Host.Command("/proc/self/exe", fmt.Sprint(port)).In(cgroup)
-	c.Args[0] = peerServer
+	c := s.Host.Command("/proc/self/exe", peerServer, fmt.Sprint(port)).In(cgroup)
 	must[io.WriteCloser](t)(c.StdinPipe())
 	out := must[io.ReadCloser](t)(c.StdoutPipe())
 	if err := c.Start(); err != nil {
@@ -153,7 +152,7 @@ func (s *site) answers(t *testing.T, from *lab.Node, job lab.Job, router int) {
 		t.Errorf("%v", err)
 	}
 	found := 0
-	for n, packets := range s.collect(t, func(p lab.Packet) bool { return p.EtherType != unix.ETH_P_ARP }) {
+	for n, packets := range s.collect(t, answerTo(job, r)) {
 		for _, p := range packets {
 			if n != router || p.Src.Addr() != job.To[0].Addr() {
 				t.Errorf("router %d got %v; only router %d should get anything, from %s", n, p, router, job.To[0].Addr())
@@ -164,4 +163,13 @@ func (s *site) answers(t *testing.T, from *lab.Node, job lab.Job, router int) {
 	if router >= 0 && found == 0 {
 		t.Errorf("router %d got nothing", router)
 	}
+}
+
+// answerTo tells the answers to a client from those to others, whose
+// connections may still be closing.
+func answerTo(job lab.Job, client lab.Result) func(lab.Packet) bool {
+	if isPing(job.Kind) {
+		return func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_ICMP || p.Proto == unix.IPPROTO_ICMPV6 }
+	}
+	return func(p lab.Packet) bool { return p.Dst.Port() == client.Local.Port() }
 }

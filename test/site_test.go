@@ -115,7 +115,12 @@ func (s *site) ok(t *testing.T, args ...string) string {
 // the laboratory's part of the cgroup tree.
 func (s *site) write(t *testing.T, policy string) []string {
 	t.Helper()
-	file := filepath.Join(s.dir, "policy.yaml")
+	return s.writeAs(t, "policy.yaml", policy)
+}
+
+func (s *site) writeAs(t *testing.T, name, policy string) []string {
+	t.Helper()
+	file := filepath.Join(s.dir, name)
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -149,10 +154,11 @@ func (s *site) refused(t *testing.T, policy string) outcome {
 	return o
 }
 
-// mark remembers how things were before the first apply.
+// mark remembers how things were before the first apply. In the guests of
+// test/kernels, whose tests are short, that would take longer than the test.
 func (s *site) mark(t *testing.T) {
 	t.Helper()
-	if s.before == "" {
+	if s.before == "" && !testing.Short() {
 		s.before = s.state(t)
 	}
 }

@@ -5,6 +5,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -39,7 +40,11 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]uint32{bpf.WaymarkVarUplink: uint32(h.Uplink), bpf.WaymarkVarIif: uint32(h.IIF)} {
+	for name, value := range map[string]uint32{
+		bpf.WaymarkVarUplink:     uint32(h.Uplink),
+		bpf.WaymarkVarIif:        uint32(h.IIF),
+		bpf.WaymarkVarLinkHeader: linkHeader(h.Place),
+	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
 		}
@@ -49,6 +54,15 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 		return nil, err
 	}
 	return programs[0], nil
+}
+
+// linkHeader is the size of the header in front of an interface's packets.
+func linkHeader(name string) uint32 {
+	const ethernet = 14
+	if device, err := net.InterfaceByName(name); err != nil || len(device.HardwareAddr) == 0 {
+		return 0
+	}
+	return ethernet
 }
 
 // verify loads the named programs of a specification, with this instance's maps.
@@ -89,6 +103,12 @@ func (i *Instance) attachCgroup(h plan.Hook, program *ebpf.Program) error {
 		return i.update(h, program)
 	}
 	l, err := link.AttachRawLink(link.RawLinkOptions{Target: int(dir.Fd()), Program: program, Attach: cgroupAttach[h.Program]})
+	if errors.Is(err, fs.ErrPermission) {
+		if owner, ok := exclusive(int(dir.Fd()), cgroupAttach[h.Program]); ok {
+			return plan.Conflicts{{What: fmt.Sprintf("the %s hook of cgroup %s", h.Program, h.Place), Owner: owner,
+				Cure: "have it attached with BPF_F_ALLOW_MULTI, or as a link; or detach it with `bpftool cgroup detach`"}}
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("attach %s to cgroup %s: %w", h.Program, h.Place, err)
 	}

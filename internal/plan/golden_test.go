@@ -81,6 +81,7 @@ var hosts = map[string]func() *host{
 		h.Sysctls["net/ipv4/conf/all/rp_filter"] = "1"
 		h.Sysctls[rpFilter("eth1")] = "2"
 		delete(h.Sysctls, linkdown("ipv6", "eth1")) // IPv6 is switched off there
+		h.Sysctls[rpFilter("eth2")] = "2"           // but by the last plan
 		h.Changed = []string{rpFilter("eth2")}
 		h.Advertised = true
 		return h

@@ -14,8 +14,8 @@ import (
 // lastPriority is the highest a rule of ours may have: main's is 32766.
 const lastPriority = 32765
 
-// step is the distance between two selectors of the ladder: room for an
-// administrator's own rules.
+// step is the distance between two selectors of the ladder: room for the
+// longest route, and mostly for an administrator's own rules.
 const step = 10
 
 // selector is what the rules of one rung have in common: they are tried for
@@ -40,9 +40,6 @@ func (m *maker) ladder() error {
 		priority := uint32(m.policy.Rules.Base)
 		for _, r := range m.rungs(family) {
 			rules := m.rules(family, r, priority)
-			if len(rules) > step {
-				priority += uint32(len(rules) - len(rules)%step)
-			}
 			priority += step
 			m.plan.Rules = append(m.plan.Rules, rules...)
 			if last := rules[len(rules)-1].Priority; last > lastPriority {

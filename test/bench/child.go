@@ -64,7 +64,7 @@ func self(n *lab.Node, args ...string) (*lab.Cmd, error) {
 	return n.Command(path, args...), nil
 }
 
-// close ends the process.
+// close ends the process, if there is one.
 func (c *child) close() error {
 	if c == nil {
 		return nil

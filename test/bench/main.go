@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("it makes network namespaces and cgroups: run it as root")
 	}
-	r := &report{Environment: readEnvironment()}
+	r := &report{Environment: readEnvironment(o.quick)}
 	r.Environment.print(os.Stdout)
 	err = measureAll(ctx, o, r)
 	if cause := ctx.Err(); cause != nil {

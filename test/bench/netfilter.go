@@ -21,7 +21,7 @@ func nftOne(p policy, in paths) string {
 	if p.form == byCgroup {
 		match = in.nft() + fmt.Sprintf(" %q", in.path(p.cgroups()-1))
 	}
-	return nftTable("", fmt.Sprintf("%s counter meta mark set %d\n", match, len(p.ways)))
+	return nftTable("", fmt.Sprintf("%s counter meta mark set %d\n", match, p.last().mark))
 }
 
 // nftLinear is a rule for each, until one holds.
@@ -29,9 +29,9 @@ func nftLinear(p policy, in paths) string {
 	var b strings.Builder
 	for _, r := range p.rules {
 		if r.cgroup >= 0 {
-			fmt.Fprintf(&b, "%s %q goto %s\n", in.nft(), in.path(r.cgroup), p.ways[r.way].name)
+			fmt.Fprintf(&b, "%s %q goto %s\n", in.nft(), in.path(r.cgroup), r.way.name)
 		} else {
-			fmt.Fprintf(&b, "ip daddr %s %s dport %s goto %s\n", host(r.dst), r.proto, r.ports, p.ways[r.way].name)
+			fmt.Fprintf(&b, "ip daddr %s %s dport %s goto %s\n", destination(r.dst), r.proto, r.ports, r.way.name)
 		}
 	}
 	return nftTable(nftChains(p), b.String())
@@ -39,7 +39,7 @@ func nftLinear(p policy, in paths) string {
 
 // nftVerdicts are maps to verdicts: the class's chain counts and marks.
 func nftVerdicts(p policy, in paths) string {
-	maps := nftMaps(p, in, "verdict", func(r rule) string { return "goto " + p.ways[r.way].name })
+	maps := nftMaps(p, in, "verdict", func(r rule) string { return "goto " + r.way.name })
 	var b strings.Builder
 	if p.cgroups() > 0 {
 		fmt.Fprintf(&b, "%s vmap @cgroups\n", in.nft())
@@ -52,7 +52,7 @@ func nftVerdicts(p policy, in paths) string {
 
 // nftMarks are maps to marks, and one counter for all classes.
 func nftMarks(p policy, in paths) string {
-	maps := nftMaps(p, in, "meta mark", func(r rule) string { return fmt.Sprint(r.way + 1) })
+	maps := nftMaps(p, in, "meta mark", func(r rule) string { return fmt.Sprint(r.way.mark) })
 	var b strings.Builder
 	if p.cgroups() > 0 {
 		fmt.Fprintf(&b, "meta mark set %s map @cgroups counter accept\n", in.nft())
@@ -74,7 +74,7 @@ func nftMaps(p policy, in paths, to string, value func(rule) string) string {
 		if r.cgroup >= 0 {
 			fmt.Fprintf(&cgroups, "%q : %s,\n", in.path(r.cgroup), value(r))
 		} else {
-			fmt.Fprintf(&tuples, "%s . %s . %s : %s,\n", host(r.dst), r.proto, r.ports, value(r))
+			fmt.Fprintf(&tuples, "%s . %s . %s : %s,\n", destination(r.dst), r.proto, r.ports, value(r))
 		}
 	}
 	return nftMap("cgroups", in.nft(), to, "", cgroups.String()) + nftMap("tuples", nftTuple, to, "flags interval\n", tuples.String())
@@ -90,8 +90,8 @@ func nftMap(name, key, to, flags, elements string) string {
 // nftChains are a chain for each class, which counts and marks.
 func nftChains(p policy) string {
 	var b strings.Builder
-	for w, way := range p.ways {
-		fmt.Fprintf(&b, "chain %s {\ncounter meta mark set %d\n}\n", way.name, w+1)
+	for _, way := range p.ways {
+		fmt.Fprintf(&b, "chain %s {\ncounter meta mark set %d\n}\n", way.name, way.mark)
 	}
 	return b.String()
 }
@@ -110,19 +110,19 @@ func iptablesCgroups(p policy, in paths) string {
 	}
 	for _, r := range p.rules {
 		if r.cgroup >= 0 {
-			fmt.Fprintf(&b, "-A OUTPUT -m cgroup --path %s -g %s\n", in.path(r.cgroup), p.ways[r.way].name)
+			fmt.Fprintf(&b, "-A OUTPUT -m cgroup --path %s -g %s\n", in.path(r.cgroup), r.way.name)
 		} else {
-			fmt.Fprintf(&b, "-A OUTPUT -d %s -p %s --dport %d:%d -g %s\n", r.dst, r.proto, r.ports.lo, r.ports.hi, p.ways[r.way].name)
+			fmt.Fprintf(&b, "-A OUTPUT -d %s -p %s --dport %d:%d -g %s\n", r.dst, r.proto, r.ports.lo, r.ports.hi, r.way.name)
 		}
 	}
-	for w, way := range p.ways {
-		fmt.Fprintf(&b, "-A %s -j MARK --set-xmark %d/%d\n", way.name, w+1, ownMask)
+	for _, way := range p.ways {
+		fmt.Fprintf(&b, "-A %s -j MARK --set-xmark %d/%d\n", way.name, way.mark, ownMask)
 	}
 	return b.String() + "COMMIT\n"
 }
 
-// host is a prefix without its length where that says nothing.
-func host(p netip.Prefix) string {
+// destination is a prefix without its length where that says nothing.
+func destination(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +22,9 @@ type options struct {
 	attempts int           // at a measurement that turns out noisy
 	applies  int           // repetitions of an apply that is timed
 	repeat   int           // runs of a program in one BPF_PROG_TEST_RUN
+	quick    bool          // the figures mean nothing
 	json     string        // a file; "": none
+	progress func(format string, args ...any)
 }
 
 // mostRules is what fits into world.
@@ -35,15 +38,16 @@ func parseOptions(args []string) (o options, err error) {
 	flags.DurationVar(&o.sample, "sample", 25*time.Millisecond, "length of one arm's part of half a turn")
 	flags.IntVar(&o.attempts, "attempts", 3, "how often to repeat a measurement that noise voids")
 	flags.StringVar(&o.json, "json", "", "file to write the results to")
-	quick := flags.Bool("quick", false, "see that it works: tiny samples whose figures mean nothing")
+	flags.BoolVar(&o.quick, "quick", false, "see that it works: tiny samples whose figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("it takes flags only, and %q is none", flags.Arg(0))
 	}
+	o.progress = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
 	o.applies, o.repeat = 3, 1_000_000
-	if *quick {
+	if o.quick {
 		o.rounds, o.sample, o.attempts, o.applies, o.repeat = 2, 2*time.Millisecond, 1, 1, 10_000
 	}
 	if o.rounds < 1 || o.sample <= 0 || o.attempts < 1 {

@@ -28,24 +28,26 @@ type policy struct {
 	ways  []way
 }
 
-// rule puts traffic in the class of one of the policy's ways.
+// rule puts traffic in one of the policy's classes.
 type rule struct {
-	way    int
+	way    way
 	cgroup int // a number for cgroupName; -1: the rule is a 5-tuple
 	proto  string
 	dst    netip.Prefix
 	ports  ports
 }
 
-// way is a class with its route, by uplinks of the laboratory.
+// way is a class with its route, by uplinks of the laboratory, and the mark
+// that nft and iptables give it.
 type way struct {
 	name  string
+	mark  int
 	route []int
 }
 
 // The routes over two uplinks. The last is bare's: the traffic that is
 // measured belongs to it, so that in every arm it takes the same links.
-var fourWays = []way{{"b", []int{1}}, {"ba", []int{1, 0}}, {"ab", []int{0, 1}}, {"a", []int{0}}}
+var fourWays = []way{{"b", 1, []int{1}}, {"ba", 2, []int{1, 0}}, {"ab", 3, []int{0, 1}}, {"a", 4, []int{0}}}
 
 // newPolicy makes a policy of so many rules. Each class holds an equal part
 // of the cgroups and of the 5-tuples, one class after the other.
@@ -56,12 +58,12 @@ func newPolicy(f form, size int) policy {
 		cgroups = min(size, mostCgroups)
 	}
 	tuples, n := size-cgroups, len(p.ways)
-	for w := range p.ways {
+	for w, way := range p.ways {
 		for i := w * cgroups / n; i < (w+1)*cgroups/n; i++ {
-			p.rules = append(p.rules, rule{way: w, cgroup: i})
+			p.rules = append(p.rules, rule{way: way, cgroup: i})
 		}
 		for i := w * tuples / n; i < (w+1)*tuples/n; i++ {
-			p.rules = append(p.rules, tuple(w, i))
+			p.rules = append(p.rules, tuple(way, i))
 		}
 	}
 	return p
@@ -69,7 +71,7 @@ func newPolicy(f form, size int) policy {
 
 // tuple is 5-tuple number i: destinations side by side, protocols in turn,
 // and the ports that policies name.
-func tuple(w, i int) rule {
+func tuple(w way, i int) rule {
 	place, bits := i/2, 31
 	if place%4 == 0 {
 		bits = 32
@@ -104,6 +106,9 @@ var usualPorts = []ports{{53, 53}, {80, 80}, {123, 123}, {443, 443}, {873, 873},
 var servicePorts = ports{8000, 8100}
 
 func cgroupName(i int) string { return fmt.Sprintf("c%05d", i) }
+
+// last is the class that the traffic is in.
+func (p policy) last() way { return p.ways[len(p.ways)-1] }
 
 // cgroups is how many cgroups the rules name.
 func (p policy) cgroups() (n int) {

@@ -24,27 +24,23 @@ func loadProgram(name string, body asm.Instructions) (*ebpf.Program, error) {
 	return p, nil
 }
 
-// attach puts a program on an interface of a node; it goes with the
-// interface, for it is a filter's life that ends with the link's descriptor.
-func attach(n *lab.Node, iface string, where ebpf.AttachType, body asm.Instructions) error {
+// attach puts a program on an interface of a node. It is gone when the link
+// is closed or the interface goes.
+func attach(n *lab.Node, iface string, where ebpf.AttachType, body asm.Instructions) (l link.Link, err error) {
 	p, err := loadProgram("bench", body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer p.Close()
-	return n.Do(func() error {
+	err = n.Do(func() error {
 		device, err := net.InterfaceByName(iface)
-		if err != nil {
-			return err
+		if err == nil {
+			l, err = link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: p, Attach: where})
 		}
-		l, err := link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: p, Attach: where})
-		if err != nil {
-			return fmt.Errorf("attach to %s of %s: %w", iface, n.Name, err)
-		}
-		kept = append(kept, l)
-		return nil
+		return err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("attach a program to %s of %s: %w", iface, n.Name, err)
+	}
+	return l, nil
 }
-
-// kept holds links that would detach if they were garbage.
-var kept []link.Link

@@ -12,31 +12,55 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
 )
 
-// newSink makes every router the end of the world: it has all addresses of
-// it, drops their datagrams as they arrive, and the first serves TCP.
-func newSink(ctx context.Context, l *lab.Lab) (*child, error) {
+// sink is the far end of an arm's links: every router has all addresses of
+// the world, drops their datagrams as they arrive, and the first serves TCP.
+type sink struct {
+	*child
+	drops []link.Link
+}
+
+func newSink(ctx context.Context, l *lab.Lab) (s *sink, err error) {
+	s = &sink{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
 	for _, r := range l.Routers {
-		if err := r.Command("ip", "route", "add", "local", world.String(), "dev", "lo").Run(); err != nil {
-			return nil, err
+		if _, err := r.Command("ip", "route", "add", "local", world.String(), "dev", "lo").Output(); err != nil {
+			return s, err
 		}
-		if err := attach(r, "down", ebpf.AttachTCXIngress, datagramDrop); err != nil {
-			return nil, err
+		drop, err := attach(r, "down", ebpf.AttachTCXIngress, datagramDrop)
+		if err != nil {
+			return s, err
 		}
+		s.drops = append(s.drops, drop)
 	}
-	c, err := startChild(ctx, l.Routers[0], "", "role:sink")
-	if err != nil {
-		return nil, err
+	if s.child, err = startChild(ctx, l.Routers[0], "", "role:sink"); err != nil {
+		return s, err
 	}
 	var ready [1]byte
-	if _, err := io.ReadFull(c.out, ready[:]); err != nil {
-		return nil, fmt.Errorf("start the sink: %w: %s", err, c.stderr())
+	if _, err := io.ReadFull(s.out, ready[:]); err != nil {
+		return s, fmt.Errorf("start the sink: %w: %s", err, s.stderr())
 	}
-	return c, nil
+	return s, nil
+}
+
+func (s *sink) close() error {
+	if s == nil {
+		return nil
+	}
+	err := s.child.close()
+	for _, l := range s.drops {
+		err = errors.Join(err, l.Close())
+	}
+	return err
 }
 
 // The answers of a tcx program.
@@ -97,17 +121,20 @@ const awake = 10 * time.Millisecond
 func accept(listener int, serve func(int)) error {
 	last := time.Now()
 	for {
-		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
-		switch {
-		case err == nil:
-			serve(fd)
-			unix.Close(fd)
+		fd, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(listener), 0, 0, unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			serve(int(fd))
+			unix.Close(int(fd))
 			last = time.Now()
-		case errors.Is(err, unix.EAGAIN) && time.Since(last) > awake:
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}, -1)
-			last = time.Now()
-		case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNABORTED):
-			return fmt.Errorf("accept: %w", err)
+		case unix.EAGAIN:
+			if time.Since(last) > awake {
+				_, _ = unix.Poll([]unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}, -1)
+				last = time.Now()
+			}
+		case unix.EINTR, unix.ECONNABORTED:
+		default:
+			return fmt.Errorf("accept: %w", errno)
 		}
 	}
 }
@@ -115,10 +142,7 @@ func accept(listener int, serve func(int)) error {
 func echo(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	var b [1]byte
-	for {
-		if n, err := receive(fd, b[:], 0); n == 0 || err != nil {
-			return
-		}
+	for receive(fd, b[:], 0) == nil {
 		if _, err := unix.Write(fd, b[:]); err != nil {
 			return
 		}
@@ -128,9 +152,6 @@ func echo(fd int) {
 // swallow throws the stream away without copying it.
 func swallow(fd int) {
 	buffer := make([]byte, 4<<20)
-	for {
-		if n, err := receive(fd, buffer, unix.MSG_TRUNC); n == 0 || err != nil {
-			return
-		}
+	for receive(fd, buffer, unix.MSG_TRUNC) == nil {
 	}
 }

@@ -29,7 +29,7 @@ func (p policy) targets() (t targets) {
 	}
 	for _, r := range p.rules {
 		switch {
-		case r.way != len(p.ways)-1:
+		case r.way.name != p.last().name:
 		case r.proto == "udp":
 			t.UDP = append(t.UDP, netip.AddrPortFrom(r.dst.Addr(), r.ports.lo))
 		case r.ports == servicePorts:

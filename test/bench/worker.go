@@ -22,6 +22,14 @@ type worker struct {
 	answer  *json.Decoder
 }
 
+// close ends the process, if there is one.
+func (w *worker) close() error {
+	if w == nil {
+		return nil
+	}
+	return w.child.close()
+}
+
 // request asks a worker for one sample, answer is what it gives. An Op is a
 // datagram, a flow, a byte: what the job counts.
 type (

@@ -10,15 +10,15 @@ import (
 )
 
 // yaml is the policy as Waymark reads it.
-func (p policy) yaml(l *lab.Lab) string {
+func (p policy) yaml(uplinks []lab.Uplink) string {
 	var b strings.Builder
-	writeUplinks(&b, l, 2)
+	writeUplinks(&b, uplinks)
 	b.WriteString("classes:\n")
-	last := -1
+	last := ""
 	for _, r := range p.rules {
-		if r.way != last {
-			last = r.way
-			fmt.Fprintf(&b, "  - name: %s\n    route: [%s]\n    match:\n", p.ways[last].name, uplinkNames(l, p.ways[last].route))
+		if r.way.name != last {
+			last = r.way.name
+			fmt.Fprintf(&b, "  - name: %s\n    route: [%s]\n    match:\n", r.way.name, names(uplinks, r.way.route))
 		}
 		if r.cgroup >= 0 {
 			fmt.Fprintf(&b, "      - cgroup: %s\n", cgroupName(r.cgroup))
@@ -29,30 +29,39 @@ func (p policy) yaml(l *lab.Lab) string {
 	return b.String()
 }
 
-// manyClasses is a policy of n classes over the routes of one uplink each.
-func manyClasses(l *lab.Lab, n, routes int) string {
+// manyClasses is a policy of n classes, over routes of one uplink each.
+func manyClasses(uplinks []lab.Uplink, n int) string {
 	var b strings.Builder
 	b.WriteString("mark: {mask: 0x0fff0000}\n")
-	writeUplinks(&b, l, routes)
+	writeUplinks(&b, uplinks)
 	b.WriteString("classes:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "  - {name: class-%d, route: [%s], match: [{uid: %d}]}\n", i, l.Uplink(i*routes/n).Name, 10_000+i)
+		fmt.Fprintf(&b, "  - {name: %s, route: [%s], match: [{uid: %d}]}\n", className(i), uplinks[i*len(uplinks)/n].Name, 10_000+i)
 	}
 	return b.String()
 }
 
-func writeUplinks(b *strings.Builder, l *lab.Lab, n int) {
+func className(i int) string { return fmt.Sprintf("class-%d", i) }
+
+func writeUplinks(b *strings.Builder, uplinks []lab.Uplink) {
 	b.WriteString("uplinks:\n")
-	for i := range n {
-		u := l.Uplink(i)
+	for _, u := range uplinks {
 		fmt.Fprintf(b, "  - {name: %s, interface: %s, gateway: [%s, %q]}\n", u.Name, u.Interface, u.Gateway4, u.Gateway6.String())
 	}
 }
 
-func uplinkNames(l *lab.Lab, route []int) string {
-	names := make([]string, len(route))
+func names(uplinks []lab.Uplink, route []int) string {
+	list := make([]string, len(route))
 	for i, u := range route {
-		names[i] = l.Uplink(u).Name
+		list[i] = uplinks[u].Name
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(list, ", ")
+}
+
+// uplinksOf are the uplinks of a laboratory.
+func uplinksOf(l *lab.Lab) (all []lab.Uplink) {
+	for i := range l.Routers {
+		all = append(all, l.Uplink(i))
+	}
+	return all
 }

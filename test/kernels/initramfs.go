@@ -12,13 +12,13 @@ import (
 // guestModules are what the tests need and Debian does not build in. The
 // guest loads no module by itself.
 var guestModules = []string{
-	"veth", "bridge", "sch_ingress", "cls_bpf", "act_bpf", "nf_tables",
-	"inet_diag", "tcp_diag", "udp_diag", "raw_diag",
+	"veth", "bridge", "8021q", "dummy", "sch_ingress", "cls_bpf", "cls_u32", "act_bpf", "act_gact",
+	"nf_tables", "inet_diag", "tcp_diag", "udp_diag", "raw_diag",
 }
 
-// guestPrograms are what the laboratory compares states with. One that the
-// host lacks is left out, and what it would show is not compared.
-var guestPrograms = []string{"ip", "tc", "nft"}
+// guestPrograms are what the laboratory shows states by, and what tests set
+// other people's configuration with. One that the host lacks is left out.
+var guestPrograms = []string{"sh", "ip", "tc", "nft", "sysctl", "nsenter", "unshare", "sleep"}
 
 // writeInitramfs packs this program as the first process, the kernel's
 // modules, the command, its testdata, and what else the guest is to have.

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"math"
+	"slices"
+)
+
+// spreadOf are a median and the quartiles around it.
+type spreadOf struct {
+	Median float64 `json:"median"`
+	Low    float64 `json:"low"`
+	High   float64 `json:"high"`
+}
+
+// summary of some numbers; of none it is all NaN.
+func summary(xs []float64) spreadOf {
+	return spreadOf{quantile(xs, 0.5), quantile(xs, 0.25), quantile(xs, 0.75)}
+}
+
+func median(xs []float64) float64 { return quantile(xs, 0.5) }
+
+// quantile is linear between the two nearest numbers.
+func quantile(xs []float64, q float64) float64 {
+	if len(xs) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(xs))
+	place := q * float64(len(sorted)-1)
+	below := int(place)
+	above := min(below+1, len(sorted)-1)
+	return sorted[below] + (place-float64(below))*(sorted[above]-sorted[below])
+}
+
+// pairwise applies f to the numbers of two series that were taken together.
+func pairwise(a, b []float64, f func(x, y float64) float64) []float64 {
+	out := make([]float64, min(len(a), len(b)))
+	for i := range out {
+		out[i] = f(a[i], b[i])
+	}
+	return out
+}
+
+func difference(x, y float64) float64 { return x - y }
+func mean(x, y float64) float64       { return (x + y) / 2 }
+func ratio(x, y float64) float64      { return x / y }

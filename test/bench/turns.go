@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// block is one job, measured on all arms in turn.
+type block struct {
+	Form     form      `json:"form"`
+	Rules    int       `json:"rules"`
+	Job      string    `json:"job"`
+	Noise    float64   `json:"noise"`          // what the two bare hosts differ by, as a part
+	Steal    float64   `json:"steal"`          // the part of the time that the hypervisor gave to others
+	Attempts int       `json:"attempts"`       //
+	Void     string    `json:"void,omitempty"` // why the figures mean nothing
+	Arms     []armFigs `json:"arms"`           // the first two are the bare hosts
+}
+
+// armFigs are one arm's figures, nanoseconds an op; Added is over the mean of
+// the bare hosts in the same turn.
+type armFigs struct {
+	Arm     string    `json:"arm"`
+	Missing string    `json:"missing,omitempty"` // why there are none
+	Op      spreadOf  `json:"op"`
+	Added   spreadOf  `json:"added"`
+	Ratio   spreadOf  `json:"ratio"` // of the time without the arm's doing to that with it: throughput, 1 is bare
+	Turns   []float64 `json:"turns"`
+	added   []float64
+}
+
+// The bounds of noise, beyond which a measurement is void.
+const (
+	mostNoise = 0.015
+	mostSteal = 0.005
+)
+
+// measure takes samples of all arms in turn, again if they are too noisy,
+// and if they stay so says that they are void.
+func measure(ctx context.Context, o options, p policy, job string, arms []*arm) (b block, err error) {
+	for attempt := 1; attempt <= o.attempts; attempt++ {
+		before := readSteal()
+		turns, err := takeTurns(ctx, o, job, arms)
+		if err != nil {
+			return b, err
+		}
+		b = newBlock(arms, turns)
+		b.Form, b.Rules, b.Job, b.Attempts, b.Steal = p.form, len(p.rules), job, attempt, readSteal().since(before)
+		if b.judge(); b.Void == "" {
+			break
+		}
+	}
+	return b, nil
+}
+
+// takeTurns returns, for each arm, the nanoseconds an op of every turn. A
+// turn goes through the arms there and back.
+func takeTurns(ctx context.Context, o options, job string, arms []*arm) (turns [][]float64, err error) {
+	turns = make([][]float64, len(arms))
+	for range o.rounds {
+		there, err := halfTurn(ctx, o, job, arms, slices.All(arms))
+		if err != nil {
+			return nil, err
+		}
+		back, err := halfTurn(ctx, o, job, arms, slices.Backward(arms))
+		if err != nil {
+			return nil, err
+		}
+		for i := range arms {
+			if arms[i].worker != nil {
+				turns[i] = append(turns[i], mean(there[i], back[i]))
+			}
+		}
+	}
+	return turns, nil
+}
+
+func halfTurn(ctx context.Context, o options, job string, arms []*arm, order func(func(int, *arm) bool)) ([]float64, error) {
+	ns := make([]float64, len(arms))
+	for i, a := range order {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if a.worker == nil {
+			continue
+		}
+		var err error
+		if ns[i], err = a.worker.sample(job, o.sample); err != nil {
+			return nil, fmt.Errorf("arm %s: %w", a.name, err)
+		}
+	}
+	return ns, nil
+}
+
+func newBlock(arms []*arm, turns [][]float64) (b block) {
+	base := pairwise(turns[0], turns[1], mean)
+	for i, a := range arms {
+		f := armFigs{Arm: a.name, Missing: a.missing, Turns: turns[i]}
+		if len(turns[i]) > 0 {
+			f.added = pairwise(turns[i], base, difference)
+			f.Op, f.Added, f.Ratio = summary(turns[i]), summary(f.added), summary(pairwise(base, turns[i], ratio))
+		}
+		b.Arms = append(b.Arms, f)
+	}
+	b.Noise = math.Abs(median(pairwise(turns[1], turns[0], ratio)) - 1)
+	return b
+}
+
+func (b *block) judge() {
+	switch {
+	case b.Noise > mostNoise:
+		b.Void = fmt.Sprintf("two bare hosts differ by %.1f %%", 100*b.Noise)
+	case b.Steal > mostSteal:
+		b.Void = fmt.Sprintf("%.1f %% of the time went to other machines", 100*b.Steal)
+	}
+}
+
+// arm finds an arm's figures; nil if it has none.
+func (b *block) arm(name string) *armFigs {
+	for i := range b.Arms {
+		if b.Arms[i].Arm == name && b.Arms[i].Missing == "" {
+			return &b.Arms[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	order "encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// datagram is a UDP datagram to be made by hand.
+type datagram struct {
+	from, to     netip.Addr
+	sport, dport uint16
+	options      []byte // of IPv4, or IPv6 extension headers whose first is a hop-by-hop and whose last says UDP
+}
+
+// bytes is the datagram from its IP header on.
+func (d datagram) bytes() []byte {
+	udp := order.BigEndian.AppendUint16(nil, d.sport)
+	udp = order.BigEndian.AppendUint16(udp, d.dport)
+	udp = append(udp, 0, 12, 0, 0, 'w', 'a', 'y', 's')
+	order.BigEndian.PutUint16(udp[6:], checksumOf(d.from.AsSlice(), d.to.AsSlice(), []byte{0, unix.IPPROTO_UDP, 0, 12}, udp))
+	rest := append(d.options[:len(d.options):len(d.options)], udp...)
+	if d.to.Is4() {
+		h := []byte{0x45 + byte(len(d.options)/4), 0, 0, 0, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0}
+		order.BigEndian.PutUint16(h[2:], uint16(20+len(rest)))
+		h = append(append(h, d.from.AsSlice()...), d.to.AsSlice()...)
+		order.BigEndian.PutUint16(h[10:], checksumOf(h, d.options))
+		return append(h, rest...)
+	}
+	next := byte(unix.IPPROTO_UDP)
+	if d.options != nil {
+		next = unix.IPPROTO_HOPOPTS
+	}
+	h := []byte{0x60, 0, 0, 0, 0, 0, next, 64}
+	order.BigEndian.PutUint16(h[4:], uint16(len(rest)))
+	return append(append(append(h, d.from.AsSlice()...), d.to.AsSlice()...), rest...)
+}
+
+// checksumOf is the Internet checksum of parts of even length.
+func checksumOf(parts ...[]byte) uint16 {
+	var sum uint32
+	for _, b := range parts {
+		for ; len(b) >= 2; b = b[2:] {
+			sum += uint32(order.BigEndian.Uint16(b))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// controlHeader writes one control message with a 32-bit value.
+func controlHeader(to []byte, level, kind int32, value uint32) []byte {
+	order.NativeEndian.PutUint64(to, uint64(unix.CmsgLen(4)))
+	order.NativeEndian.PutUint32(to[8:], uint32(level))
+	order.NativeEndian.PutUint32(to[12:], uint32(kind))
+	order.NativeEndian.PutUint32(to[16:], value)
+	return to
+}

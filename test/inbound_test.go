@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"waymark/internal/lab"
+)
+
+// TestInbound has the far server ask servers on the host, by every uplink.
+// They listen on the wildcard address, and some of them answer by a plain
+// sendto: the answer leaves by the uplink that the question came in on, with
+// the address that was asked.
+func TestInbound(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.listen(t, "app.slice", 108) // before the apply
+	s.apply(t, traffic)
+	servers := []struct {
+		name   string
+		port   uint16
+		cgroup string
+	}{{"unclassed", 100, ""}, {"classed", 102, "app.slice"}, {"no leak", 104, "closed.slice"}}
+	for _, server := range servers {
+		s.listen(t, server.cgroup, server.port)
+		s.echo(t, server.cgroup, "udp4", server.port+10)
+	}
+	servers = append(servers, servers[1])
+	servers[3].name, servers[3].port = "opened before", 108
+	for _, server := range servers {
+		for uplink := range s.Routers {
+			for _, f := range bothFamilies {
+				to := s.address(uplink, f.service(1).Addr())
+				for _, c := range []struct {
+					name string
+					kind lab.Kind
+					port uint16
+				}{{"TCP", lab.TCP, server.port}, {"UDP", lab.UDP, server.port}, {"plain UDP", lab.UDP, server.port + 1}, {"plain UDP of IPv4", lab.UDP, server.port + 10}} {
+					if c.port >= 110 && (f == v6 || server.port == 108) {
+						continue
+					}
+					t.Run(fmt.Sprintf("%s/by uplink %d/%s/%s", server.name, uplink, c.name, f), func(t *testing.T) {
+						job := lab.Job{Kind: c.kind, To: []netip.AddrPort{netip.AddrPortFrom(to, c.port)}}
+						s.blameless(t, func() { s.answers(t, s.Far, job, uplink) })
+					})
+				}
+			}
+		}
+	}
+}
+
+// blameless checks that nothing of what do causes counts as a misroute.
+func (s *site) blameless(t *testing.T, do func()) {
+	t.Helper()
+	since := s.books(t)
+	do()
+	for line, c := range s.booked(t, since) {
+		if c.Misroutes != 0 || c.Dropped != 0 {
+			t.Errorf("%s counts %+v", line, c)
+		}
+	}
+}
+
+// TestKernelsOwnAnswers has what no socket of an application sends: echo
+// replies, a RST, and ICMP errors leave where the question came in.
+func TestKernelsOwnAnswers(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.apply(t, traffic)
+	const nobody = 999
+	for uplink := range s.Routers {
+		for _, f := range bothFamilies {
+			to := s.address(uplink, f.service(1).Addr())
+			ask := func(kind lab.Kind, port uint16) lab.Job {
+				return lab.Job{Kind: kind, To: []netip.AddrPort{netip.AddrPortFrom(to, port)}, Count: 1, Size: 16}
+			}
+			t.Run(fmt.Sprintf("echo by uplink %d/%s", uplink, f), func(t *testing.T) {
+				s.blameless(t, func() { s.answers(t, s.Far, ask(lab.Ping, 0), uplink) })
+			})
+			for kind, errors := range map[lab.Kind]func(lab.Packet) bool{
+				lab.TCP: func(p lab.Packet) bool { return p.TCPFlags&4 != 0 },
+				lab.UDP: func(p lab.Packet) bool { return p.ICMPType == 3 || p.ICMPType == 1 },
+			} {
+				t.Run(fmt.Sprintf("%s refused by uplink %d/%s", kind, uplink, f), func(t *testing.T) {
+					s.drain(t)
+					s.blameless(t, func() {
+						if r := must[lab.Result](t)(s.Far.Run(ask(kind, nobody))); r.Errno != "ECONNREFUSED" {
+							t.Errorf("%s: %q, want ECONNREFUSED", r.Call, r.Errno)
+						}
+					})
+					found := 0
+					for n, packets := range s.collect(t, errors) {
+						for _, p := range packets {
+							if found++; n != uplink || p.Src.Addr() != to {
+								t.Errorf("router %d got %v; it should pass router %d from %s", n, p, uplink, to)
+							}
+						}
+					}
+					if found == 0 {
+						t.Error("no router saw an answer")
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestEndOfConnections has connections in a class to their very end: the
+// last ACK is sent when no socket is left but one that waits.
+func TestEndOfConnections(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.apply(t, traffic)
+	for _, f := range ips {
+		t.Run(string(f), func(t *testing.T) {
+			job := in("closed.slice", f.job(lab.TCP, 1))
+			s.blameless(t, func() {
+				s.drain(t)
+				c := must[*lab.Client](t)(s.Host.Open(job))
+				port := c.Opened.Local.Port()
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+				const fin, ack = 1, 16
+				ours := func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_TCP && p.Src.Port() == port }
+				last := func(p lab.Packet) bool { return ours(p) && p.TCPFlags&fin != 0 }
+				if _, err := s.captures[byB].Wait(1, 2e9, last); err != nil {
+					t.Fatal(err)
+				}
+				// The far server's FIN is answered by the socket that waits.
+				if _, err := s.captures[byB].Wait(1, 2e9, func(p lab.Packet) bool { return ours(p) && p.TCPFlags == ack }); err != nil {
+					t.Error(err)
+				}
+				s.drainOf(t, byB, ours, s.address(byB, job.To[0].Addr()))
+			})
+		})
+	}
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"testing"
+
+	"waymark/internal/lab"
+)
+
+// TestNumberIsNotReused removes a class while a socket carries its number,
+// and adds others: none of them gets it, until the socket is gone.
+func TestNumberIsNotReused(t *testing.T) {
+	const head = "mark: {mask: 0x07000000}\n" + twoUplinks + "classes:\n"
+	const first = "  - {name: first, route: [b], match: [{cgroup: app.slice}]}\n"
+	const second = "  - {name: second, route: [b], match: [{uid: 5}]}\n"
+	const third = "  - {name: third, route: [a], match: [{uid: 6}]}\n"
+	const keeper = "  - {name: keeper, route: [a], otherwise: unreachable, match: [{uid: 7}]}\n"
+	for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := newSite(t, lab.Options{})
+			s.cgroups(t, "app.slice")
+			s.apply(t, head+keeper+first)
+			number := s.markOf(t, "first")
+			job := in("app.slice", v6.job(kind, 1))
+			job.Count = 1 // the kernel lists no UDP socket that has not been used yet
+			c := must[*lab.Client](t)(s.Host.Open(job))
+			if c.Opened.Err() != nil || c.Opened.Mark != number {
+				t.Fatalf("%v: the socket's mark is %#x, want %#x", c.Opened.Err(), c.Opened.Mark, number)
+			}
+			// The plan that removes a class keeps its number back in any case.
+			s.apply(t, head+keeper)
+			for _, policy := range []string{head + keeper + second, head + keeper, head + keeper + second + third, head + keeper + third, head + keeper + third + second} {
+				s.apply(t, policy)
+				for _, class := range s.status(t).Classes {
+					if class.Mark == number {
+						t.Errorf("class %s has the mark %#x, which an open socket carries", class.Name, number)
+					}
+				}
+			}
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if kind == lab.TCP {
+				return // the closed connection carries it for another minute
+			}
+			s.apply(t, head+keeper)
+			s.apply(t, head+keeper)
+			s.apply(t, head+keeper+first)
+			if again := s.markOf(t, "first"); again != number {
+				t.Errorf("no socket has the mark %#x any more, and the class gets %#x", number, again)
+			}
+		})
+	}
+}
+
+// markOf is a class's mark.
+func (s *site) markOf(t *testing.T, class string) uint32 {
+	t.Helper()
+	for _, c := range s.status(t).Classes {
+		if c.Name == class {
+			return c.Mark
+		}
+	}
+	t.Fatalf("status has no class %s", class)
+	return 0
+}

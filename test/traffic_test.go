@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"waymark/internal/datapath"
+	"waymark/internal/lab"
+)
+
+// traffic is the policy of the traffic table: classes by cgroup, one of
+// which must not leak, and by destination.
+const traffic = threeUplinks + `
+classes:
+  - {name: tuple, route: [c], match: [{dst: [203.0.113.3, "2001:db8:f::3"]}]}
+  - {name: port, route: [c], otherwise: unreachable, match: [{proto: udp, dport: 9}]}
+  - {name: group, route: [b], match: [{cgroup: app.slice}]}
+  - {name: closed, route: [b], otherwise: unreachable, match: [{cgroup: closed.slice}]}
+`
+
+var bothFamilies = []ip{v4, v6}
+
+// newTraffic is a site of the traffic table, before the apply. The host has
+// an address that lives on no uplink, which the far server reaches by a.
+func newTraffic(t *testing.T, options lab.Options) *site {
+	t.Helper()
+	options.Uplinks = 3
+	s := newSite(t, options)
+	s.cgroups(t, "app.slice", "closed.slice")
+	s.shell(t, "ip addr add 198.51.100.7/32 dev lo; ip addr add 2001:db8:99::7/128 dev lo nodad")
+	for n, r := range s.Routers {
+		u := s.Uplink(n)
+		must[string](t)(r.Command("ip", "route", "add", "198.51.100.7/32", "via", u.Address4.String()).Output())
+		must[string](t)(r.Command("ip", "-6", "route", "add", "2001:db8:99::7/128", "via", u.Address6.String()).Output())
+	}
+	must[string](t)(s.Far.Command("ip", "route", "add", "198.51.100.7/32", "via", "10.1.1.1").Output())
+	must[string](t)(s.Far.Command("ip", "-6", "route", "add", "2001:db8:99::7/128", "via", "2001:db8:1:1::1").Output())
+	return s
+}
+
+// homeless is the host's address that lives on no uplink.
+func (f ip) homeless() netip.Addr {
+	if f == v6 {
+		return netip.MustParseAddr("2001:db8:99::7")
+	}
+	return netip.MustParseAddr("198.51.100.7")
+}
+
+// A ledger is counters by "class uplink"; lines of zeros are left out.
+type ledger map[string]datapath.Counters
+
+// books is what status says now.
+func (s *site) books(t *testing.T) ledger {
+	t.Helper()
+	l := ledger{}
+	for _, c := range s.status(t).Classes {
+		for _, u := range c.Counts {
+			l[fmt.Sprintf("%s %s", c.Name, u.Uplink)] = u.Counters
+		}
+	}
+	return l
+}
+
+// booked is what was counted since, but for packets and bytes: the routers
+// know these.
+func (s *site) booked(t *testing.T, since ledger) ledger {
+	t.Helper()
+	l := s.books(t)
+	for line, now := range l {
+		was := since[line]
+		c := datapath.Counters{
+			Misroutes: now.Misroutes - was.Misroutes, Repaired: now.Repaired - was.Repaired,
+			Dropped: now.Dropped - was.Dropped, Foreign: now.Foreign - was.Foreign, Refused: now.Refused - was.Refused,
+			Causes: datapath.Causes{
+				Before: now.Causes.Before - was.Causes.Before, Late: now.Causes.Late - was.Causes.Late,
+				Foreign: now.Causes.Foreign - was.Causes.Foreign, Pinned: now.Causes.Pinned - was.Causes.Pinned,
+				NoRoute: now.Causes.NoRoute - was.Causes.NoRoute, Chosen: now.Causes.Chosen - was.Causes.Chosen,
+			},
+		}
+		l[line] = c
+		if c == (datapath.Counters{}) {
+			delete(l, line)
+		}
+	}
+	return l
+}
+
+// account checks what was counted while do ran, packets and bytes apart.
+func (s *site) account(t *testing.T, want ledger, do func()) {
+	t.Helper()
+	since := s.books(t)
+	do()
+	if diff := cmp.Diff(want, s.booked(t, since)); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
+// misrouted is n packets on the wrong uplink by one cause.
+func misrouted(n uint64, cause func(*datapath.Causes) *uint64) datapath.Counters {
+	var c datapath.Counters
+	*cause(&c.Causes) = n
+	c.Misroutes = n - c.Causes.Chosen
+	return c
+}
+
+func before(c *datapath.Causes) *uint64  { return &c.Before }
+func late(c *datapath.Causes) *uint64    { return &c.Late }
+func foreign(c *datapath.Causes) *uint64 { return &c.Foreign }
+func pinned(c *datapath.Causes) *uint64  { return &c.Pinned }
+func chosen(c *datapath.Causes) *uint64  { return &c.Chosen }
+
+// repaired is the same packets, all sent to the right uplink instead.
+func repaired(c datapath.Counters) datapath.Counters {
+	c.Repaired = c.Misroutes
+	return c
+}
+
+// dropped is the same packets, none let out.
+func dropped(c datapath.Counters) datapath.Counters {
+	c.Dropped = c.Misroutes
+	return c
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"waymark/internal/lab"
+)
+
+// TestTransitions changes one policy into another under open connections:
+// new sockets follow at once, and those that are open stay where their
+// address lives, alive.
+func TestTransitions(t *testing.T) {
+	const group = "  - {name: group, route: [%s], match: [{cgroup: app.slice}]}\n"
+	const other = "  - {name: other, route: [c], match: [{cgroup: other.slice}]}\n"
+	before := threeUplinks + "classes:\n" + fmt.Sprintf(group, "b") + other
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice", "app.slice/x", "other.slice")
+	s.apply(t, before)
+	for _, c := range []struct {
+		name, after  string
+		group, other int // routers of new sockets afterwards
+	}{
+		{"class moves to another uplink", threeUplinks + "classes:\n" + fmt.Sprintf(group, "c") + other, byC, byC},
+		{"class gets a fallback", threeUplinks + "classes:\n" + fmt.Sprintf(group, "c, b") + other, byC, byC},
+		{"class is removed", threeUplinks + "classes:\n" + other, byA, byC},
+		{"class is renamed", threeUplinks + "classes:\n" + strings.Replace(fmt.Sprintf(group, "b"), "group", "team", 1) + other, byB, byC},
+		{"classes change places", threeUplinks + "classes:\n" + other + fmt.Sprintf(group, "b"), byB, byC},
+		{"class is added before", threeUplinks + "classes:\n  - {name: first, route: [c], match: [{uid: 0, cgroup: app.slice/x}]}\n" + fmt.Sprintf(group, "b") + other, byC, byC},
+		{"mask changes", "mark: {mask: 0x00ff0000}\n" + before, byB, byC},
+		{"mask shrinks", "mark: {mask: 0x81000000}\n" + before, byB, byC},
+		{"rules move", "rules: {base: 3000}\n" + before, byB, byC},
+		{"tables move", "tables: {base: 9000}\n" + before, byB, byC},
+		{"uplinks change places", "uplinks:\n" + uplinkC + uplinkB + uplinkA + "classes:\n" + fmt.Sprintf(group, "c") + other, byC, byC},
+		{"uplink is removed", twoUplinks + "classes:\n" + fmt.Sprintf(group, "b"), byB, byA},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			open := s.openAll(t, "app.slice/x")
+			s.apply(t, c.after)
+			s.follow(t, "app.slice/x", c.group)
+			s.follow(t, "other.slice", c.other)
+			open.stay(t, s, byB)
+			s.again(t, c.after)
+			s.apply(t, before)
+			s.follow(t, "app.slice/x", byB)
+			s.follow(t, "other.slice", byC)
+			open.stay(t, s, byB)
+		})
+	}
+}
+
+// follow checks where new sockets of a cgroup go.
+func (s *site) follow(t *testing.T, cgroup string, router int) {
+	t.Helper()
+	for _, f := range ips {
+		for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
+			s.leaves(t, in(cgroup, f.job(kind, 1)), router)
+		}
+	}
+}
+
+// connections are open ones, by what they were opened for.
+type connections map[*lab.Client]lab.Job
+
+// openAll opens connections of every kind and family in a cgroup, for as
+// long as the test.
+func (s *site) openAll(t *testing.T, cgroup string) connections {
+	t.Helper()
+	open := connections{}
+	for _, kind := range []lab.Kind{lab.TCP, lab.UDP} {
+		for _, f := range ips {
+			job := in(cgroup, f.job(kind, 1))
+			c := must[*lab.Client](t)(s.Host.Open(job))
+			if err := c.Opened.Err(); err != nil {
+				t.Error(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			open[c] = job
+		}
+	}
+	return open
+}
+
+// stay checks that open connections work, by one router.
+func (open connections) stay(t *testing.T, s *site, router int) {
+	t.Helper()
+	for c, job := range open {
+		s.drain(t)
+		r := must[lab.Result](t)(c.Send(2, 100))
+		if err := r.Err(); err != nil {
+			t.Errorf("open %s to %s: %v", job.Kind, job.To[0], err)
+		}
+		for n, packets := range s.collect(t, socketOf(job, r)) {
+			if (n == router) != (len(packets) > 0) {
+				t.Errorf("open %s to %s: router %d got %v; all should pass router %d", job.Kind, job.To[0], n, packets, router)
+			}
+		}
+	}
+}
+
+// TestCountersBelongToTheClass moves a class about: its counts go with it.
+func TestCountersBelongToTheClass(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	job := in("app.slice", v4.job(lab.UDP, 1))
+	job.Count, job.Size = 10, 10
+	want := tally{}
+	for _, uplink := range []string{"b", "c", "a", "b"} {
+		s.apply(t, groupBy(uplink))
+		if r := must[lab.Result](t)(s.Host.Run(job)); r.Err() != nil {
+			t.Fatal(r.Err())
+		}
+		want.add("group", uplink, count{10, 10 * (14 + 20 + 8 + 10)})
+		if got := s.counted(t)["group"]; got[uplink] != want["group"][uplink] || len(got) != len(want["group"]) {
+			t.Errorf("after moving to %s the counts are %v, want %v", uplink, got, want["group"])
+		}
+	}
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A worker is this program as another process, for what a laboratory's
+// client has no kind of socket for.
+var workers = map[string]func(args []string) error{
+	"be-an-echo":    echoPlainly,
+	"be-a-raw-one":  sendRaw,
+	"be-a-ring":     sendByRing,
+	"be-a-stranger": sendMarked,
+}
+
+// workerMain does a worker's work if this process was started to be one.
+func workerMain() bool {
+	if len(os.Args) < 2 || workers[os.Args[1]] == nil {
+		return false
+	}
+	if err := workers[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return true
+}
+
+// work runs a worker on the host in a cgroup, to its end.
+func (s *site) work(t *testing.T, cgroup string, args ...string) {
+	t.Helper()
+	must[string](t)(s.Host.Command("/proc/self/exe", args...).In(cgroup).Output())
+}
+
+// echo starts a plain UDP server on the host, which ends with the test.
+func (s *site) echo(t *testing.T, cgroup, network string, port uint16) {
+	t.Helper()
+	c := s.Host.Command("/proc/self/exe", "be-an-echo", network, fmt.Sprint(port)).In(cgroup)
+	must[io.WriteCloser](t)(c.StdinPipe())
+	out := must[io.ReadCloser](t)(c.StdoutPipe())
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("start a server: %q: %v", line, err)
+	}
+}
+
+// echoPlainly answers every datagram with a plain sendto, as the simplest of
+// servers do: the source of the answer is the kernel's choice.
+func echoPlainly(args []string) error {
+	port, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	c, err := net.ListenUDP(args[0], &net.UDPAddr{Port: port})
+	if err != nil {
+		return err
+	}
+	go func() {
+		data := make([]byte, 2048)
+		for {
+			_, from, err := c.ReadFromUDPAddrPort(data)
+			if err != nil {
+				return
+			}
+			_, _ = c.WriteToUDPAddrPort([]byte(from.Addr().Unmap().String()), from)
+		}
+	}()
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// sendRaw sends one datagram with its own IP header, from a source, or from
+// one of the kernel's choice if that is unspecified.
+func sendRaw(args []string) error {
+	from, to := netip.MustParseAddr(args[0]), netip.MustParseAddr(args[1])
+	family, name := unix.AF_INET, unix.Sockaddr(nil)
+	if to.Is4() {
+		name = &unix.SockaddrInet4{Addr: to.As4()}
+	} else {
+		family, name = unix.AF_INET6, &unix.SockaddrInet6{Addr: to.As16()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	return unix.Sendto(fd, datagram{from: from, to: to, dport: servicePort}.bytes(), 0, name)
+}
+
+// sendMarked sends one datagram that has a mark of its own, which its socket
+// has not.
+func sendMarked(args []string) error {
+	to := netip.MustParseAddr(args[0])
+	mark, err := strconv.ParseUint(args[1], 0, 32)
+	if err != nil {
+		return err
+	}
+	c, err := net.ListenUDP("udp", &net.UDPAddr{})
+	if err != nil {
+		return err
+	}
+	control := make([]byte, unix.CmsgSpace(4))
+	h := controlHeader(control, unix.SOL_SOCKET, unix.SO_MARK, uint32(mark))
+	_, _, err = c.WriteMsgUDPAddrPort([]byte("?"), h, netip.AddrPortFrom(to, servicePort))
+	return err
+}
