@@ -3,7 +3,7 @@
 # Commands that touch the kernel need root; sudo is asked for only where we are not.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test test-long test-packages generate check-generated fuzz install clean
+.PHONY: build demo test test-long bench test-packages generate check-generated fuzz install clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o waymark ./cmd/waymark
@@ -23,7 +23,14 @@ test: test-packages check-generated
 test-long:
 	CGO_ENABLED=0 $(SUDO) go test -count=1 -timeout 60m -run '^TestOracle$$' ./test -long
 
-# The Debian packages that the tests use: nft and tc beside ip, and the compiler that check-generated needs.
+# What it costs beside what people use today, a quarter of an hour on an idle
+# machine: every arm, every size, the bounds. BENCH="-rules 1,100" is a part of it.
+BENCH ?= -json build/bench.json
+bench: test-packages
+	CGO_ENABLED=0 go build -trimpath -o build/bench ./test/bench
+	$(SUDO) build/bench $(BENCH)
+
+# The Debian packages that the tests use: nft, iptables and tc beside ip, and the compiler that check-generated needs.
 test-packages:
 	test/packages.sh
 

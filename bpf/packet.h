@@ -5,8 +5,7 @@
 
 #include "match.h"
 
-/* ENDLESS is the end of a packet that is too long for its header to say: a jumbogram, or a GSO packet like one. */
-enum { MAX_EXTENSIONS = 8, FRAGMENTS = 1024, ENDLESS = 1 << 20 };
+enum { MAX_EXTENSIONS = 8, FRAGMENTS = 1024 };
 
 struct ipv4_header {
 	__u8 version_length;
@@ -84,7 +83,7 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct flow *flow, s
 	at->transport = (h.version_length & 15) * 4;
 	at->end = bpf_ntohs(h.total);
 	if (!at->end && skb->gso_size)
-		at->end = ENDLESS;
+		at->end = skb->len; /* too long for the header to say */
 	if (at->transport < sizeof(h) || at->end < at->transport)
 		return 0;
 
@@ -145,7 +144,7 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct flow *flow, s
 	at->transport = sizeof(h);
 	at->end = sizeof(h) + bpf_ntohs(h.payload);
 	if (!h.payload && (h.next == IPPROTO_HOPOPTS || skb->gso_size))
-		at->end = ENDLESS;
+		at->end = skb->len; /* a jumbogram, or a GSO packet like one */
 
 	struct extensions x = {.skb = skb, .at = at, .next = h.next};
 	bpf_loop(MAX_EXTENSIONS, skip_extension, &x, 0);
@@ -197,7 +196,6 @@ __noinline int read_packet(struct __sk_buff *skb, struct flow *flow)
 {
 	struct layers at = {};
 	__u16 ports[2];
-	__u8 last;
 
 	if (!flow)
 		return 0;
@@ -210,7 +208,7 @@ __noinline int read_packet(struct __sk_buff *skb, struct flow *flow)
 	} else {
 		return 0;
 	}
-	if (at.end != ENDLESS && load(skb, at.end - 1, &last, sizeof(last)))
+	if (at.end > skb->len)
 		return 0;
 	if (has_ports(flow->proto) && at.fragment < 2) {
 		if (at.transport + sizeof(ports) > at.end || load(skb, at.transport, ports, sizeof(ports)))

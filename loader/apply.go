@@ -174,7 +174,7 @@ func (a *apply) keepState() {
 		return
 	}
 	fresh := State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: a.plan.Fingerprint(),
-		Numbers: a.plan.Numbers, Sysctls: a.original, CgroupRoot: a.root, Applied: time.Now().UTC().Truncate(time.Second), Files: a.files}
+		Numbers: a.plan.Numbers, Sysctls: a.original, CgroupRoot: a.root, Applied: time.Now().UTC().Truncate(time.Second), Files: a.files, Hooks: a.plan.Hooks}
 	if a.fresh {
 		fresh.Settings = datapath.SettingsFor(a.plan, a.cookie)
 	} else {

@@ -170,6 +170,7 @@ func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 	var err error
 	if w.state.current() {
 		k.Hooks, err = w.instance.Hooks(l.root)
+		w.state.complete(k.Hooks)
 	}
 	return k, err
 }

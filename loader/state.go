@@ -33,10 +33,23 @@ type State struct {
 	CgroupRoot  string            `json:"cgroupRoot"`
 	Applied     time.Time         `json:"applied"`
 	Files       []classes.File    `json:"files"` // the policy as it was read
+	Hooks       []plan.Hook       `json:"hooks"` // for what the kernel does not show of them
 }
 
 // Policy is the policy that was applied.
 func (s *State) Policy() (*classes.Policy, error) { return classes.ParseFiles(s.Files...) }
+
+// complete fills in what the kernel does not show of the hooks it has: the
+// constants of their programs.
+func (s *State) complete(hooks []plan.Hook) {
+	for i := range hooks {
+		for _, h := range s.Hooks {
+			if h.Pin == hooks[i].Pin {
+				hooks[i].IIF = h.IIF
+			}
+		}
+	}
+}
 
 // current tells whether this binary carries the programs that are attached.
 func (s *State) current() bool { return s.Object == bpf.ObjectID() }

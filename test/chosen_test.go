@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"waymark/internal/lab"
@@ -36,10 +37,8 @@ func TestApplicationsChoice(t *testing.T) {
 // or behind it by a route of main's that is no default.
 func TestNoMisroute(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
-	s.shell(t, `
-ip route add 203.0.113.4/32 via 10.0.1.1
-ip -6 route add 2001:db8:f::4/128 via 2001:db8:1::1
-`)
+	addRoute(t, s.Host, netip.PrefixFrom(lab.Service4(4), 32), s.Uplink(byA).Gateway4)
+	addRoute(t, s.Host, netip.PrefixFrom(lab.Service6(4), 128), s.Uplink(byA).Gateway6)
 	must[*lab.Server](t)(s.Routers[byA].Serve(servicePort))
 	s.apply(t, traffic)
 	for _, f := range ips {

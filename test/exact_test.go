@@ -5,7 +5,6 @@ package test
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -35,23 +34,6 @@ var load = []struct {
 	{"unclassed", 0, byA, lab.Job{}}, // to the far server's address on the link to a's router
 }
 
-// A count is packets and bytes, link headers included.
-type count struct{ Packets, Bytes uint64 }
-
-// A tally is counts by class and uplink.
-type tally map[string]map[string]count
-
-func (y tally) add(class, uplink string, c count) {
-	if c == (count{}) {
-		return
-	}
-	if y[class] == nil {
-		y[class] = map[string]count{}
-	}
-	sum := y[class][uplink]
-	y[class][uplink] = count{sum.Packets + c.Packets, sum.Bytes + c.Bytes}
-}
-
 // TestExactCounts holds what status says against what the routers'
 // interfaces counted and what was captured there, to the packet and byte.
 func TestExactCounts(t *testing.T) {
@@ -67,17 +49,12 @@ func TestExactCounts(t *testing.T) {
 	}
 	s.alternate(t)
 	s.quiet(t)
-	links, total := s.received(t), uint64(0)
-	for uplink, c := range links {
-		c = count{c.Packets - before[uplink].Packets, c.Bytes - before[uplink].Bytes}
-		links[uplink] = c
-		total += c.Packets
-	}
+	links, ours := since(before, s.received(t)), s.counted(t)
+	total := links["a"].Packets + links["b"].Packets
+	t.Logf("%d packets", total)
 	if total < 100_000 {
 		t.Errorf("%d packets are no test of exactness", total)
 	}
-	t.Logf("%d packets", total)
-	ours := s.counted(t)
 	if diff := cmp.Diff(links, ours.byUplink()); diff != "" {
 		t.Errorf("the sums of all classes are not what the interfaces received (-router +status):\n%s", diff)
 	}
@@ -142,92 +119,4 @@ func classByDestination(to netip.Addr) string {
 		}
 	}
 	return "unclassed"
-}
-
-// received is what the routers' interfaces counted, by uplink.
-func (s *site) received(t *testing.T) map[string]count {
-	t.Helper()
-	sums := map[string]count{}
-	for n, r := range s.Routers {
-		stats := must[lab.Stats](t)(r.Stats("down"))
-		sums[s.Uplink(n).Name] = count{stats.RxPackets, stats.RxBytes}
-	}
-	return sums
-}
-
-// quiet waits until no interface of the routers counts any more.
-func (s *site) quiet(t *testing.T) {
-	t.Helper()
-	for last, since := s.received(t), time.Now(); time.Since(since) < 100*time.Millisecond; time.Sleep(5 * time.Millisecond) {
-		if now := s.received(t); !cmp.Equal(now, last) {
-			last, since = now, time.Now()
-		}
-	}
-}
-
-// counting tallies what the routers get while it goes on. What is captured
-// has no Ethernet header, which is 14 bytes.
-func (s *site) counting(t *testing.T, class func(to netip.Addr) string) (end func() tally) {
-	t.Helper()
-	sum, stop, done := tally{}, make(chan bool), make(chan error)
-	s.drain(t)
-	read := func() error {
-		for n, c := range s.captures {
-			packets, err := c.Packets()
-			for _, p := range packets {
-				sum.add(class(p.Dst.Addr()), s.Uplink(n).Name, count{1, uint64(p.Len) + 14})
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	go func() {
-		for {
-			select {
-			case <-stop:
-				done <- read()
-				return
-			case <-time.After(10 * time.Millisecond):
-				if err := read(); err != nil {
-					done <- err
-					return
-				}
-			}
-		}
-	}()
-	return func() tally {
-		select {
-		case stop <- true:
-		case err := <-done:
-			t.Fatal(err)
-		}
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		return sum
-	}
-}
-
-// counted is what status says.
-func (s *site) counted(t *testing.T) tally {
-	t.Helper()
-	sum := tally{}
-	for _, c := range s.status(t).Classes {
-		for _, u := range c.Counts {
-			sum.add(c.Name, u.Uplink, count{u.Packets, u.Bytes})
-		}
-	}
-	return sum
-}
-
-func (y tally) byUplink() map[string]count {
-	sums := map[string]count{}
-	for _, uplinks := range y {
-		for name, c := range uplinks {
-			sums[name] = count{sums[name].Packets + c.Packets, sums[name].Bytes + c.Bytes}
-		}
-	}
-	return sums
 }

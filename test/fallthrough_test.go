@@ -40,7 +40,7 @@ func underChange(t *testing.T, policies []string) {
 	s.cgroups(t, "app.slice")
 	s.apply(t, policies[0])
 	s.drain(t)
-	var sockets atomic.Int32
+	var sockets, changes atomic.Int32
 	var clients sync.WaitGroup
 	stop := make(chan bool)
 	clients.Go(func() {
@@ -49,13 +49,17 @@ func underChange(t *testing.T, policies []string) {
 			case <-stop:
 				return
 			default:
-				s.oneMore(t, int(sockets.Load()))
+				before := changes.Load()
+				if !s.oneMore(t, int(sockets.Load())) {
+					t.Errorf("that was between changes %d and %d", before, changes.Load())
+				}
 			}
 		}
 	})
 	for range 2 {
 		for _, p := range policies {
 			s.apply(t, p)
+			changes.Add(1)
 			// Each policy meets a few sockets of its own.
 			for enough := sockets.Load() + 4; sockets.Load() < enough; time.Sleep(time.Millisecond) {
 			}
@@ -73,8 +77,8 @@ func underChange(t *testing.T, policies []string) {
 	}
 }
 
-// oneMore opens and uses a socket of the class.
-func (s *site) oneMore(t *testing.T, n int) {
+// oneMore opens and uses a socket of the class, and tells whether all went well.
+func (s *site) oneMore(t *testing.T, n int) bool {
 	t.Helper()
 	job := in("app.slice/x", ips[n/3%3].job([]lab.Kind{lab.TCP, lab.UDP, lab.SendTo}[n%3], 1))
 	job.Count, job.Size = 3, 100
@@ -85,6 +89,7 @@ func (s *site) oneMore(t *testing.T, n int) {
 	if err != nil {
 		t.Errorf("%s to %s from %s with mark %#x: %v", job.Kind, job.To[0], r.Local, r.Mark, err)
 	}
+	return err == nil
 }
 
 // closedGroup is a class by cgroup that has no way but its route.

@@ -3,10 +3,12 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
@@ -95,13 +97,17 @@ func TestForwardedOptions(t *testing.T) {
 // TestForwardedTagged has a VLAN on the container's link.
 func TestForwardedTagged(t *testing.T) {
 	s := newTraffic(t, lab.Options{Container: true, Forward: true})
-	if err := s.Host.Command("ip", "link", "add", "link", "ctr0", "name", "ctr0.10", "type", "vlan", "id", "10").Run(); err != nil {
-		t.Skipf("the kernel has no VLANs: %v", err)
+	for _, end := range []struct {
+		node      *lab.Node
+		iface     string
+		four, six string
+	}{{s.Host, "ctr0", "172.31.0.1/24", "2001:db8:31::1/64"}, {s.Container, "eth0", "172.31.0.2/24", "2001:db8:31::2/64"}} {
+		addTag(t, end.node, end.iface)
+		addAddress(t, end.node, end.iface+".10", netip.MustParsePrefix(end.four))
+		addAddress(t, end.node, end.iface+".10", netip.MustParsePrefix(end.six))
 	}
-	s.shell(t, "ip link set ctr0.10 up; ip addr add 172.31.0.1/24 dev ctr0.10; ip addr add 2001:db8:31::1/64 dev ctr0.10 nodad")
-	script := "ip link add link eth0 name eth0.10 type vlan id 10; ip link set eth0.10 up; ip addr add 172.31.0.2/24 dev eth0.10; ip addr add 2001:db8:31::2/64 dev eth0.10 nodad;" +
-		"ip route add 203.0.113.0/24 via 172.31.0.1; ip -6 route add 2001:db8:f::/64 via 2001:db8:31::1"
-	must[string](t)(s.Container.Command("sh", "-ec", script).Output())
+	addRoute(t, s.Container, netip.MustParsePrefix("203.0.113.0/24"), netip.MustParseAddr("172.31.0.1"))
+	addRoute(t, s.Container, netip.MustParsePrefix("2001:db8:f::/64"), netip.MustParseAddr("2001:db8:31::1"))
 	s.apply(t, forwarded+"  - {name: plain, route: [b], match: [{iif: ctr0}]}\n")
 	for _, f := range bothFamilies {
 		for _, c := range []struct {
@@ -163,5 +169,21 @@ func TestContainers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// addTag adds VLAN 10 to an interface.
+func addTag(t *testing.T, n *lab.Node, iface string) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex = iface+".10", must[netlink.Link](t)(n.Handle().LinkByName(iface)).Attrs().Index
+	tag := &netlink.Vlan{LinkAttrs: attrs, VlanId: 10}
+	if err := n.Handle().LinkAdd(tag); errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip("the kernel has no VLANs")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Handle().LinkSetUp(tag); err != nil {
+		t.Fatal(err)
 	}
 }

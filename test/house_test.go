@@ -26,12 +26,13 @@ var floors = map[string]int{
 	"waymark/internal/lab":      5,
 	"waymark/cmd/waymark":       6,
 	"waymark/test":              6,
+	"waymark/test/bench":        6,
 }
 
 // homes are the only packages that may import a foreign library; cmd and
 // the tests, which wire and watch, are named where they do.
 var homes = map[string][]string{
-	"github.com/cilium/ebpf":         {"waymark/bpf", "waymark/internal/datapath"},
+	"github.com/cilium/ebpf":         {"waymark/bpf", "waymark/internal/datapath", "waymark/test/bench"},
 	"github.com/goccy/go-yaml":       {"waymark/classes"},
 	"github.com/spf13/cobra":         {"waymark/cmd/waymark"},
 	"github.com/vishvananda/netlink": {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},

@@ -51,7 +51,7 @@ func build() (err error) {
 	if err := os.Chmod(built.dir, 0o755); err != nil {
 		return err
 	}
-	c := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(built.dir, "waymark"), "waymark/cmd/waymark")
+	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(built.dir, "waymark"), "waymark/cmd/waymark")
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	c.Stdout, c.Stderr = os.Stderr, os.Stderr
 	return c.Run()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that the tests use and this machine lacks.
+# Installs the Debian packages that the tests and the bench use and this machine lacks.
 set -eu
 
 missing=
@@ -10,6 +10,7 @@ need() { # need PROGRAM PACKAGE
 need ip iproute2
 need tc iproute2
 need nft nftables
+need iptables iptables
 need git git
 need clang-19 clang-19
 need llvm-strip-19 llvm-19

@@ -77,35 +77,36 @@ func TestConnectionsFromEachAddress(t *testing.T) {
 // that no hook has seen, of one in a class, and of the kernel's echo.
 func TestConnectionsToEachAddress(t *testing.T) {
 	for name, options := range map[string]lab.Options{
-		"":                        {Uplinks: 3},
-		", with strict rp_filter": {Uplinks: 3, RPFilter: 1},
+		"rp_filter off":    {Uplinks: 3},
+		"rp_filter strict": {Uplinks: 3, RPFilter: 1},
 	} {
-		s := newSite(t, options)
-		s.cgroups(t, "app.slice")
-		s.apply(t, bySource)
-		must[*lab.Server](t)(s.Host.Serve(8))
-		s.listen(t, "app.slice/server", 9)
-		for _, c := range []struct {
-			name    string
-			port    uint16
-			kinds   []lab.Kind
-			routers []int
-		}{
-			{"unclassed server", 8, []lab.Kind{lab.TCP, lab.MPTCP, lab.UDP}, []int{byA, byC, byC}},
-			{"classed server", 9, []lab.Kind{lab.TCP, lab.MPTCP, lab.UDP}, []int{byA, byB, byC}},
-			{"classed server that names no source", 10, []lab.Kind{lab.UDP}, []int{byA, byB, byC}},
-			{"echo", 0, []lab.Kind{lab.Ping}, []int{byA, byC, byC}},
-		} {
-			for uplink, router := range c.routers {
-				for _, f := range []ip{v4, v6} {
-					for _, kind := range c.kinds {
-						t.Run(fmt.Sprintf("%s%s/to uplink %d/%s/%s", c.name, name, uplink, kind, f), func(t *testing.T) {
-							needKind(t, s.Host, kind)
-							to := netip.AddrPortFrom(s.address(uplink, f.service(1).Addr()), c.port)
-							s.answers(t, s.Far, lab.Job{Kind: kind, To: []netip.AddrPort{to}}, router)
-						})
-					}
-				}
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, options)
+			s.cgroups(t, "app.slice")
+			s.apply(t, bySource)
+			must[*lab.Server](t)(s.Host.Serve(8))
+			s.listen(t, "app.slice/server", 9)
+			streams := []lab.Kind{lab.TCP, lab.MPTCP, lab.UDP}
+			s.answersEach(t, "unclassed server", 8, streams, []int{byA, byC, byC})
+			s.answersEach(t, "classed server", 9, streams, []int{byA, byB, byC})
+			s.answersEach(t, "classed server that names no source", 10, []lab.Kind{lab.UDP}, []int{byA, byB, byC})
+			s.answersEach(t, "echo", 0, []lab.Kind{lab.Ping}, []int{byA, byC, byC})
+		})
+	}
+}
+
+// answersEach asks a port on the address of each uplink, and checks by which
+// routers the answers come.
+func (s *site) answersEach(t *testing.T, name string, port uint16, kinds []lab.Kind, routers []int) {
+	t.Helper()
+	for uplink, router := range routers {
+		for _, f := range []ip{v4, v6} {
+			for _, kind := range kinds {
+				t.Run(fmt.Sprintf("%s/to uplink %d/%s/%s", name, uplink, kind, f), func(t *testing.T) {
+					needKind(t, s.Host, kind)
+					to := netip.AddrPortFrom(s.address(uplink, f.service(1).Addr()), port)
+					s.answers(t, s.Far, lab.Job{Kind: kind, To: []netip.AddrPort{to}}, router)
+				})
 			}
 		}
 	}

@@ -4,10 +4,13 @@ package test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"waymark/internal/datapath"
 	"waymark/internal/lab"
@@ -32,15 +35,35 @@ func newTraffic(t *testing.T, options lab.Options) *site {
 	options.Uplinks = 3
 	s := newSite(t, options)
 	s.cgroups(t, "app.slice", "closed.slice")
-	s.shell(t, "ip addr add 198.51.100.7/32 dev lo; ip addr add 2001:db8:99::7/128 dev lo nodad")
-	for n, r := range s.Routers {
-		u := s.Uplink(n)
-		must[string](t)(r.Command("ip", "route", "add", "198.51.100.7/32", "via", u.Address4.String()).Output())
-		must[string](t)(r.Command("ip", "-6", "route", "add", "2001:db8:99::7/128", "via", u.Address6.String()).Output())
+	for _, f := range bothFamilies {
+		whole := netip.PrefixFrom(f.homeless(), f.homeless().BitLen())
+		addAddress(t, s.Host, "lo", whole)
+		for n, r := range s.Routers {
+			addRoute(t, r, whole, s.address(n, f.homeless()))
+		}
+		addRoute(t, s.Far, whole, map[ip]netip.Addr{v4: netip.MustParseAddr("10.1.1.1"), v6: netip.MustParseAddr("2001:db8:1:1::1")}[f])
 	}
-	must[string](t)(s.Far.Command("ip", "route", "add", "198.51.100.7/32", "via", "10.1.1.1").Output())
-	must[string](t)(s.Far.Command("ip", "-6", "route", "add", "2001:db8:99::7/128", "via", "2001:db8:1:1::1").Output())
 	return s
+}
+
+func addAddress(t *testing.T, n *lab.Node, iface string, a netip.Prefix) {
+	t.Helper()
+	link := must[netlink.Link](t)(n.Handle().LinkByName(iface))
+	address := &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}
+	if err := n.Handle().AddrAdd(link, address); err != nil {
+		t.Fatalf("add address %s to %s: %v", a, iface, err)
+	}
+}
+
+func addRoute(t *testing.T, n *lab.Node, to netip.Prefix, via netip.Addr) {
+	t.Helper()
+	if err := n.Handle().RouteAdd(&netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()}); err != nil {
+		t.Fatalf("add route to %s via %s: %v", to, via, err)
+	}
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
 // homeless is the host's address that lives on no uplink.

@@ -54,7 +54,6 @@ func TestDiffOfAPlanThatIsHeldIsEmpty(t *testing.T) {
 var notInTheKernel = map[string]string{
 	"Rule.Rung": "a reason", "Rule.Why": "a reason", "Sysctl.Why": "a reason", "Hook.Why": "a reason",
 	"Route.Down": "the kernel's own affair",
-	"Hook.IIF":   "a constant of the program, which the kernel does not show",
 }
 
 // TestDiffSeesEveryField changes every field of every rule, route, sysctl and

@@ -54,8 +54,8 @@ func (m *maker) isUplink(name string) bool {
 	return slices.ContainsFunc(m.plan.Uplinks, func(u Uplink) bool { return u.Interface == name })
 }
 
-// key is the hook as it can be read back from the kernel.
+// key is the hook without its reason: what the kernel holds of it.
 func (h Hook) key() Hook {
-	h.Why, h.IIF = "", 0
+	h.Why = ""
 	return h
 }

@@ -118,8 +118,7 @@ func watch(t *testing.T) {
 	})
 }
 
-// leftovers are what laboratories of this process hold, our files, and the
-// pins of namespaces that nobody is in. Other tests have pins of their own.
+// leftovers are what laboratories of this process hold, and files of the bench.
 func leftovers(t *testing.T) []string {
 	t.Helper()
 	held, err := lab.Held()

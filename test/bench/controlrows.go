@@ -10,6 +10,9 @@ func lookups(r *report) row {
 	if r.Lookups.Void != "" {
 		return x.without("void: " + r.Lookups.Void)
 	}
+	if len(r.Lookups.Lookups) == 0 {
+		return x.without("not measured")
+	}
 	one, slowest := r.Lookups.Lookups[0], r.Lookups.slowest()
 	x.Spread, x.Beside = &slowest.Ratio, fmt.Sprintf("(%.1f ns, the slowest route %.1f ns)", one.NS.Median, slowest.NS.Median)
 	return x.judged(slowest.Ratio.Median)

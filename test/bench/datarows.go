@@ -20,11 +20,12 @@ func ofNft(r *report, f form, rules int, job, what string, bound float64) row {
 
 // compared is what one arm adds over what another adds.
 func (r row) compared(ours, theirs *armFigs) row {
-	spread := summary(pairwise(ours.added, theirs.added, ratio))
-	r.Spread, r.Beside = &spread, named(ours, theirs)
-	if theirs.Added.Median <= 0 {
+	r.Beside = named(ours, theirs)
+	if theirs.Added.Low <= 0 {
 		return r.without("no figure: what it is compared with is lost in the noise")
 	}
+	spread := summary(pairwise(ours.added, theirs.added, ratio))
+	r.Spread = &spread
 	return r.judged(ours.Added.Median / theirs.Added.Median)
 }
 

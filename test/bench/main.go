@@ -45,20 +45,16 @@ func run(ctx context.Context, args []string) error {
 	}
 	r := &report{Environment: readEnvironment(o.quick)}
 	r.Environment.print(os.Stdout)
-	err = measureAll(ctx, o, r)
-	if cause := ctx.Err(); cause != nil {
-		// What else went wrong is that everything was being taken down.
-		return fmt.Errorf("%w; nothing is left", cause)
+	if err = measureAll(ctx, o, r); err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
 	}
-	if err != nil {
-		return err
-	}
+	// What was measured before an error is worth having.
 	r.Rows = rows(r, o)
 	r.print(os.Stdout)
-	if o.json == "" {
-		return nil
+	if o.json != "" {
+		err = errors.Join(err, r.write(o.json))
 	}
-	return r.write(o.json)
+	return err
 }
 
 // roleMain does a child's work if this process was started to be one.

@@ -63,14 +63,15 @@ func newPolicy(f form, size int) policy {
 			p.rules = append(p.rules, rule{way: way, cgroup: i})
 		}
 		for i := w * tuples / n; i < (w+1)*tuples/n; i++ {
-			p.rules = append(p.rules, tuple(way, i))
+			p.rules = append(p.rules, tuple(way, tuples-1-i))
 		}
 	}
 	return p
 }
 
 // tuple is 5-tuple number i: destinations side by side, protocols in turn,
-// and the ports that policies name.
+// and the ports that policies name. Number 0, which the last class always
+// has, is one for datagrams.
 func tuple(w way, i int) rule {
 	place, bits := i/2, 31
 	if place%4 == 0 {
@@ -98,8 +99,8 @@ func (p ports) String() string {
 	return fmt.Sprintf("%d-%d", p.lo, p.hi)
 }
 
-var usualPorts = []ports{{53, 53}, {80, 80}, {123, 123}, {443, 443}, {873, 873}, {993, 993}, {1194, 1194}, {1935, 1935},
-	{3478, 3481}, {5060, 5061}, {5222, 5222}, {6881, 6889}, servicePorts, {8443, 8443}, {10000, 20000}, {1024, 65535}}
+var usualPorts = []ports{{53, 53}, servicePorts, {80, 80}, {123, 123}, {443, 443}, {873, 873}, {993, 993}, {1194, 1194}, {1935, 1935},
+	{3478, 3481}, {5060, 5061}, {5222, 5222}, {6881, 6889}, {8443, 8443}, {10000, 20000}, {1024, 65535}}
 
 // servicePorts hold the ports of the sink, so a rule with them takes the TCP
 // traffic of the bench.

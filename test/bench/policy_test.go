@@ -82,29 +82,29 @@ func TestRulesExcludeEachOther(t *testing.T) {
 
 // TestTrafficIsOfTheLastClass looks every destination up.
 func TestTrafficIsOfTheLastClass(t *testing.T) {
-	eachPolicy(t, []int{1, 4, 100, mostRules}, func(t *testing.T, p policy) {
-		to := p.targets()
-		if len(to.UDP) == 0 || len(to.UDP) > mostTargets || p.form == byCgroup && len(to.TCP) == 0 {
+	eachPolicy(t, []int{1, 2, 4, 100, mostRules}, func(t *testing.T, p policy) {
+		to, own := p.targets(), p.cgroups()-1
+		if len(to.UDP) == 0 || len(to.UDP) > mostTargets || (p.form == byCgroup || len(p.rules) > 15) == (len(to.TCP) == 0) {
 			t.Fatalf("%d destinations by UDP, %d by TCP", len(to.UDP), len(to.TCP))
 		}
 		for _, a := range spread(to.UDP, 20) {
-			if got := p.classOf("udp", a); got != "a" {
+			if got := p.classOf("udp", own, a); got != "a" {
 				t.Errorf("a datagram to %s is of class %q", a, got)
 			}
 		}
 		for _, a := range spread(at(to.TCP, bulkPort), 20) {
-			if got := p.classOf("tcp", a); got != "a" {
+			if got := p.classOf("tcp", own, a); got != "a" {
 				t.Errorf("a connection to %s is of class %q", a, got)
 			}
 		}
 	})
 }
 
-// classOf is the class of what the policy's traffic process sends.
-func (p policy) classOf(proto string, to netip.AddrPort) string {
+// classOf is the class of what a process in the cgroup of that number sends.
+func (p policy) classOf(proto string, cgroup int, to netip.AddrPort) string {
 	i := slices.IndexFunc(p.rules, func(r rule) bool {
 		if r.cgroup >= 0 {
-			return cgroupName(r.cgroup) == p.traffic()
+			return r.cgroup == cgroup
 		}
 		return r.proto == proto && r.dst.Contains(to.Addr()) && r.ports.lo <= to.Port() && to.Port() <= r.ports.hi
 	})

@@ -17,41 +17,39 @@ func (r *report) print(w io.Writer) {
 
 // printArms is a line for each measurement and a column for each arm.
 func (r *report) printArms(w io.Writer) {
+	for _, b := range r.Alone {
+		op := b.Arms[0].Op
+		fmt.Fprintf(w, "bare host before there is a hook anywhere on the machine, %s: %s%s; two such hosts differ by %s\n",
+			b.Job, duration(op.Median), op.plusMinus(), b.state())
+	}
 	fmt.Fprintln(w, "\nWhat every arm adds to the bare host, median and half the quartile range; bulk: its throughput, of bare")
 	g := &grid{words: 2}
-	var reasons []string
-	for i, b := range append(slices.Clone(r.Alone), r.Blocks...) {
-		policy := policyName(b.Form, b.Rules)
-		if i < len(r.Alone) {
-			policy = "no hook anywhere"
-		}
-		if i == len(r.Alone) {
-			g.lines = slices.Insert(g.lines, 0, head(b.Arms))
-		}
-		line := []string{policy, b.Job}
+	for i, b := range r.Blocks {
+		title, line := []string{"policy", "what"}, []string{policyName(b.Form, b.Rules), b.Job}
 		for k, f := range b.Arms {
-			line = append(line, f.cell(b.Job, k == 0))
-			if reason := f.Arm + ": " + f.Missing; f.Missing != "" && !slices.Contains(reasons, reason) {
-				reasons = append(reasons, reason)
-			}
+			title, line = append(title, f.Arm), append(line, f.cell(b.Job, k == 0))
 		}
-		for i < len(r.Alone) && len(r.Blocks) > 0 && len(line) < 2+len(r.Blocks[0].Arms) {
-			line = append(line, "")
+		if i == 0 {
+			g.add(append(title, "bare hosts differ by")...)
 		}
 		g.add(append(line, b.state())...)
 	}
 	g.print(w)
-	for _, reason := range reasons {
+	for _, reason := range r.reasons() {
 		fmt.Fprintln(w, "-", reason)
 	}
 }
 
-func head(arms []armFigs) []string {
-	line := []string{"policy", "what"}
-	for _, f := range arms {
-		line = append(line, f.Arm)
+// reasons are why arms stand aside.
+func (r *report) reasons() (list []string) {
+	for _, b := range r.Blocks {
+		for _, f := range b.Arms {
+			if reason := f.Arm + ": " + f.Missing; f.Missing != "" && !slices.Contains(list, reason) {
+				list = append(list, reason)
+			}
+		}
 	}
-	return append(line, "bare hosts differ by")
+	return list
 }
 
 // cell is an arm's figures; of the first bare host what an op takes.

@@ -102,28 +102,11 @@ func (s *suite) policy(ctx context.Context, p policy) error {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		s.report.Blocks = append(s.report.Blocks, b)
-		if err := s.checkClassed(ctx); err != nil {
-			return fmt.Errorf("%s: %w", p, err)
-		}
-	}
-	return nil
-}
-
-// checkClassed makes sure that what was measured did what it is there for.
-func (s *suite) checkClassed(ctx context.Context) error {
-	for _, a := range s.arms {
-		counter, ok := a.kind.(interface {
-			classed(context.Context, *arm) (int, error)
-		})
-		if !ok || a.missing != "" {
+		if job != datagrams {
 			continue
 		}
-		n, err := counter.classed(ctx, a)
-		if err == nil && n == 0 {
-			err = errors.New("it put no packet in the traffic's class")
-		}
-		if err != nil {
-			return fmt.Errorf("arm %s: %w", a.name, err)
+		if err := s.checkClassed(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	return nil
@@ -143,29 +126,6 @@ func (s *suite) makeCgroups(ctx context.Context, p policy) error {
 		}
 	}
 	return nil
-}
-
-// control measures what is not traffic.
-func (s *suite) control(ctx context.Context, p policy) error {
-	s.options.progress("%s: apply, memory, programs", p)
-	t, err := timeApplies(ctx, s.waymark, p, s.options.applies)
-	if err != nil {
-		return err
-	}
-	s.report.Applies = append(s.report.Applies, t)
-	held, err := s.waymark.held()
-	if err != nil {
-		return err
-	}
-	held.Policy, held.Rules, held.Form, held.Cgroups = p.String(), len(p.rules), p.form, p.cgroups()
-	s.report.Memory = append(s.report.Memory, held)
-	marks, err := s.waymark.apply(ctx, p.yaml(uplinksOf(s.waymark.lab)))
-	if err != nil {
-		return err
-	}
-	runs, err := runPrograms(s.options, s.waymark, p, marks.Marks[p.last().name])
-	s.report.Programs = append(s.report.Programs, runs...)
-	return err
 }
 
 func (s *suite) close() (err error) {

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const uplinkPolicy = "uplinks: [{name: a, interface: eth0}, {name: b, interface: eth1, gateway: %s}]"
+
+// TestNextHop asks what uplink b on eth1 is found to be.
+func TestNextHop(t *testing.T) {
+	const none = "via {}, from {}"
+	eth1 := func(addresses ...string) func(*host) { return func(h *host) { h.link("eth1", addresses...) } }
+	with := func(first func(*host), more ...func(*host)) func(*host) {
+		return func(h *host) {
+			first(h)
+			for _, f := range more {
+				f(h)
+			}
+		}
+	}
+	route := func(gateway string, metric, table uint32, protocol uint8) func(*host) {
+		return func(h *host) {
+			r := h.route("eth1", gateway, metric)
+			r.Table, r.Protocol = table, protocol
+		}
+	}
+	pointToPoint := func(h *host) { h.change("eth1", func(l *Link) { l.PointToPoint = true }) }
+	memory := Numbers{Gateways: map[string]map[Family]netip.Addr{"eth1": {IPv4: addr("10.0.2.254")}}}
+	for _, c := range []struct {
+		name, gateway string
+		host          func(*host)
+		before        Numbers
+		want          string
+	}{
+		{"no route", "auto", eth1("10.0.2.2/24"), Numbers{}, "via {}, from {4: 10.0.2.2/24}"},
+		{"main's route", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.1", 100, TableMain, 4)), Numbers{}, "via {4: 10.0.2.1}, from {4: 10.0.2.2/24}"},
+		{"main's best", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.9", 200, TableMain, 4), route("10.0.2.1", 100, TableMain, 4), route("10.0.2.8", 300, TableMain, 4)), Numbers{}, "via {4: 10.0.2.1}, from {4: 10.0.2.2/24}"},
+		{"the first of two that are equal", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.1", 100, TableMain, 4), route("10.0.2.9", 100, TableMain, 4)), Numbers{}, "via {4: 10.0.2.1}, from {4: 10.0.2.2/24}"},
+		{"the address that main's route prefers", "auto", with(eth1("10.0.2.2/24", "10.0.2.3/24"), func(h *host) { h.route("eth1", "10.0.2.1", 0).Source = addr("10.0.2.3") }), Numbers{}, "via {4: 10.0.2.1}, from {4: 10.0.2.3/24}"},
+		{"main's before any other table's", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.9", 0, 300, 4), route("10.0.2.1", 100, TableMain, 4)), Numbers{}, "via {4: 10.0.2.1}, from {4: 10.0.2.2/24}"},
+		{"another table's", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.9", 0, 300, 4)), Numbers{}, "via {4: 10.0.2.9}, from {4: 10.0.2.2/24}"},
+		{"our own is nobody's word", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.9", 0, 7001, Protocol)), Numbers{}, "via {}, from {4: 10.0.2.2/24}"},
+		{"main's before the one remembered", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.1", 0, TableMain, 4)), memory, "via {4: 10.0.2.1}, from {4: 10.0.2.2/24}"},
+		{"the one remembered", "auto", eth1("10.0.2.2/24", "2001:db8:2::2/64"), memory, "via {4: 10.0.2.254}, from {4: 10.0.2.2/24, 6: 2001:db8:2::2/64}"},
+		{"as written", "10.0.2.7", with(eth1("10.0.2.2/24", "2001:db8:2::2/64"), route("10.0.2.1", 0, TableMain, 4), route("fe80::1", 0, TableMain, 4)), memory, "via {4: 10.0.2.7}, from {4: 10.0.2.2/24, 6: 2001:db8:2::2/64}"},
+		{"a default route without a next hop", "auto", with(eth1("10.0.2.2/24"), route("", 0, TableMain, 4)), Numbers{}, "via {}, from {4: 10.0.2.2/24}"},
+		{"the address beside the next hop", "10.0.3.1", eth1("10.0.2.2/24", "10.0.3.2/24"), Numbers{}, "via {4: 10.0.3.1}, from {4: 10.0.3.2/24}"},
+		{"the interface is absent", "10.0.2.7", func(*host) {}, memory, none},
+		{"point to point", "auto", with(eth1("10.0.2.2/32"), pointToPoint), Numbers{}, "via {4: link}, from {4: 10.0.2.2/32}"},
+		{"point to point, and a default route of the other family", "auto", with(eth1("10.0.2.2/32"), pointToPoint, func(h *host) {
+			r := h.route("eth1", "", 0)
+			r.Family, r.Dst = IPv6, IPv6.Default()
+		}), Numbers{}, "via {4: link, 6: link}, from {4: 10.0.2.2/32}"},
+		{"point to point, without addresses", "none", eth1(), Numbers{}, "via {4: link, 6: link}, from {}"},
+		{"point to point, by the policy", "none", with(eth1("2001:db8:2::2/64"), route("10.0.2.1", 0, 300, 4)), Numbers{}, "via {4: link, 6: link}, from {6: 2001:db8:2::2/64}"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost()
+			h.link("eth0", "10.0.1.2/24")
+			c.host(h)
+			p := h.make(t, fmt.Sprintf(uplinkPolicy, c.gateway), c.before)
+			if diff := cmp.Diff(c.want, found(p.UplinkNamed("b"))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// found is an uplink's next hops and sources, as text.
+func found(u *Uplink) string {
+	var via, from []string
+	for _, f := range Families {
+		switch {
+		case u.Gateways[f].IsValid():
+			via = append(via, fmt.Sprintf("%d: %s", f, u.Gateways[f]))
+		case u.Families[f]:
+			via = append(via, fmt.Sprintf("%d: link", f))
+		}
+		if s, ok := u.Sources[f]; ok {
+			from = append(from, fmt.Sprintf("%d: %s", f, s))
+		}
+	}
+	return fmt.Sprintf("via {%s}, from {%s}", strings.Join(via, ", "), strings.Join(from, ", "))
+}
+
+// TestGatewayIsRemembered follows a link that loses its routes, goes away and
+// comes back without them.
+func TestGatewayIsRemembered(t *testing.T) {
+	h := twoUplinks()
+	text := fmt.Sprintf(uplinkPolicy, "auto")
+	p := h.make(t, text, Numbers{})
+	h.Routes = nil
+	back := h.Links["eth1"]
+	delete(h.Links, "eth1")
+	p = h.make(t, text, p.Numbers)
+	if got := found(p.UplinkNamed("b")); got != "via {}, from {}" {
+		t.Errorf("without its interface it is %s", got)
+	}
+	h.Links["eth1"] = back
+	p = h.make(t, text, p.Numbers)
+	want := "via {4: 10.0.2.1, 6: 2001:db8:2::1}, from {4: 10.0.2.2/24, 6: 2001:db8:2::2/64}"
+	if diff := cmp.Diff(want, found(p.UplinkNamed("b"))); diff != "" {
+		t.Errorf("when it is back (-want +got):\n%s", diff)
+	}
+	// On another interface the next hop is another.
+	h.link("eth5", "10.0.5.2/24")
+	p = h.make(t, strings.Replace(text, "eth1", "eth5", 1), p.Numbers)
+	if got := found(p.UplinkNamed("b")); got != "via {}, from {4: 10.0.5.2/24}" {
+		t.Errorf("on another interface it is %s", got)
+	}
+}
+
+func TestMainUplink(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		routes func(*host)
+		want   int
+	}{
+		{"no default route", func(h *host) {}, -1},
+		{"one", func(h *host) { h.route("eth1", "10.0.2.1", 100) }, 1},
+		{"the best of two", func(h *host) { h.route("eth1", "10.0.2.1", 100); h.route("eth0", "10.0.1.1", 50) }, 0},
+		{"the first of two that are equal", func(h *host) { h.route("eth1", "10.0.2.1", 100); h.route("eth0", "10.0.1.1", 100) }, 1},
+		{"the best is no uplink's", func(h *host) { h.route("eth1", "10.0.2.1", 100); h.route("vpn0", "10.9.9.1", 50) }, -1},
+		{"the best is an uplink's", func(h *host) { h.route("vpn0", "10.9.9.1", 200); h.route("eth1", "10.0.2.1", 100) }, 1},
+		{"another table's", func(h *host) { h.route("eth1", "10.0.2.1", 100).Table = 300 }, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost()
+			h.link("eth0", "10.0.1.2/24")
+			h.link("eth1", "10.0.2.2/24")
+			c.routes(h)
+			if p := h.make(t, fmt.Sprintf(uplinkPolicy, "auto"), Numbers{}); p.Main != c.want {
+				t.Errorf("uplink number %d, want %d", p.Main, c.want)
+			}
+		})
+	}
+}
+
+// TestTableHoldsTheLinkOnly has static routes, which are main's alone: the
+// rules ask main for all but its default.
+func TestTableHoldsTheLinkOnly(t *testing.T) {
+	h := twoUplinks()
+	static := *h.route("eth1", "10.0.2.9", 0)
+	static.Dst = prefix("172.16.0.0/12")
+	wide := *h.route("eth1", "", 0) // a default route on the link of a network card
+	h.Routes = append([]Route{wide, static}, h.Routes[:len(h.Routes)-2]...)
+	p := h.make(t, fmt.Sprintf(uplinkPolicy, "10.0.2.1"), Numbers{})
+	var got []string
+	for _, r := range p.Routes {
+		if r.Table == p.UplinkNamed("b").Table && r.Family == IPv4 {
+			got = append(got, r.Args())
+		}
+	}
+	want := []string{
+		"10.0.2.0/24 dev eth1 src 10.0.2.2 table 7001 protocol 119",
+		"default via 10.0.2.1 dev eth1 table 7001 protocol 119",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestSourceRungs asks for which sources the class's own mark is named as
+// well: those that the uplinks' rules would take.
+func TestSourceRungs(t *testing.T) {
+	for src, want := range map[string]bool{
+		"10.0.1.2":             true,
+		"10.0.0.0/16":          true,
+		"0.0.0.0/0":            true,
+		"192.168.0.0/16":       false,
+		"2001:db8:1::2":        true,
+		"2001:db8:1::8000/113": true, // privacy addresses of the uplink
+		"2001:db8:3::/64":      false,
+	} {
+		t.Run(src, func(t *testing.T) {
+			text := fmt.Sprintf(uplinkPolicy, "auto") + "\nclasses: [{name: c, route: [b], match: {src: '" + src + "'}}]"
+			p := twoUplinks().make(t, text, Numbers{})
+			got := false
+			for _, r := range p.Rules {
+				got = got || r.Mark != 0 && strings.HasPrefix(r.Rung, "class c: the same for its marked sockets")
+			}
+			if got != want {
+				t.Errorf("marked sockets have a rule of their own: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestTooManyRungs(t *testing.T) {
+	policy := "rules: {base: 32000}\n" + fmt.Sprintf(uplinkPolicy, "auto") + "\nclasses:\n  - name: c\n    route: [b]\n    match:\n"
+	for i := range 90 {
+		policy += fmt.Sprintf("      - src: 192.0.2.%d\n", i)
+	}
+	p, err := Make(parse(t, policy), twoUplinks().Facts, Numbers{}, Options{})
+	want := "write the rules: priority 32771 is past main's: lower `rules: {base: 32000}`, or join the matches on `src` into prefixes"
+	if p != nil || err == nil || err.Error() != want {
+		t.Errorf("a plan: %v, error %v, want %s", p != nil, err, want)
+	}
+	if _, err := Make(parse(t, strings.Replace(policy, "32000", "31000", 1)), twoUplinks().Facts, Numbers{}, Options{}); err != nil {
+		t.Error(err)
+	}
+}
