@@ -67,7 +67,7 @@ static __always_inline void remember_arrival(struct __sk_buff *skb)
 }
 
 /* Whether the destination of this flow asked its socket, and at which address. */
-static __always_inline int was_asked_at(const struct flow *flow, __u32 local_port, struct words *local)
+static __noinline int was_asked_at(const struct flow *flow, __u32 local_port, struct words *local)
 {
 	const struct words *peer = &flow->addresses[1];
 	__u32 slot = arrival_slot(peer, flow->ports[1], local_port);

@@ -80,6 +80,7 @@ enum limits {
 	MAX_UPLINKS = 64,
 	MASK_RUNS = 16,
 	WHOLE_MARKS = 256,
+	MAX_INSIDE = 64,
 };
 
 enum field {
@@ -146,12 +147,14 @@ _Static_assert(sizeof(struct table_cell) == 64, "a cell is one cache line");
  * bitmap. With CLASS_BALANCED the order means nothing. CLASS_ANYWHERE is
  * for number 0: wherever it leaves is right, and `route` is main's way.
  * CLASS_NO_LEAK: what cannot go its class's way is dropped, not left.
+ * CLASS_STRICT: what main knows by more than its default does not count.
  */
 enum class_flags {
 	CLASS_IN_USE = 1,
 	CLASS_BALANCED = 2,
 	CLASS_ANYWHERE = 4,
 	CLASS_NO_LEAK = 8,
+	CLASS_STRICT = 16,
 };
 
 struct class_entry {
@@ -159,7 +162,7 @@ struct class_entry {
 	__u32 slot;
 	__u16 flags;
 	__u8 hops;
-	__u8 pad;
+	__u8 refusal; /* errno of the class's otherwise; 0: main */
 	__u8 route[MAX_ROUTE];
 };
 
@@ -235,6 +238,15 @@ struct socket_note {
 	__u32 flags;
 	__u32 first;
 	__u32 class_mark;
+};
+
+/*
+ * A prefix that main reaches by more than its default, IPv4 as v4-mapped
+ * IPv6: `bits` is its length, 1 to 128; an entry with 0 bits ends the list.
+ */
+struct inside_prefix {
+	struct words prefix;
+	__u32 bits;
 };
 
 /* What a walk over the open sockets did. */

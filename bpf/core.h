@@ -34,7 +34,31 @@ struct in6_addr {
 	} in6_u;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct net_device {
+	unsigned int flags;
+	unsigned long state;
+	int ifindex;
+	struct hlist_node index_hlist;
+};
+
+struct net {
+	struct hlist_head *dev_index_head;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
+	possible_net_t skc_net;
 	__u16 skc_family;
 	volatile __u8 skc_state;
 	__u32 skc_daddr;
@@ -99,6 +123,44 @@ static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 	bpf_probe_read_kernel(&locks, sizeof(locks), &kernel_sk->sk_userlocks);
 	return locks;
 }
+enum { BYTE_OFFSET = 0, FIELD_EXISTS = 2 }; /* of __builtin_preserve_field_info */
+enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLISIONS = 16 };
+
+/*
+ * Whether an interface of a socket's network namespace is up and has a
+ * carrier, at this moment and with nobody watching. An interface that is
+ * gone is not up; a kernel that keeps them otherwise is not asked.
+ */
+static __noinline int link_is_up(struct bpf_sock *sk, __u32 ifindex)
+{
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+	const struct hlist_node *node = 0;
+	const struct hlist_head *heads = 0;
+	const struct net *net = 0;
+
+	if (!__builtin_preserve_field_info(net->dev_index_head, FIELD_EXISTS))
+		return 1;
+	bpf_probe_read_kernel(&net, sizeof(net), &kernel_sk->__sk_common.skc_net.net);
+	bpf_probe_read_kernel(&heads, sizeof(heads), &net->dev_index_head);
+	bpf_probe_read_kernel(&node, sizeof(node), &heads[ifindex % NETDEV_HASHENTRIES].first);
+	for (int i = 0; i < MAX_COLLISIONS && node; i++) {
+		const struct net_device *device = 0;
+		unsigned long state = 0;
+		unsigned int flags = 0;
+		__u32 index = 0;
+
+		device = (const void *)node - __builtin_preserve_field_info(device->index_hlist, BYTE_OFFSET);
+		bpf_probe_read_kernel(&index, sizeof(index), &device->ifindex);
+		if (index == ifindex) {
+			bpf_probe_read_kernel(&flags, sizeof(flags), &device->flags);
+			bpf_probe_read_kernel(&state, sizeof(state), &device->state);
+			return flags & IFF_UP && !(state >> LINK_STATE_NOCARRIER & 1);
+		}
+		bpf_probe_read_kernel(&node, sizeof(node), &node->next);
+	}
+	return 0;
+}
+
 enum { TABLE_MAIN = 254 };
 
 /*

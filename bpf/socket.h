@@ -3,6 +3,7 @@
 #ifndef WAYMARK_SOCKET_H
 #define WAYMARK_SOCKET_H
 
+#include "core.h"
 #include "mark.h"
 #include "match.h"
 
@@ -124,7 +125,7 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
  * tc egress, which sees the datagram next, may give it another otherwise.
  * Without a class it never does.
  */
-static __always_inline void note_source(struct bpf_sock *sk, int named)
+static __noinline void note_source(struct bpf_sock *sk, int named)
 {
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 
@@ -143,7 +144,7 @@ static __always_inline void note_source(struct bpf_sock *sk, int named)
  * number 0, of main. Of a balance any member will do: the mark decides from
  * the next datagram on.
  */
-static __always_inline const struct uplink_entry *first_uplink(__u32 mark)
+static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, __u32 mark)
 {
 	__u32 number = class_number(mark);
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
@@ -155,7 +156,7 @@ static __always_inline const struct uplink_entry *first_uplink(__u32 mark)
 			break;
 		__u32 index = class->route[i];
 		const struct uplink_entry *uplink = bpf_map_lookup_elem(&uplinks, &index);
-		if (uplink && uplink->flags & UPLINK_USABLE)
+		if (uplink && uplink->flags & UPLINK_USABLE && link_is_up(sk, uplink->ifindex))
 			return uplink;
 	}
 	return 0;
@@ -169,6 +170,6 @@ static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_
 
 	if (mark == sk->mark || is_whole(sk->mark) || !set_mark(ctx, mark))
 		return 0;
-	return first_uplink(mark);
+	return first_uplink(sk, mark);
 }
 #endif

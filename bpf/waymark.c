@@ -4,12 +4,12 @@
 /*
  * Waymark's programs. The cgroup hooks put the class's mark on a socket
  * before the kernel chooses its route; tc egress counts what leaves.
- * All of them let everything pass.
  */
 #include "contract.h"
 #include "arrival.h"
 #include "egress.h"
 #include "guard.h"
+#include "refuse.h"
 #include "remark.h"
 #include "socket.h"
 
@@ -75,7 +75,7 @@ int connect6(struct bpf_sock_addr *ctx)
 	if (is_v4_mapped(&flow.addresses[1]))
 		unmap(&flow);
 	mark_connect(ctx, sk, &flow);
-	return ALLOW;
+	return flow.family == AF_INET6 ? verdict(sk, sk->mark, &flow.addresses[1]) : ALLOW;
 }
 
 /*
@@ -96,12 +96,15 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 	flow.addresses[0].word[0] = bpf_ntohl(ctx->msg_src_ip4);
 	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
 
+	__u32 old = sk->mark;
 	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
 	if (sk->src_ip4)
 		return ALLOW;
-	struct words asked = {};
+	struct words asked = {}, destination = mapped(flow.addresses[1].word[0]);
 	int named = ctx->msg_src_ip4 || was_asked_at(&flow, sk->src_port, &asked);
 	note_source(sk, named);
+	if (!named && sk->mark != old && !verdict(sk, sk->mark, &destination))
+		return 0;
 	if (asked.word[0])
 		ctx->msg_src_ip4 = bpf_ntohl(asked.word[0]);
 	else if (!named && uplink && uplink->source4)
@@ -127,6 +130,8 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	struct words source = {};
 	int named = !is_unspecified(&flow.addresses[0]) || was_asked_at(&flow, sk->src_port, &source);
 	note_source(sk, named);
+	if (!named && !verdict(sk, sk->mark, &flow.addresses[1]))
+		return 0;
 	if (!named && uplink)
 		to_words(&source, uplink->source6);
 	if (is_unspecified(&source))
@@ -246,4 +251,5 @@ const struct {
 	enum note_flags note;
 	struct socket_note socket;
 	struct walk_result walk;
+	struct inside_prefix inside;
 } *contract_types __attribute__((unused));

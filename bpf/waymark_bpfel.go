@@ -30,7 +30,7 @@ type WaymarkClassEntry struct {
 	Slot    uint32
 	Flags   uint16
 	Hops    uint8
-	Pad     uint8
+	Refusal uint8
 	Route   [8]uint8
 }
 
@@ -41,6 +41,7 @@ const (
 	WaymarkClassFlagsCLASS_BALANCED WaymarkClassFlags = 2
 	WaymarkClassFlagsCLASS_ANYWHERE WaymarkClassFlags = 4
 	WaymarkClassFlagsCLASS_NO_LEAK  WaymarkClassFlags = 8
+	WaymarkClassFlagsCLASS_STRICT   WaymarkClassFlags = 16
 )
 
 type WaymarkField uint32
@@ -58,6 +59,15 @@ const (
 	WaymarkFieldTABLE_HAS_TUPLES WaymarkField = 15
 )
 
+type WaymarkInsidePrefix struct {
+	_      structs.HostLayout
+	Prefix struct {
+		_    structs.HostLayout
+		Word [4]uint32
+	}
+	Bits uint32
+}
+
 type WaymarkLimits uint32
 
 const (
@@ -69,6 +79,7 @@ const (
 	WaymarkLimitsMAX_UPLINKS    WaymarkLimits = 64
 	WaymarkLimitsMASK_RUNS      WaymarkLimits = 16
 	WaymarkLimitsWHOLE_MARKS    WaymarkLimits = 256
+	WaymarkLimitsMAX_INSIDE     WaymarkLimits = 64
 )
 
 type WaymarkMaskRun struct {
@@ -169,6 +180,7 @@ const (
 	WaymarkMapClasses        = "classes"
 	WaymarkMapCounters       = "counters"
 	WaymarkMapFragments      = "fragments"
+	WaymarkMapInside         = "inside"
 	WaymarkMapListened       = "listened"
 	WaymarkMapLive           = "live"
 	WaymarkMapNotes          = "notes"
@@ -265,6 +277,7 @@ type WaymarkMapSpecs struct {
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
+	Inside     *ebpf.MapSpec `ebpf:"inside"`
 	Listened   *ebpf.MapSpec `ebpf:"listened"`
 	Live       *ebpf.MapSpec `ebpf:"live"`
 	Notes      *ebpf.MapSpec `ebpf:"notes"`
@@ -313,6 +326,7 @@ type WaymarkMaps struct {
 	Classes    *ebpf.Map `ebpf:"classes"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
+	Inside     *ebpf.Map `ebpf:"inside"`
 	Listened   *ebpf.Map `ebpf:"listened"`
 	Live       *ebpf.Map `ebpf:"live"`
 	Notes      *ebpf.Map `ebpf:"notes"`
@@ -329,6 +343,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Classes,
 		m.Counters,
 		m.Fragments,
+		m.Inside,
 		m.Listened,
 		m.Live,
 		m.Notes,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 
 	"github.com/cilium/ebpf"
 
@@ -40,6 +41,9 @@ func (i *Instance) Publish(p *plan.Plan, rootLevel int) error {
 	}
 	if err := i.putUplinks(p); err != nil {
 		return fmt.Errorf("fill the uplinks: %w", err)
+	}
+	if err := i.putInside(p); err != nil {
+		return fmt.Errorf("fill main's prefixes: %w", err)
 	}
 	if err := i.putWholeMarks(p); err != nil {
 		return fmt.Errorf("fill the marks of others: %w", err)
@@ -186,6 +190,29 @@ func address(u plan.Uplink, family plan.Family) []byte {
 	return nil
 }
 
+// putInside writes main's own prefixes. More than there is room for are
+// one prefix that holds everything: then nothing is refused.
+func (i *Instance) putInside(p *plan.Plan) error {
+	prefixes := p.Inside
+	if len(prefixes) > int(bpf.WaymarkLimitsMAX_INSIDE) {
+		prefixes = []netip.Prefix{netip.MustParsePrefix("::/1"), netip.MustParsePrefix("8000::/1")}
+	}
+	for k := range uint32(bpf.WaymarkLimitsMAX_INSIDE) {
+		var entry bpf.WaymarkInsidePrefix
+		if int(k) < len(prefixes) {
+			a := prefixes[k].Addr().As16()
+			entry.Bits = uint32(prefixes[k].Bits() + 128 - prefixes[k].Addr().BitLen())
+			for w := range entry.Prefix.Word {
+				entry.Prefix.Word[w] = binary.BigEndian.Uint32(a[4*w:])
+			}
+		}
+		if err := i.maps.Inside.Put(k, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (i *Instance) putWholeMarks(p *plan.Plan) error {
 	var mark uint32
 	var one uint8
@@ -223,6 +250,13 @@ func (i *Instance) putClasses(p *plan.Plan) error {
 	return err
 }
 
+// refusals are the errors with which the kernel's own rules refuse.
+var refusals = map[classes.Otherwise]syscall.Errno{
+	classes.OtherwiseUnreachable: syscall.ENETUNREACH,
+	classes.OtherwiseProhibit:    syscall.EACCES,
+	classes.OtherwiseBlackhole:   syscall.EINVAL,
+}
+
 func classEntry(p *plan.Plan, c plan.Class) bpf.WaymarkClassEntry {
 	e := bpf.WaymarkClassEntry{Slot: c.Slot, Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE)}
 	if c.Route.Weights != nil {
@@ -230,6 +264,10 @@ func classEntry(p *plan.Plan, c plan.Class) bpf.WaymarkClassEntry {
 	}
 	if c.Route.Otherwise != classes.OtherwiseMain {
 		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_NO_LEAK)
+		e.Refusal = uint8(refusals[c.Route.Otherwise])
+	}
+	if c.Route.Strict {
+		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_STRICT)
 	}
 	for _, name := range c.Route.Uplinks {
 		n := p.UplinkNamed(name).Number

@@ -162,6 +162,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapArrivals:   &i.maps.Arrivals,
 		bpf.WaymarkMapClasses:    &i.maps.Classes,
 		bpf.WaymarkMapCounters:   &i.maps.Counters,
+		bpf.WaymarkMapInside:     &i.maps.Inside,
 		bpf.WaymarkMapFragments:  &i.maps.Fragments,
 		bpf.WaymarkMapNotes:      &i.maps.Notes,
 		bpf.WaymarkMapListened:   &i.maps.Listened,

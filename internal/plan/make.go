@@ -40,6 +40,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 	m.sysctls()
 	m.hooks(options)
 	m.wholeMarks()
+	m.inside()
 	m.notes()
 	return m.plan, m.conflicts()
 }

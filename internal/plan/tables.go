@@ -2,7 +2,10 @@
 
 package plan
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // defaultMetric6 is the metric the kernel gives an IPv6 route that says none
 // (IP6_RT_PRIO_USER); written out, what is read back equals what was planned.
@@ -81,6 +84,20 @@ func (m *maker) balanceRoute(family Family, w Way) {
 	if len(r.Hops) > 0 {
 		m.route(r)
 	}
+}
+
+// multicast is reached without a route of main's.
+var multicast = []netip.Prefix{netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("ff00::/8")}
+
+// inside is what main reaches without its default route.
+func (m *maker) inside() {
+	m.plan.Inside = slices.Clone(multicast)
+	for _, r := range m.facts.Routes {
+		if r.Table == TableMain && !r.IsDefault() && !slices.Contains(m.plan.Inside, r.Dst) {
+			m.plan.Inside = append(m.plan.Inside, r.Dst)
+		}
+	}
+	slices.SortFunc(m.plan.Inside, netip.Prefix.Compare)
 }
 
 // route adds a route of ours, unless one has its place in the kernel: of two

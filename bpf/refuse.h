@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Flows of a class that may not leave another way are refused here while no
+ * uplink of the class has a link, where the rules alone do not do it. tc
+ * egress would drop their packets, and the application would wait. They are
+ * IPv6 sockets: when a look-up without a source ends in "unreachable", the
+ * kernel picks a source address from any interface and looks again
+ * (ip6_dst_lookup_tail), and the rule for that uplink's addresses answers;
+ * and a datagram whose socket gets its class's mark only now (sendmsg).
+ */
+#ifndef WAYMARK_REFUSE_H
+#define WAYMARK_REFUSE_H
+
+#include "socket.h"
+
+static long (*const bpf_set_retval)(int value) = (void *)187;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_INSIDE);
+	__type(key, __u32);
+	__type(value, struct inside_prefix);
+} inside SEC(".maps");
+
+static __always_inline int in_prefix(const struct inside_prefix *p, const struct words *address)
+{
+	for (__u32 i = 0; i < 4; i++) {
+		__u32 bits = p->bits > 32 * i ? p->bits - 32 * i : 0;
+		__u32 ones = bits >= 32 ? ~0U : ~(~0U >> (bits & 31));
+		if ((p->prefix.word[i] ^ address->word[i]) & ones)
+			return 0;
+	}
+	return 1;
+}
+
+/* An IPv4 destination as `inside` has it. */
+static __always_inline struct words mapped(__u32 address)
+{
+	return (struct words){{0, 0, 0xffff, address}};
+}
+
+/* Whether main knew a destination by more than its default when user space last looked. */
+static __always_inline int is_inside(const struct words *address)
+{
+	for (__u32 i = 0; i < MAX_INSIDE; i++) {
+		__u32 index = i;
+		const struct inside_prefix *p = bpf_map_lookup_elem(&inside, &index);
+		if (!p || !p->bits)
+			break;
+		if (in_prefix(p, address))
+			return 1;
+	}
+	return 0;
+}
+
+/* The errno with which a flow is refused; 0: it is not. */
+static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct words *destination)
+{
+	__u32 number = class_number(mark);
+	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
+
+	if (!number || !class || !(class->flags & CLASS_NO_LEAK) || socket_locks(sk) & SOCK_BINDADDR_LOCK)
+		return 0;
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops)
+			break;
+		__u32 index = class->route[i];
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (!u || link_is_up(sk, u->ifindex))
+			return 0;
+	}
+	if (!(class->flags & CLASS_STRICT) && is_inside(destination))
+		return 0;
+	return class->refusal;
+}
+
+/* The hook's verdict: 1 lets the call go on, 0 ends it with the errno set. */
+static __always_inline int verdict(struct bpf_sock *sk, __u32 mark, const struct words *destination)
+{
+	int errno = refusal(sk, mark, destination);
+
+	if (!errno)
+		return 1;
+	bpf_set_retval(-errno);
+	return 0;
+}
+#endif
