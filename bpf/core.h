@@ -115,15 +115,20 @@ static __always_inline __u64 address_of(const void *pointer)
 	return address;
 }
 
+/* What may be asked of __builtin_preserve_field_info. The shifts get a field alone that is bits of another. */
+enum { BYTE_OFFSET = 0, BYTE_SIZE = 1, FIELD_EXISTS = 2, LEFT_SHIFT = 4, RIGHT_SHIFT = 5 };
+#define FIELD_INFO(field, what) __builtin_preserve_field_info(field, what)
+
+/* Four bits of a byte on some kernels (6.1), a byte on others. */
 static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 {
 	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
-	__u8 locks = 0;
+	__u64 bits = 0;
 
-	bpf_probe_read_kernel(&locks, sizeof(locks), &kernel_sk->sk_userlocks);
-	return locks;
+	bpf_probe_read_kernel(&bits, FIELD_INFO(kernel_sk->sk_userlocks, BYTE_SIZE),
+			      (const char *)kernel_sk + FIELD_INFO(kernel_sk->sk_userlocks, BYTE_OFFSET));
+	return bits << FIELD_INFO(kernel_sk->sk_userlocks, LEFT_SHIFT) >> FIELD_INFO(kernel_sk->sk_userlocks, RIGHT_SHIFT);
 }
-enum { BYTE_OFFSET = 0, FIELD_EXISTS = 2 }; /* of __builtin_preserve_field_info */
 enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLISIONS = 16 };
 
 /*

@@ -66,6 +66,7 @@ enum {
 };
 
 enum { ETH_P_IP = 0x0800, ETH_P_IPV6 = 0x86dd, ETH_P_8021Q = 0x8100, ETH_P_8021AD = 0x88a8 };
+enum { VLAN_ID = 0x0fff }; /* in a tag; 0 is a priority alone */
 enum { BPF_HDR_START_NET = 1 };
 enum { TC_ACT_SHOT = 2, TC_ACT_REDIRECT = 7 };
 

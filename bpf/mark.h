@@ -16,6 +16,9 @@ struct mask_run {
 };
 
 const volatile __u32 mask;
+
+/* The mask of the instance that this one takes over from, whose bits its sockets lose; else 0. */
+const volatile __u32 retired_mask;
 const volatile struct mask_run mask_runs[MASK_RUNS];
 
 static __always_inline __u32 class_number(__u32 mark)

@@ -47,7 +47,7 @@ struct {
 
 static __always_inline __u32 with_class(__u32 mark, __u32 class_mark)
 {
-	return (mark & ~mask) | class_mark;
+	return (mark & ~(mask | retired_mask)) | class_mark;
 }
 
 static __always_inline int is_whole(__u32 mark)

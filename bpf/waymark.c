@@ -91,6 +91,9 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 
 	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
 		return ALLOW;
+	/* Every datagram of a connected v4-mapped socket comes by here; connect6 has decided on it. */
+	if (sk->family == AF_INET6 && sk->dst_port && sk->dst_ip6[3] == ctx->user_ip4)
+		return ALLOW;
 
 	struct flow flow = flow_of(ctx, AF_INET);
 	flow.addresses[0].word[0] = bpf_ntohl(ctx->msg_src_ip4);
@@ -227,6 +230,9 @@ int ingress(struct __sk_buff *skb)
 		.uid = skb->sk ? bpf_get_socket_uid(skb) : ~0U,
 	};
 
+	/* What is tagged comes in once more, by the VLAN's own interface. */
+	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
+		return TCX_NEXT;
 	if (class_number(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
 		return TCX_NEXT;
 	__u32 class_mark = classify_packet(skb, &flow);

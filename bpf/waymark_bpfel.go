@@ -207,6 +207,7 @@ const (
 	WaymarkVarMask           = "mask"
 	WaymarkVarMaskRuns       = "mask_runs"
 	WaymarkVarNetnsCookie    = "netns_cookie"
+	WaymarkVarRetiredMask    = "retired_mask"
 	WaymarkVarUplink         = "uplink"
 	WaymarkVarUplinkLimit    = "uplink_limit"
 )
@@ -297,6 +298,7 @@ type WaymarkVariableSpecs struct {
 	Mask          *ebpf.VariableSpec `ebpf:"mask"`
 	MaskRuns      *ebpf.VariableSpec `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.VariableSpec `ebpf:"netns_cookie"`
+	RetiredMask   *ebpf.VariableSpec `ebpf:"retired_mask"`
 	Uplink        *ebpf.VariableSpec `ebpf:"uplink"`
 	UplinkLimit   *ebpf.VariableSpec `ebpf:"uplink_limit"`
 }
@@ -364,6 +366,7 @@ type WaymarkVariables struct {
 	Mask          *ebpf.Variable `ebpf:"mask"`
 	MaskRuns      *ebpf.Variable `ebpf:"mask_runs"`
 	NetnsCookie   *ebpf.Variable `ebpf:"netns_cookie"`
+	RetiredMask   *ebpf.Variable `ebpf:"retired_mask"`
 	Uplink        *ebpf.Variable `ebpf:"uplink"`
 	UplinkLimit   *ebpf.Variable `ebpf:"uplink_limit"`
 }

@@ -60,7 +60,8 @@ type apply struct {
 	*survey
 	steps
 	files    []classes.File
-	original map[string]string // sysctls we changed, with their values before the first apply
+	original map[string]string  // sysctls we changed, with their values before the first apply
+	older    *datapath.Instance // the instance that a fresh one takes over from; nil for none
 	walked   datapath.Walked
 }
 
@@ -82,8 +83,16 @@ func (a *apply) run() error {
 	a.restoreSysctls()
 	a.deleteRules()
 	a.deleteRoutes()
+	if a.older != nil {
+		defer a.older.Close()
+	}
 	if err := a.finish(); err != nil {
 		return err
+	}
+	if a.older != nil {
+		if err := a.instance.PutClasses(a.plan); err != nil {
+			return err
+		}
 	}
 	return a.instance.Retire(a.plan)
 }
@@ -123,6 +132,9 @@ func (a *apply) setSysctls() {
 func (a *apply) fill() {
 	if a.fresh {
 		a.do(func() error { return a.instance.Publish(a.plan, a.level) }, func() error { return nil })
+		if a.older != nil {
+			a.do(func() error { return a.instance.TakeOver(a.older) }, func() error { return a.instance.Undo(a.older) })
+		}
 	} else if a.changes.Classes {
 		a.do(func() error { return a.instance.Publish(a.plan, a.level) }, a.instance.Retract)
 	}

@@ -19,12 +19,12 @@ func (a *apply) create() {
 	if !a.fresh {
 		return
 	}
+	a.older, a.instance = a.instance, nil
 	a.do(func() error {
 		dir, err := a.dir()
 		if err != nil {
 			return err
 		}
-		a.survey.close()
 		if a.instance, err = datapath.Create(dir+newSuffix, datapath.SettingsFor(a.plan, a.cookie)); err != nil {
 			return blame(err)
 		}

@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "write what the scripts' commands print 
 func TestScripts(t *testing.T) {
 	waymark := binary(t)
 	before := held(t)
+	ownTemporary(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Cmds:                scriptCommands,
@@ -66,6 +67,21 @@ func held(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// ownTemporary makes testscript work in a directory that goes with the test:
+// it leaves its own behind when only some scripts are run.
+func ownTemporary(t *testing.T) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "waymark-scripts-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOTMPDIR", dir)
 }
 
 // openToAll lets every user read the script's files.

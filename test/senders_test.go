@@ -22,12 +22,20 @@ func (s *site) arrives(t *testing.T, to netip.Addr, router int, source netip.Add
 	s.drain(t)
 	do()
 	ours := func(p lab.Packet) bool { return p.Dst.Addr() == to }
-	if _, err := s.captures[router].Wait(1, 2*time.Second, ours); err != nil {
+	packets, err := s.captures[router].Wait(1, 2*time.Second, ours)
+	if err != nil {
 		t.Error(err)
+	}
+	for _, p := range packets {
+		if ours(p) && p.Src.Addr() != source {
+			t.Errorf("router %d got %v, want it from %s", router, p, source)
+		}
 	}
 	s.drainOf(t, router, ours, source)
 }
 
+// drainOf checks that nothing of one kind has arrived but at a router, from
+// a source.
 func (s *site) drainOf(t *testing.T, router int, ours func(lab.Packet) bool, source netip.Addr) {
 	t.Helper()
 	for n, packets := range s.collect(t, ours) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -52,6 +53,17 @@ func addAddress(t *testing.T, n *lab.Node, iface string, a netip.Prefix) {
 	address := &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}
 	if err := n.Handle().AddrAdd(link, address); err != nil {
 		t.Fatalf("add address %s to %s: %v", a, iface, err)
+	}
+	// The kernel adds the local route of an IPv6 address when it gets round to it.
+	local := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Dst: ipNet(netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		routes, err := n.Handle().RouteListFiltered(netlink.FAMILY_ALL, local, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+		if err != nil || len(routes) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the address %s of %s has no route", a, iface)
+		}
 	}
 }
 

@@ -3,53 +3,78 @@
 package test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"waymark/internal/lab"
 )
 
+// A transition is one policy after another.
+type transition struct {
+	name, after  string
+	group, other int // routers of new sockets afterwards
+}
+
+const otherClass = "  - {name: other, route: [c], match: [{cgroup: other.slice}]}\n"
+
+// moves are transitions in which a class goes elsewhere; words are what its
+// line says beside its route.
+func moves(words string) []transition {
+	group := func(route string) string {
+		return "  - {name: group, route: [" + route + "], match: [{cgroup: app.slice}]" + words + "}\n"
+	}
+	return []transition{
+		{"from the beginning", threeUplinks + "classes:\n" + group("b") + otherClass, byB, byC},
+		{"class moves to another uplink", threeUplinks + "classes:\n" + group("c") + otherClass, byC, byC},
+		{"class gets a fallback", threeUplinks + "classes:\n" + group("c, b") + otherClass, byC, byC},
+		{"uplinks change places", "uplinks:\n" + uplinkC + uplinkB + uplinkA + "classes:\n" + group("c") + otherClass, byC, byC},
+	}
+}
+
 // TestTransitions changes one policy into another under open connections:
 // new sockets follow at once, and those that are open stay where their
 // address lives, alive.
 func TestTransitions(t *testing.T) {
-	const group = "  - {name: group, route: [%s], match: [{cgroup: app.slice}]}\n"
-	const other = "  - {name: other, route: [c], match: [{cgroup: other.slice}]}\n"
-	before := threeUplinks + "classes:\n" + fmt.Sprintf(group, "b") + other
+	all := moves("")
+	before := all[0].after
+	team := strings.Replace(before, "group", "team", 1)
+	first := strings.Replace(before, "classes:\n", "classes:\n  - {name: first, route: [c], match: [{uid: 0, cgroup: app.slice/x}]}\n", 1)
+	swapped := strings.Replace(strings.Replace(before, otherClass, "", 1), "classes:\n", "classes:\n"+otherClass, 1)
+	all = append(all,
+		transition{"class is removed", threeUplinks + "classes:\n" + otherClass, byA, byC},
+		transition{"class is renamed", team, byB, byC},
+		transition{"classes change places", swapped, byB, byC},
+		transition{"class is added before", first, byC, byC},
+		transition{"mask changes", "mark: {mask: 0x00ff0000}\n" + before, byB, byC},
+		transition{"mask shrinks", "mark: {mask: 0x81000000}\n" + before, byB, byC},
+		transition{"rules move", "rules: {base: 3000}\n" + before, byB, byC},
+		transition{"tables move", "tables: {base: 9000}\n" + before, byB, byC},
+		transition{"uplink is removed", strings.Replace(strings.Replace(before, uplinkC, "", 1), otherClass, "", 1), byB, byA})
+	goThrough(t, all)
+}
+
+// TestTransitionsOfAClosedClass is about a class that never goes by another
+// uplink: its open sockets are no leak.
+func TestTransitionsOfAClosedClass(t *testing.T) { goThrough(t, moves(", otherwise: unreachable")) }
+
+// goThrough applies the first policy, then each other one and the first again.
+func goThrough(t *testing.T, all []transition) {
+	t.Helper()
 	s := newSite(t, lab.Options{Uplinks: 3})
 	s.cgroups(t, "app.slice", "app.slice/x", "other.slice")
-	s.apply(t, before)
-	for _, c := range []struct {
-		name, after  string
-		group, other int // routers of new sockets afterwards
-	}{
-		{"class moves to another uplink", threeUplinks + "classes:\n" + fmt.Sprintf(group, "c") + other, byC, byC},
-		{"class gets a fallback", threeUplinks + "classes:\n" + fmt.Sprintf(group, "c, b") + other, byC, byC},
-		{"class is removed", threeUplinks + "classes:\n" + other, byA, byC},
-		{"class is renamed", threeUplinks + "classes:\n" + strings.Replace(fmt.Sprintf(group, "b"), "group", "team", 1) + other, byB, byC},
-		{"classes change places", threeUplinks + "classes:\n" + other + fmt.Sprintf(group, "b"), byB, byC},
-		{"class is added before", threeUplinks + "classes:\n  - {name: first, route: [c], match: [{uid: 0, cgroup: app.slice/x}]}\n" + fmt.Sprintf(group, "b") + other, byC, byC},
-		{"mask changes", "mark: {mask: 0x00ff0000}\n" + before, byB, byC},
-		{"mask shrinks", "mark: {mask: 0x81000000}\n" + before, byB, byC},
-		{"rules move", "rules: {base: 3000}\n" + before, byB, byC},
-		{"tables move", "tables: {base: 9000}\n" + before, byB, byC},
-		{"uplinks change places", "uplinks:\n" + uplinkC + uplinkB + uplinkA + "classes:\n" + fmt.Sprintf(group, "c") + other, byC, byC},
-		{"uplink is removed", twoUplinks + "classes:\n" + fmt.Sprintf(group, "b"), byB, byA},
-	} {
+	s.apply(t, all[0].after)
+	for _, c := range all[1:] {
 		t.Run(c.name, func(t *testing.T) {
 			open := s.openAll(t, "app.slice/x")
-			s.apply(t, c.after)
-			s.follow(t, "app.slice/x", c.group)
-			s.follow(t, "other.slice", c.other)
-			open.stay(t, s, byB)
-			s.again(t, c.after)
-			s.apply(t, before)
-			s.follow(t, "app.slice/x", byB)
-			s.follow(t, "other.slice", byC)
-			open.stay(t, s, byB)
+			for _, c := range []transition{c, all[0]} {
+				s.apply(t, c.after)
+				s.follow(t, "app.slice/x", c.group)
+				s.follow(t, "other.slice", c.other)
+				open.stay(t, s, byB)
+			}
 		})
 	}
+	s.again(t, all[0].after)
 }
 
 // follow checks where new sockets of a cgroup go.

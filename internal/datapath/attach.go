@@ -132,6 +132,9 @@ var tcxAttach = map[string]ebpf.AttachType{
 	plan.IngressProgram: ebpf.AttachTCXIngress,
 }
 
+// attachTCX is a variable for the tests of what other kernels get.
+var attachTCX = link.AttachTCX
+
 func (i *Instance) attachInterface(h plan.Hook, program *ebpf.Program) error {
 	device, err := net.InterfaceByName(h.Place)
 	if err != nil {
@@ -140,7 +143,7 @@ func (i *Instance) attachInterface(h plan.Hook, program *ebpf.Program) error {
 	if i.attachedAt(h) {
 		return i.update(h, program)
 	}
-	l, err := link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: tcxAttach[h.Program]})
+	l, err := attachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: tcxAttach[h.Program]})
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return i.attachClsact(h, device.Index, program)
 	}
@@ -151,8 +154,11 @@ func (i *Instance) attachInterface(h plan.Hook, program *ebpf.Program) error {
 	return i.repin(h, l)
 }
 
-// update replaces the program of a pinned link, without a gap.
+// update replaces the program of a hook in its place, without a gap.
 func (i *Instance) update(h plan.Hook, program *ebpf.Program) error {
+	if ok, err := i.replaceInClsact(h, program); ok || err != nil {
+		return err
+	}
 	l, err := link.LoadPinnedLink(i.pin(h), nil)
 	if err != nil {
 		return fmt.Errorf("open link %s: %w", i.pin(h), err)
@@ -180,7 +186,7 @@ func (i *Instance) Detach(h plan.Hook) error {
 	if err := i.detachClsact(h); err != nil {
 		return err
 	}
-	if err := os.Remove(i.pin(h)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := i.unpin(h); err != nil {
 		return fmt.Errorf("detach %s: %w", h.Program, err)
 	}
 	return nil

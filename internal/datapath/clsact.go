@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -15,23 +14,15 @@ import (
 	"waymark/internal/plan"
 )
 
-// Kernels without tcx (before 6.6) have the tc programs as filters of
-// the interface's clsact qdisc. The program is pinned in place of a link;
-// a second pin says that the qdisc is ours to remove.
-
+// Kernels without tcx (before 6.6) have the tc programs as filters of the
+// interface's clsact qdisc. The program is pinned in place of a link. A
+// filter's name says whether the qdisc is ours and goes with the last of
+// ours; while two instances change places, both their filters say so.
 const (
-	filterName     = "waymark"
-	filterPriority = 0x77 // 'w': after filters that others put at tc's low defaults
-	filterHandle   = 0x77
+	filterName      = "waymark"
+	filterNameOwner = "waymark, with its qdisc"
+	filterPriority  = 0x77 // 'w': before filters that are added without a priority
 )
-
-func (i *Instance) qdiscPin(h plan.Hook) string {
-	return filepath.Join(i.dir, "clsact-"+h.Pin)
-}
-
-func clsact(index int) *netlink.Clsact {
-	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
-}
 
 // clsactParent is where a program's filter goes.
 var clsactParent = map[string]uint32{
@@ -39,107 +30,111 @@ var clsactParent = map[string]uint32{
 	plan.IngressProgram: netlink.HANDLE_MIN_INGRESS,
 }
 
-func filter(h plan.Hook, index, fd int) *netlink.BpfFilter {
-	return &netlink.BpfFilter{
-		FilterAttrs:  netlink.FilterAttrs{LinkIndex: index, Parent: clsactParent[h.Program], Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL},
-		Fd:           fd,
-		Name:         filterName,
-		DirectAction: true,
-	}
+func clsact(index int) *netlink.Clsact {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
 }
 
 func (i *Instance) attachClsact(h plan.Hook, index int, program *ebpf.Program) error {
 	if err := i.Detach(h); err != nil {
 		return err
 	}
-	switch err := netlink.QdiscAdd(clsact(index)); {
-	case err == nil:
-		if err := program.Pin(i.qdiscPin(h)); err != nil {
-			return fmt.Errorf("pin %s: %w", i.qdiscPin(h), err)
-		}
-	case !errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("add clsact to %s: %w", h.Place, err)
+	name, err := needClsact(h, index)
+	if err != nil {
+		return err
+	}
+	f := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: clsactParent[h.Program], Priority: filterPriority, Protocol: unix.ETH_P_ALL},
+		Fd:          program.FD(), Name: name, DirectAction: true,
 	}
 	if err := program.Pin(i.pin(h)); err != nil {
-		return fmt.Errorf("pin %s: %w", i.pin(h), err)
+		return errors.Join(fmt.Errorf("pin %s: %w", i.pin(h), err), leaveClsact(f))
 	}
-	if err := netlink.FilterReplace(filter(h, index, program.FD())); err != nil {
-		return fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err)
+	if err := netlink.FilterAdd(f); err != nil {
+		return errors.Join(fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err), os.Remove(i.pin(h)), leaveClsact(f))
 	}
 	return nil
 }
 
-// clsactPlace is the interface whose filter runs the pinned program.
-func (i *Instance) clsactPlace(h plan.Hook) (string, bool) {
-	index, _, ok := i.clsactFilter(h)
-	if !ok {
-		return "", false
+// needClsact makes the qdisc if it is not there, and returns the name for a
+// filter in it.
+func needClsact(h plan.Hook, index int) (name string, err error) {
+	err = netlink.QdiscAdd(clsact(index))
+	if err == nil {
+		return filterNameOwner, nil
 	}
-	return interfacePlace(index), true
-}
-
-// clsactFilter finds the filter that runs the pinned program; ok says that
-// the pin is a program at all.
-func (i *Instance) clsactFilter(h plan.Hook) (index int, filter netlink.Filter, ok bool) {
-	program, err := ebpf.LoadPinnedProgram(i.pin(h), nil)
+	if !errors.Is(err, unix.EEXIST) {
+		return "", fmt.Errorf("add clsact to %s: %w", h.Place, err)
+	}
+	kind, err := qdiscKind(index)
 	if err != nil {
-		return 0, nil, false
+		return "", err
 	}
-	defer program.Close()
-	info, err := program.Info()
-	if err != nil {
-		return 0, nil, true
+	// An ingress qdisc would run an egress filter on what comes in.
+	if kind != "clsact" && h.Program == plan.EgressProgram {
+		return "", plan.Conflicts{{What: "the place of a clsact qdisc on " + h.Place, Owner: "a qdisc of type " + kind,
+			Cure: "have its filters at the ingress of a clsact qdisc"}}
 	}
-	id, _ := info.ID()
-	links, err := netlink.LinkList()
-	if err != nil {
-		return 0, nil, true
-	}
-	for _, l := range links {
-		filters, err := netlink.FilterList(l, clsactParent[h.Program])
-		if err != nil {
-			continue
-		}
-		for _, f := range filters {
-			if b, isBpf := f.(*netlink.BpfFilter); isBpf && b.Name == filterName && b.Id == int(id) {
-				return l.Attrs().Index, f, true
-			}
+	filters, err := filtersOf(index)
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == filterNameOwner {
+			return filterNameOwner, err
 		}
 	}
-	return 0, nil, true
+	return filterName, err
 }
 
-// detachClsact removes the filter, and the qdisc if it is ours and empty.
+// leaveClsact removes the qdisc of a filter that is gone, if it is ours and
+// empty.
+func leaveClsact(f *netlink.BpfFilter) error {
+	if f.Name != filterNameOwner {
+		return nil
+	}
+	if filters, err := filtersOf(f.LinkIndex); err != nil || len(filters) > 0 {
+		return err
+	}
+	if err := netlink.QdiscDel(clsact(f.LinkIndex)); err != nil && !gone(err) {
+		return fmt.Errorf("remove clsact from interface %d: %w", f.LinkIndex, err)
+	}
+	return nil
+}
+
 func (i *Instance) detachClsact(h plan.Hook) error {
-	index, filter, ok := i.clsactFilter(h)
-	if !ok {
+	f, _, err := i.clsactFilter(h)
+	if err != nil {
+		return fmt.Errorf("detach %s from %s: %w", h.Program, h.Place, err)
+	}
+	if f == nil {
 		return nil
 	}
-	if filter != nil {
-		if err := netlink.FilterDel(filter); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("detach %s from %s: %w", h.Program, h.Place, err)
-		}
+	if err := netlink.FilterDel(f); err != nil && !gone(err) {
+		return fmt.Errorf("detach %s from %s: %w", h.Program, h.Place, err)
 	}
-	if _, err := os.Stat(i.qdiscPin(h)); err != nil {
-		return nil
-	}
-	if index != 0 && clsactEmpty(index) {
-		if err := netlink.QdiscDel(clsact(index)); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("remove clsact from %s: %w", h.Place, err)
-		}
-	}
-	return os.Remove(i.qdiscPin(h))
+	return leaveClsact(f)
 }
 
-func clsactEmpty(index int) bool {
-	l, err := netlink.LinkByIndex(index)
-	if err != nil {
-		return false
+// replaceInClsact gives a hook's filter another program, without a gap. The
+// pin of the next one stands beside the old while neither alone would say
+// what the filter runs. ok says that there is such a filter.
+func (i *Instance) replaceInClsact(h plan.Hook, program *ebpf.Program) (ok bool, err error) {
+	f, _, err := i.clsactFilter(h)
+	if f == nil || err != nil {
+		return false, err
 	}
-	for _, parent := range []uint32{netlink.HANDLE_MIN_EGRESS, netlink.HANDLE_MIN_INGRESS} {
-		if filters, err := netlink.FilterList(l, parent); err != nil || len(filters) > 0 {
-			return false
-		}
+	next := i.pin(h) + nextSuffix
+	if err := os.Remove(next); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return true, err
 	}
-	return true
+	if err := program.Pin(next); err != nil {
+		return true, fmt.Errorf("pin %s: %w", next, err)
+	}
+	f.Fd = program.FD()
+	if err := netlink.FilterReplace(f); err != nil {
+		return true, errors.Join(fmt.Errorf("update %s at %s: %w", h.Program, h.Place, err), os.Remove(next))
+	}
+	return true, os.Rename(next, i.pin(h))
+}
+
+// gone tells whether what was to be removed is not there, or its interface.
+func gone(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
 }

@@ -48,7 +48,7 @@ func (i *Instance) Publish(p *plan.Plan, rootLevel int) error {
 	if err := i.putWholeMarks(p); err != nil {
 		return fmt.Errorf("fill the marks of others: %w", err)
 	}
-	if err := i.putClasses(p); err != nil {
+	if err := i.PutClasses(p); err != nil {
 		return fmt.Errorf("fill the classes: %w", err)
 	}
 	return i.setLive(next)
@@ -235,9 +235,9 @@ func (i *Instance) putWholeMarks(p *plan.Plan) error {
 	return nil
 }
 
-// putClasses writes the entry of every number that has a class, and of 0.
+// PutClasses writes the entry of every number that has a class, and of 0.
 // Entries of other numbers stay: open sockets may carry them.
-func (i *Instance) putClasses(p *plan.Plan) error {
+func (i *Instance) PutClasses(p *plan.Plan) error {
 	none := bpf.WaymarkClassEntry{Uplinks: ^uint64(0), Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE | bpf.WaymarkClassFlagsCLASS_ANYWHERE)}
 	if p.Main >= 0 {
 		none.Hops, none.Route[0] = 1, uint8(p.Main)

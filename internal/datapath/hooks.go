@@ -58,8 +58,13 @@ func (i *Instance) attachedAt(h plan.Hook) bool {
 }
 
 func (i *Instance) place(h plan.Hook, cgroupRoot string) string {
-	if name, ok := i.clsactPlace(h); ok {
-		return name
+	switch f, ok, err := i.clsactFilter(h); {
+	case err != nil:
+		return "nowhere: " + err.Error()
+	case f != nil:
+		return interfacePlace(f.LinkIndex)
+	case ok:
+		return "nowhere: its filter is gone"
 	}
 	l, err := link.LoadPinnedLink(filepath.Join(i.dir, h.Pin), nil)
 	if err != nil {

@@ -57,6 +57,7 @@ func power(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 type Instance struct {
 	dir      string
 	settings Settings
+	retired  plan.Mask // of the instance that this one takes over from
 	maps     bpf.WaymarkMaps
 }
 
@@ -142,6 +143,7 @@ func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
 	}
 	for name, value := range map[string]any{
 		bpf.WaymarkVarMask:        uint32(i.settings.Mask),
+		bpf.WaymarkVarRetiredMask: uint32(i.retired),
 		bpf.WaymarkVarMaskRuns:    runs,
 		bpf.WaymarkVarNetnsCookie: i.settings.NetnsCookie,
 		bpf.WaymarkVarUplinkLimit: i.settings.UplinkLimit,

@@ -9,13 +9,15 @@ import (
 )
 
 // CgroupPrograms are the programs at the cgroup hooks, in the order in
-// which they are attached, each with what it is for.
+// which they are attached, each with what it is for. Those that see a socket
+// last are attached first: where two instances meet while one takes over,
+// the newer one's word on a socket is the last.
 var CgroupPrograms = []Hook{
-	{Program: "sock_create", Why: "marks a socket at its creation, by cgroup and uid"},
-	{Program: "connect4", Why: "marks it again when its destination is known"},
-	{Program: "connect6", Why: "the same for IPv6, v4-mapped and MPTCP"},
 	{Program: "sendmsg4", Why: "marks an unconnected datagram socket for each destination"},
 	{Program: "sendmsg6", Why: "the same for IPv6"},
+	{Program: "connect4", Why: "marks a socket when its destination is known"},
+	{Program: "connect6", Why: "the same for IPv6, v4-mapped and MPTCP"},
+	{Program: "sock_create", Why: "marks a socket at its creation, by cgroup and uid"},
 	{Program: "setsockopt", Why: "keeps a class's mark on its sockets when their application sets its own"},
 	{Program: "accepted", Why: "remembers which connections came in, for they leave where they came"},
 	{Program: "arrive", Why: "remembers where an unbound datagram server was asked, for its answer's source"},

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestInside asks what main reaches by more than its default: what is on its
+// links, its static routes and multicast, each once.
+func TestInside(t *testing.T) {
+	h := exampleHost()
+	static := *h.route("eth0", "192.0.2.9", 0)
+	static.Dst = prefix("172.16.0.0/12")
+	other := static
+	other.Dst, other.Table = prefix("172.17.0.0/16"), 300
+	h.Routes = append(h.Routes[:len(h.Routes)-1], static, static, other)
+	p := h.make(t, fmt.Sprintf(uplinkPolicy, "auto"), Numbers{})
+	want := []string{"10.0.0.0/24", "172.16.0.0/12", "192.0.2.0/24", "192.168.1.0/24", "224.0.0.0/4",
+		"2001:db8:1::/64", "2001:db8:2::/64", "ff00::/8"}
+	if diff := cmp.Diff(strings.Join(want, " "), strings.Trim(fmt.Sprint(p.Inside), "[]")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWholeMarks has a rule on a whole mark beside those of tools that are
+// known, and more of them than there is room for.
+func TestWholeMarks(t *testing.T) {
+	policy := fmt.Sprintf(uplinkPolicy, "auto")
+	known := twoUplinks().make(t, policy, Numbers{}).WholeMarks
+	if !slices.Contains(known, 0xca6c) || !slices.IsSorted(known) {
+		t.Errorf("the marks are %#x, want wg-quick's 0xca6c among them", known)
+	}
+	h := twoUplinks()
+	foreign(func(r *Rule) { r.Mark, r.Mask = 0x77, 1<<32-1 })(h)
+	foreign(func(r *Rule) { r.Mark, r.Mask = 0x78, 0xff })(h)
+	got := h.make(t, policy, Numbers{}).WholeMarks
+	if want := slices.Sorted(slices.Values(append(slices.Clone(known), 0x77))); !slices.Equal(got, want) {
+		t.Errorf("the marks are %#x, want %#x", got, want)
+	}
+	for i := range uint32(2 * mostWholeMarks) {
+		foreign(func(r *Rule) { r.Mark, r.Mask = 0x100000+i, 1<<32-1 })(h)
+	}
+	if n := len(h.make(t, policy, Numbers{}).WholeMarks); n != mostWholeMarks {
+		t.Errorf("%d marks, want as many as there is room for, %d", n, mostWholeMarks)
+	}
+}
