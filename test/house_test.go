@@ -27,6 +27,7 @@ var floors = map[string]int{
 	"waymark/cmd/waymark":       6,
 	"waymark/test":              6,
 	"waymark/test/bench":        6,
+	"waymark/test/kernels":      6,
 }
 
 // homes are the only packages that may import a foreign library; cmd and
