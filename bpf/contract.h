@@ -80,7 +80,7 @@ enum limits {
 	MAX_UPLINKS = 64,
 	MASK_RUNS = 16,
 	WHOLE_MARKS = 256,
-	MAX_INSIDE = 64,
+	MAX_INSIDE = 128,
 };
 
 enum field {
@@ -241,7 +241,7 @@ struct socket_note {
 };
 
 /*
- * A prefix that main reaches by more than its default, IPv4 as v4-mapped
+ * A prefix that is the host's own or that main reaches by more than its default, IPv4 as v4-mapped
  * IPv6: `bits` is its length, 1 to 128; an entry with 0 bits ends the list.
  */
 struct inside_prefix {

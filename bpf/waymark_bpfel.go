@@ -79,7 +79,7 @@ const (
 	WaymarkLimitsMAX_UPLINKS    WaymarkLimits = 64
 	WaymarkLimitsMASK_RUNS      WaymarkLimits = 16
 	WaymarkLimitsWHOLE_MARKS    WaymarkLimits = 256
-	WaymarkLimitsMAX_INSIDE     WaymarkLimits = 64
+	WaymarkLimitsMAX_INSIDE     WaymarkLimits = 128
 )
 
 type WaymarkMaskRun struct {

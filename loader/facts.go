@@ -44,6 +44,9 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 	if f.Inner, err = host.Inner(); err != nil {
 		return f, err
 	}
+	if f.Own, err = host.Addresses(); err != nil {
+		return f, err
+	}
 	if f.Cgroups, err = host.Cgroups(l.root, cgroups); err != nil {
 		return f, err
 	}

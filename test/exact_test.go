@@ -75,32 +75,36 @@ func (s *site) bear(t *testing.T, class string, service int, f ip, job lab.Job) 
 	for _, c := range []struct {
 		kind         lab.Kind
 		rounds, size int
-	}{{lab.UDP, 12, 1}, {lab.UDP, 3, 1400}, {lab.SendTo, 12, 200}, {lab.TCP, 8, 900}, {lab.UDP, 3, 3000}} {
+	}{{lab.UDP, 16, 1}, {lab.UDP, 4, 1400}, {lab.SendTo, 16, 200}, {lab.TCP, 8, 900}, {lab.UDP, 4, 3000}} {
 		job.Kind = c.kind
-		client := must[*lab.Client](t)(s.Host.Open(job))
-		for range c.rounds {
-			// No more at once than the sockets' buffers hold of the answers.
-			if r := must[lab.Result](t)(client.Send(200, c.size)); r.Err() != nil {
-				t.Errorf("%s, %s: %v", class, c.kind, r.Err())
-			}
-		}
-		if err := client.Close(); err != nil {
-			t.Error(err)
-		}
+		s.rounds(t, job, c.rounds, 150, c.size)
 	}
 }
 
-// alternate sends from one socket to one class after the other.
+// alternate sends from one socket to one class after the other, in fragments.
 func (s *site) alternate(t *testing.T) {
 	t.Helper()
 	for _, f := range ips {
-		job := lab.Job{Kind: lab.SendTo, Mapped: f == mapped, Count: 100, Size: 2000}
+		job := lab.Job{Kind: lab.SendTo, Mapped: f == mapped}
 		for _, n := range []int{2, 3, 2} {
 			job.To = append(job.To, f.service(n), netip.AddrPortFrom(f.onLink(), servicePort))
 		}
-		if r := must[lab.Result](t)(s.Host.Run(job)); r.Err() != nil {
-			t.Error(r.Err())
+		s.rounds(t, job, 5, 20, 2000)
+	}
+}
+
+// rounds sends so many messages to each destination in each round. (No more
+// in one than the socket's buffer holds of the answers.)
+func (s *site) rounds(t *testing.T, job lab.Job, rounds, count, size int) {
+	t.Helper()
+	client := must[*lab.Client](t)(s.Host.Open(job))
+	for range rounds {
+		if r := must[lab.Result](t)(client.Send(count, size)); r.Err() != nil {
+			t.Errorf("%s to %s: %v", job.Kind, job.To[0], r.Err())
 		}
+	}
+	if err := client.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

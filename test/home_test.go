@@ -11,8 +11,9 @@ import (
 	"waymark/internal/lab"
 )
 
-// The LAN gets another network, which nobody knows of while a policy is applied.
-const lateLAN4, lateLAN6 = "192.168.51.1", "2001:db8:51::1"
+// The LAN gets another network, which nobody knows of while a policy is
+// applied: a private one, as the README says.
+const lateLAN4, lateLAN6 = "192.168.51.1", "fd51::1"
 
 func (s *site) late(t *testing.T, verb string) {
 	t.Helper()

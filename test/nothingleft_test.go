@@ -92,21 +92,22 @@ func TestDownTwice(t *testing.T) {
 
 // TestDownOfWhatIsDamaged takes down what somebody took apart by hand.
 func TestDownOfWhatIsDamaged(t *testing.T) {
-	for name, damage := range map[string]string{
-		"rules gone":        "ip rule flush protocol 119; ip -6 rule del priority 1001",
-		"routes gone":       "ip route flush table 7000; ip -6 route del default table 7001",
-		"a pin gone":        "rm PINS/sock_create PINS/tables",
-		"a rule twice":      "ip rule add priority 1 from 203.0.113.1 lookup 7000 protocol 119",
-		"an interface gone": "ip link del up-c",
-		"sysctl changed":    "echo 0 > /proc/sys/net/ipv4/conf/up-b/ignore_routes_with_linkdown",
-		"routing gone":      "ip rule flush protocol 119; ip -6 rule flush protocol 119; ip route flush table 7000; ip -6 route flush table 7001",
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	for _, c := range []struct{ name, damage string }{
+		{"rules gone", "ip rule flush protocol 119; ip -6 rule del priority 1001"},
+		{"routes gone", "ip route flush table 7000; ip -6 route del default table 7001"},
+		{"routing gone", "ip rule flush protocol 119; ip -6 rule flush protocol 119; ip route flush table 7000; ip -6 route flush table 7001"},
+		{"pins gone", "rm PINS/sock_create PINS/tables"},
+		{"a rule more", "ip rule add priority 1 from 203.0.113.1 lookup 7000 protocol 119"},
+		{"a route more", "ip route add 192.0.2.0/24 dev up-a table 7009 protocol 119"},
+		{"sysctl changed", "echo 0 > /proc/sys/net/ipv4/conf/up-b/ignore_routes_with_linkdown"},
+		{"interface gone", "ip link del up-c"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t, lab.Options{Uplinks: 3})
-			s.cgroups(t, "app.slice")
+		t.Run(c.name, func(t *testing.T) {
 			s.apply(t, onePolicy)
-			s.shell(t, strings.ReplaceAll(damage, "PINS", s.pins()))
-			if name == "an interface gone" {
+			s.shell(t, strings.ReplaceAll(c.damage, "PINS", s.pins()))
+			if c.name == "interface gone" {
 				s.before = "" // the state before had it
 			}
 			s.ok(t, "down")

@@ -80,10 +80,9 @@ func goThrough(t *testing.T, all []transition) {
 // follow checks where new sockets of a cgroup go.
 func (s *site) follow(t *testing.T, cgroup string, router int) {
 	t.Helper()
-	for _, f := range ips {
-		for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
-			s.leaves(t, in(cgroup, f.job(kind, 1)), router)
-		}
+	for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
+		s.leaves(t, in(cgroup, v4.job(kind, 1)), router)
+		s.leaves(t, in(cgroup, v6.job(kind, 1)), router)
 	}
 }
 

@@ -72,7 +72,7 @@ func (i *Instance) verify(spec *ebpf.CollectionSpec, names ...string) ([]*ebpf.P
 			delete(spec.Programs, name)
 		}
 	}
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: i.named()})
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: i.named(), Cache: i.kernel})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		// Its errno is EACCES, and no caller should take that for a lack of rights.

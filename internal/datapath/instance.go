@@ -10,8 +10,10 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"waymark/bpf"
 	"waymark/internal/plan"
@@ -57,7 +59,8 @@ func power(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 type Instance struct {
 	dir      string
 	settings Settings
-	retired  plan.Mask // of the instance that this one takes over from
+	retired  plan.Mask  // of the instance that this one takes over from
+	kernel   *btf.Cache // the kernel's types, which take longer to read than a program to verify
 	maps     bpf.WaymarkMaps
 }
 
@@ -70,7 +73,7 @@ func Create(dir string, s Settings) (*Instance, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	i := &Instance{dir: dir, settings: s}
+	i := &Instance{dir: dir, settings: s, kernel: btf.NewCache()}
 	if err := i.create(); err != nil {
 		i.Close()
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -100,7 +103,7 @@ func Open(dir string, s Settings) (*Instance, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, err
 	}
-	i := &Instance{dir: dir, settings: s}
+	i := &Instance{dir: dir, settings: s, kernel: btf.NewCache()}
 	for name, m := range i.fields() {
 		opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
 		if err != nil {
@@ -131,12 +134,16 @@ func (i *Instance) Close() {
 	}
 }
 
+// object is the built-in BPF object, read once.
+var object = sync.OnceValues(bpf.LoadWaymark)
+
 // spec is the object with this instance's constants and sizes.
 func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
-	spec, err := bpf.LoadWaymark()
+	read, err := object()
 	if err != nil {
 		return nil, fmt.Errorf("read the built-in BPF object: %w", err)
 	}
+	spec := read.Copy()
 	var runs [bpf.WaymarkLimitsMASK_RUNS]bpf.WaymarkMaskRun
 	for k, r := range i.settings.Mask.Runs() {
 		runs[k] = bpf.WaymarkMaskRun{Bits: r.Bits, Shift: r.Shift}

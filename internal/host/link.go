@@ -57,6 +57,21 @@ func pointToPoint(flags uint32) bool {
 	return flags&unix.IFF_NOARP != 0 && flags&(unix.IFF_BROADCAST|unix.IFF_LOOPBACK) == 0
 }
 
+// Addresses returns the usable addresses of every interface.
+func Addresses() ([]netip.Addr, error) {
+	byLink, err := addresses()
+	if err != nil {
+		return nil, fmt.Errorf("read addresses: %w", err)
+	}
+	var all []netip.Addr
+	for _, prefixes := range byLink {
+		for _, p := range prefixes {
+			all = append(all, p.Addr())
+		}
+	}
+	return all, nil
+}
+
 // addresses are the usable addresses of every link by its index.
 func addresses() (map[int][]netip.Prefix, error) {
 	var list []netlink.Addr

@@ -9,6 +9,7 @@ import "net/netip"
 type Facts struct {
 	Links   map[string]Link   // by interface name; an absent one is waited for
 	Inner   map[string]Inner  // interfaces that packets of others may come in by: all but lo
+	Own     []netip.Addr      // the addresses of all the host's interfaces
 	Routes  []Route           // unicast routes of every table, both families, in the kernel's order
 	Rules   []Rule            // every rule of both families, in the kernel's order
 	Users   map[string]uint32 // user names of the policy that exist, to uid

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestInside asks what main reaches by more than its default: what is on its
-// links, its static routes and multicast, each once.
+// TestInside asks what is reached without a default route: the host itself,
+// what is on its links, main's static routes, and what is never outside, each
+// once.
 func TestInside(t *testing.T) {
 	h := exampleHost()
 	static := *h.route("eth0", "192.0.2.9", 0)
@@ -20,9 +22,11 @@ func TestInside(t *testing.T) {
 	other := static
 	other.Dst, other.Table = prefix("172.17.0.0/16"), 300
 	h.Routes = append(h.Routes[:len(h.Routes)-1], static, static, other)
+	h.Own = []netip.Addr{netip.MustParseAddr("192.0.2.77")}
 	p := h.make(t, fmt.Sprintf(uplinkPolicy, "auto"), Numbers{})
-	want := []string{"10.0.0.0/24", "172.16.0.0/12", "192.0.2.0/24", "192.168.1.0/24", "224.0.0.0/4",
-		"2001:db8:1::/64", "2001:db8:2::/64", "ff00::/8"}
+	want := []string{"10.0.0.0/8", "10.0.0.0/24", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.2.0/24",
+		"192.0.2.77/32", "192.168.0.0/16", "192.168.1.0/24", "224.0.0.0/4",
+		"::1/128", "2001:db8:1::/64", "2001:db8:2::/64", "fc00::/7", "fe80::/10", "ff00::/8"}
 	if diff := cmp.Diff(strings.Join(want, " "), strings.Trim(fmt.Sprint(p.Inside), "[]")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

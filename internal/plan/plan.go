@@ -27,7 +27,7 @@ type Plan struct {
 	Notes      []string          `json:"notes"`   // what the policy asks for and an apply does not do, with the way to get it
 	Main       int               `json:"main"`    // number of the uplink that main's default route uses; -1: none of ours
 	Numbers    Numbers           `json:"numbers"`
-	Inside     []netip.Prefix    `json:"inside,omitempty"`     // prefixes that main reaches by more than its default
+	Inside     []netip.Prefix    `json:"inside,omitempty"`     // prefixes that are the host's own, or that main reaches by more than its default
 	WholeMarks []uint32          `json:"wholeMarks,omitempty"` // marks that others match whole; sockets that carry one are left alone
 }
 

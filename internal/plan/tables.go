@@ -86,18 +86,29 @@ func (m *maker) balanceRoute(family Family, w Way) {
 	}
 }
 
-// multicast is reached without a route of main's.
-var multicast = []netip.Prefix{netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("ff00::/8")}
+// always are the prefixes that no uplink's default route is for: loopback,
+// multicast, link-local and private ones. A network of another prefix that
+// main learns of after an apply is not known until the next.
+var always = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("224.0.0.0/4"),
+	netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
 
-// inside is what main reaches without its default route.
+// inside is what the host reaches without a default route: itself, and what
+// main knows by more.
 func (m *maker) inside() {
-	m.plan.Inside = slices.Clone(multicast)
+	m.plan.Inside = slices.Clone(always)
+	for _, a := range m.facts.Own {
+		m.plan.Inside = append(m.plan.Inside, netip.PrefixFrom(a, a.BitLen()))
+	}
 	for _, r := range m.facts.Routes {
 		if r.Table == TableMain && !r.IsDefault() && !slices.Contains(m.plan.Inside, r.Dst) {
 			m.plan.Inside = append(m.plan.Inside, r.Dst)
 		}
 	}
 	slices.SortFunc(m.plan.Inside, netip.Prefix.Compare)
+	m.plan.Inside = slices.Compact(m.plan.Inside)
 }
 
 // route adds a route of ours, unless one has its place in the kernel: of two

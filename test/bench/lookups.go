@@ -6,13 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 )
 
 // lookupTimes are what the kernel's route lookup took, with one class and
 // with many.
 type lookupTimes struct {
-	Noise    float64  `json:"noise"`          // what one lookup, taken twice, differs by, as a part
+	Noise    float64  `json:"noise"`          // of one lookup, taken twice
 	Void     string   `json:"void,omitempty"` // why the figures mean nothing
 	Attempts int      `json:"attempts"`
 	Lookups  []lookup `json:"lookups"` // the first two are of one class
@@ -90,7 +89,7 @@ func takeLookups(ctx context.Context, o options, all []lookup) (t lookupTimes, e
 		l.Turns, l.NS, l.Ratio = turns[i], summary(turns[i]), summary(pairwise(turns[i], one, ratio))
 		t.Lookups = append(t.Lookups, l)
 	}
-	if t.Noise = math.Abs(median(pairwise(turns[1], turns[0], ratio)) - 1); t.Noise > mostNoise {
+	if t.Noise = noise(turns[0], turns[1]); t.Noise > mostNoise {
 		t.Void = fmt.Sprintf("one lookup, taken twice, differs by %.1f %%", 100*t.Noise)
 	}
 	return t, nil

@@ -46,7 +46,7 @@ func parseOptions(args []string) (o options, err error) {
 		return o, fmt.Errorf("it takes flags only, and %q is none", flags.Arg(0))
 	}
 	o.progress = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
-	o.applies, o.repeat = 3, 1_000_000
+	o.applies, o.repeat = 3, 100_000
 	if o.quick {
 		o.rounds, o.sample, o.attempts, o.applies, o.repeat = 2, 2*time.Millisecond, 1, 1, 10_000
 	}

@@ -26,6 +26,21 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
+func TestNoise(t *testing.T) {
+	for _, tt := range []struct {
+		a, b     []float64
+		from, to float64
+	}{
+		{[]float64{100, 200}, []float64{100, 200}, 0, 0},
+		{[]float64{100, 200}, []float64{102, 204}, 0.0199, 0.0201},
+		{[]float64{100, 100}, []float64{98, 102}, 0.012, 0.014}, // equal by luck
+	} {
+		if got := noise(tt.a, tt.b); got < tt.from || got > tt.to {
+			t.Errorf("%v and %v: %v, want %v to %v", tt.a, tt.b, got, tt.from, tt.to)
+		}
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	wide := &spreadOf{Low: 0, High: 2}
 	for _, tt := range []struct {

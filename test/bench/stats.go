@@ -45,3 +45,11 @@ func pairwise(a, b []float64, f func(x, y float64) float64) []float64 {
 func difference(x, y float64) float64 { return x - y }
 func mean(x, y float64) float64       { return (x + y) / 2 }
 func ratio(x, y float64) float64      { return x / y }
+
+// noise is by what part two series of the same differ: their median ratio,
+// and the standard error of that median, as quartiles have it for a normal
+// distribution.
+func noise(a, b []float64) float64 {
+	s := summary(pairwise(b, a, ratio))
+	return math.Abs(s.Median-1) + 0.93*(s.High-s.Low)/math.Sqrt(float64(len(a)))
+}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -14,7 +13,7 @@ type block struct {
 	Form     form      `json:"form"`
 	Rules    int       `json:"rules"`
 	Job      string    `json:"job"`
-	Noise    float64   `json:"noise"`          // what the two bare hosts differ by, as a part
+	Noise    float64   `json:"noise"`          // of the two bare hosts
 	Steal    float64   `json:"steal"`          // the part of the time that the hypervisor gave to others
 	Attempts int       `json:"attempts"`       //
 	Void     string    `json:"void,omitempty"` // why the figures mean nothing
@@ -106,7 +105,7 @@ func newBlock(arms []*arm, turns [][]float64) (b block) {
 		}
 		b.Arms = append(b.Arms, f)
 	}
-	b.Noise = math.Abs(median(pairwise(turns[1], turns[0], ratio)) - 1)
+	b.Noise = noise(turns[0], turns[1])
 	return b
 }
 
