@@ -21,8 +21,8 @@
  *
  * THE TABLE
  *   An array of 64-byte cells. Cell 0 is a `struct table_header`, cell 1 is
- *   all zero: the empty set. The others are of four kinds, and only what
- *   points at a cell knows which:
+ *   all zero: the empty set; cell 2 is a `struct cgroup_start`. The others
+ *   are of five kinds, and only what points at a cell knows which:
  *
  *   branch   eight __u64, ascending; each is (key << 32 | ref). For a 32-bit
  *            value x the last entry with key <= x holds. The first entry's
@@ -38,6 +38,7 @@
  *   words    eight __u64 of bits; bit b stands for match 64w + b, where w is
  *            given by the path that leads to the word.
  *   verdicts sixteen __u32: the mark of match 16i + j, in place.
+ *   text     a `struct text_cell`: bytes of a path that have no other way on.
  *
  *   A set of matches is `depth` levels of nodes above a word. A reference to
  *   a node is its cell; to a word, eight times its cell plus its place there.
@@ -63,8 +64,27 @@
  *   `cgroups[v]` maps a cgroup id (the inode of its directory) to the set of
  *   matches that name it or a cgroup above it, or no cgroup. The deepest
  *   ancestor of the task that has an entry decides; with none it is the
- *   header's `no_cgroup`. `cgroup_levels` has bit l set when some entry is l
- *   levels below the cgroup2 root, so that others need no look-up.
+ *   header's `no_cgroup`. `cgroup_levels` has bit l set when some entry may be
+ *   l levels below the cgroup2 root, so that others need no look-up.
+ *
+ *   A cgroup gets its entry when it is made, by a program, and loses it when
+ *   it is removed; user space puts in those that are there already. Both
+ *   versions get it, so that none falls between the two: user space puts the
+ *   next version's maps in their place first, then looks through the tree,
+ *   and publishes last. Which cgroups have an entry, and which set, says an
+ *   automaton in the table, which both of them walk:
+ *
+ *   A path is read from below the cgroup root `cgroup_start.root` byte by
+ *   byte, names parted by '/', with a 0 at its end. A state of the automaton
+ *   is a tree of branches for one byte. It leads to the next state (REF_NEXT),
+ *   to a text that has to follow (REF_TEXT), or to a set, where the path ends:
+ *   set 0 means that no line names the cgroup, by itself or any more. A text
+ *   compares `length` bytes and goes on to `next`; a set there holds if the
+ *   path ends there, and is 0 otherwise.
+ *
+ *   Example. One line, {cgroup: a.slice/db-*}. The start is the text
+ *   "a.slice/db-" that leads to a state in which 0 leads to the line's set,
+ *   '/' to set 0, and every other byte to the state itself.
  */
 #ifndef WAYMARK_CONTRACT_H
 #define WAYMARK_CONTRACT_H
@@ -80,6 +100,8 @@ enum limits {
 	MAX_UPLINKS = 64,
 	MASK_RUNS = 16,
 	WHOLE_MARKS = 256,
+	TEXT_BYTES = 59,
+	CGROUP_CELL = 2,
 	MAX_INSIDE = 128,
 };
 
@@ -108,8 +130,10 @@ struct words {
 enum ref_kind {
 	REF_SET = 0,
 	REF_BRANCH = 1, /* in the same 32 bits */
-	REF_NEXT = 2,	/* in the next 32 bits */
+	REF_NEXT = 2,	/* in the next 32 bits, or for the next byte of a path */
+	REF_TEXT = 3,	/* of a path */
 	REF_KIND_SHIFT = 30,
+	REF_CELL = (1 << 30) - 1, /* the other bits */
 };
 
 /*
@@ -137,8 +161,23 @@ struct table_cell {
 	__u64 word[8];
 };
 
+/* Cell 2: where the paths of cgroups are read from. No ref: no line names a cgroup. */
+struct cgroup_start {
+	__u64 root; /* id of the cgroup that paths start below */
+	__u32 ref;  /* with its kind */
+	__u32 unused[13];
+};
+
+struct text_cell {
+	__u32 next; /* a reference with its kind */
+	__u8 length;
+	__u8 bytes[TEXT_BYTES];
+};
+
 _Static_assert(sizeof(struct table_header) == sizeof(struct table_cell), "the header is one cell");
 _Static_assert(sizeof(struct table_cell) == 64, "a cell is one cache line");
+_Static_assert(sizeof(struct cgroup_start) == sizeof(struct table_cell), "the start is one cell");
+_Static_assert(sizeof(struct text_cell) == sizeof(struct table_cell), "a text is one cell");
 
 /*
  * A class, by its number. A number that is not in use has CLASS_IN_USE
@@ -247,6 +286,17 @@ struct socket_note {
 struct inside_prefix {
 	struct words prefix;
 	__u32 bits;
+};
+
+/*
+ * What became of the cgroups that were made and removed since the version in
+ * force was published. `failed` found no room: their processes are classed as
+ * if no line named them.
+ */
+struct arming {
+	__u64 armed;   /* entries, in either version */
+	__u64 removed; /* cgroups of the whole tree, with or without an entry */
+	__u64 failed;
 };
 
 /* What a walk over the open sockets did. */

@@ -16,11 +16,17 @@ typedef struct {
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
+};
+
+struct cgroup_root {
+	int hierarchy_id; /* 0: cgroup2 */
 };
 
 struct cgroup {
 	int level;
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 	struct cgroup *ancestors[];
 };
 
@@ -106,6 +112,8 @@ enum { SOCK_BINDADDR_LOCK = 4, SOCK_BINDPORT_LOCK = 8 };
 
 static long (*const bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
 
+#define READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), &(from))
+
 /* A pointer as a number: the verifier lets nobody calculate with a bpf_sock, but a copy of one is anybody's. */
 static __always_inline __u64 address_of(const void *pointer)
 {
@@ -129,6 +137,24 @@ static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 			      (const char *)kernel_sk + FIELD_INFO(kernel_sk->sk_userlocks, BYTE_OFFSET));
 	return bits << FIELD_INFO(kernel_sk->sk_userlocks, LEFT_SHIFT) >> FIELD_INFO(kernel_sk->sk_userlocks, RIGHT_SHIFT);
 }
+
+/* The id of a cgroup's ancestor at a level; 0: it lies less deep. */
+static __always_inline __u64 ancestor_id(const struct cgroup *cgroup, int level)
+{
+	const struct cgroup *ancestor = 0;
+	const struct kernfs_node *node = 0;
+	__u64 id = 0;
+	int deepest = 0;
+
+	READ(deepest, cgroup->level);
+	if (level > deepest)
+		return 0;
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (const char *)&cgroup->ancestors[0] + level * sizeof(ancestor));
+	READ(node, ancestor->kn);
+	READ(id, node->id);
+	return id;
+}
+
 enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLISIONS = 16 };
 
 /*

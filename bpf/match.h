@@ -92,6 +92,17 @@ struct descent {
 	__u32 ref;
 };
 
+/* The entry of a branch that holds for a value. */
+static __always_inline __u32 branch_entry(const struct table_cell *branch, __u32 value)
+{
+	__u64 last = (__u64)value << 32 | 0xffffffff;
+	__u32 at = last >= branch->word[4] ? 4 : 0;
+
+	at += last >= branch->word[(at + 2) & 7] ? 2 : 0;
+	at += last >= branch->word[(at + 1) & 7] ? 1 : 0;
+	return branch->word[at & 7];
+}
+
 /* One branch of a tree; returns 1 when it led to a set. */
 static long take_branch(__u32 i, struct descent *d)
 {
@@ -101,13 +112,8 @@ static long take_branch(__u32 i, struct descent *d)
 		d->ref = 0;
 		return 1;
 	}
-	__u64 last = (__u64)d->value->word[d->word & 3] << 32 | 0xffffffff;
-	__u32 at = last >= branch->word[4] ? 4 : 0;
-	at += last >= branch->word[(at + 2) & 7] ? 2 : 0;
-	at += last >= branch->word[(at + 1) & 7] ? 1 : 0;
-
-	__u32 entry = branch->word[at & 7];
-	d->ref = entry & ((1U << REF_KIND_SHIFT) - 1);
+	__u32 entry = branch_entry(branch, d->value->word[d->word & 3]);
+	d->ref = entry & REF_CELL;
 	d->word += entry >> REF_KIND_SHIFT == REF_NEXT;
 	return entry >> REF_KIND_SHIFT == REF_SET;
 }

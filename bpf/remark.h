@@ -33,24 +33,6 @@ struct {
 	__type(value, struct walk_result);
 } walked SEC(".maps");
 
-#define READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), &(from))
-
-static __always_inline __u64 ancestor_id(const struct cgroup *cgroup, int level)
-{
-	const struct cgroup *ancestor = 0;
-	const struct kernfs_node *node = 0;
-	__u64 id = 0;
-	int deepest = 0;
-
-	READ(deepest, cgroup->level);
-	if (level > deepest)
-		return 0;
-	bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (const char *)&cgroup->ancestors[0] + level * sizeof(ancestor));
-	READ(node, ancestor->kn);
-	READ(id, node->id);
-	return id;
-}
-
 __noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 levels, __u32 none)
 {
 	const struct sock *sk = (const struct sock *)address;

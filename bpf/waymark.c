@@ -6,6 +6,7 @@
  * before the kernel chooses its route; tc egress counts what leaves.
  */
 #include "contract.h"
+#include "arm.h"
 #include "arrival.h"
 #include "egress.h"
 #include "guard.h"
@@ -181,6 +182,21 @@ int accepted(struct bpf_sock_ops *ctx)
 	return ALLOW;
 }
 
+/* Before kernfs shows the new cgroup, so before anything can enter it. */
+SEC("tp_btf/cgroup_mkdir")
+int arm(__u64 *args)
+{
+	arm_impl((const struct cgroup *)args[0]);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int disarm(__u64 *args)
+{
+	disarm_impl((const struct cgroup *)args[0]);
+	return 0;
+}
+
 SEC("iter/tcp")
 int find_listeners(struct bpf_iter__tcp *ctx)
 {
@@ -247,6 +263,8 @@ char __license[] SEC("license") = "Dual BSD/GPL";
 const struct {
 	struct table_header header;
 	struct table_cell cell;
+	struct cgroup_start start;
+	struct text_cell text;
 	struct mask_run run;
 	enum limits limits;
 	enum field field;

@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type WaymarkArming struct {
+	_       structs.HostLayout
+	Armed   uint64
+	Removed uint64
+	Failed  uint64
+}
+
+type WaymarkCgroupStart struct {
+	_      structs.HostLayout
+	Root   uint64
+	Ref    uint32
+	Unused [13]uint32
+}
+
 type WaymarkClassCounters struct {
 	_         structs.HostLayout
 	Packets   uint64
@@ -79,6 +93,8 @@ const (
 	WaymarkLimitsMAX_UPLINKS    WaymarkLimits = 64
 	WaymarkLimitsMASK_RUNS      WaymarkLimits = 16
 	WaymarkLimitsWHOLE_MARKS    WaymarkLimits = 256
+	WaymarkLimitsTEXT_BYTES     WaymarkLimits = 59
+	WaymarkLimitsCGROUP_CELL    WaymarkLimits = 2
 	WaymarkLimitsMAX_INSIDE     WaymarkLimits = 128
 )
 
@@ -117,7 +133,9 @@ const (
 	WaymarkRefKindREF_SET        WaymarkRefKind = 0
 	WaymarkRefKindREF_BRANCH     WaymarkRefKind = 1
 	WaymarkRefKindREF_NEXT       WaymarkRefKind = 2
+	WaymarkRefKindREF_TEXT       WaymarkRefKind = 3
 	WaymarkRefKindREF_KIND_SHIFT WaymarkRefKind = 30
+	WaymarkRefKindREF_CELL       WaymarkRefKind = 1073741823
 )
 
 type WaymarkSocketNote struct {
@@ -148,6 +166,13 @@ type WaymarkTableHeader struct {
 	Iif          uint32
 }
 
+type WaymarkTextCell struct {
+	_      structs.HostLayout
+	Next   uint32
+	Length uint8
+	Bytes  [59]uint8
+}
+
 type WaymarkUplinkEntry struct {
 	_       structs.HostLayout
 	Ifindex uint32
@@ -175,6 +200,7 @@ type WaymarkWalkResult struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	WaymarkMapArmed          = "armed"
 	WaymarkMapArrivals       = "arrivals"
 	WaymarkMapCgroups        = "cgroups"
 	WaymarkMapClasses        = "classes"
@@ -184,14 +210,17 @@ const (
 	WaymarkMapListened       = "listened"
 	WaymarkMapLive           = "live"
 	WaymarkMapNotes          = "notes"
+	WaymarkMapPath           = "path"
 	WaymarkMapTables         = "tables"
 	WaymarkMapUplinks        = "uplinks"
 	WaymarkMapWalked         = "walked"
 	WaymarkMapWholeMarks     = "whole_marks"
 	WaymarkProgAccepted      = "accepted"
+	WaymarkProgArm           = "arm"
 	WaymarkProgArrive        = "arrive"
 	WaymarkProgConnect4      = "connect4"
 	WaymarkProgConnect6      = "connect6"
+	WaymarkProgDisarm        = "disarm"
 	WaymarkProgEgress        = "egress"
 	WaymarkProgFindListeners = "find_listeners"
 	WaymarkProgIngress       = "ingress"
@@ -255,9 +284,11 @@ type WaymarkSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkProgramSpecs struct {
 	Accepted      *ebpf.ProgramSpec `ebpf:"accepted"`
+	Arm           *ebpf.ProgramSpec `ebpf:"arm"`
 	Arrive        *ebpf.ProgramSpec `ebpf:"arrive"`
 	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
 	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
+	Disarm        *ebpf.ProgramSpec `ebpf:"disarm"`
 	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
 	FindListeners *ebpf.ProgramSpec `ebpf:"find_listeners"`
 	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
@@ -273,6 +304,7 @@ type WaymarkProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkMapSpecs struct {
+	Armed      *ebpf.MapSpec `ebpf:"armed"`
 	Arrivals   *ebpf.MapSpec `ebpf:"arrivals"`
 	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
@@ -282,6 +314,7 @@ type WaymarkMapSpecs struct {
 	Listened   *ebpf.MapSpec `ebpf:"listened"`
 	Live       *ebpf.MapSpec `ebpf:"live"`
 	Notes      *ebpf.MapSpec `ebpf:"notes"`
+	Path       *ebpf.MapSpec `ebpf:"path"`
 	Tables     *ebpf.MapSpec `ebpf:"tables"`
 	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
 	Walked     *ebpf.MapSpec `ebpf:"walked"`
@@ -323,6 +356,7 @@ func (o *WaymarkObjects) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkMaps struct {
+	Armed      *ebpf.Map `ebpf:"armed"`
 	Arrivals   *ebpf.Map `ebpf:"arrivals"`
 	Cgroups    *ebpf.Map `ebpf:"cgroups"`
 	Classes    *ebpf.Map `ebpf:"classes"`
@@ -332,6 +366,7 @@ type WaymarkMaps struct {
 	Listened   *ebpf.Map `ebpf:"listened"`
 	Live       *ebpf.Map `ebpf:"live"`
 	Notes      *ebpf.Map `ebpf:"notes"`
+	Path       *ebpf.Map `ebpf:"path"`
 	Tables     *ebpf.Map `ebpf:"tables"`
 	Uplinks    *ebpf.Map `ebpf:"uplinks"`
 	Walked     *ebpf.Map `ebpf:"walked"`
@@ -340,6 +375,7 @@ type WaymarkMaps struct {
 
 func (m *WaymarkMaps) Close() error {
 	return _WaymarkClose(
+		m.Armed,
 		m.Arrivals,
 		m.Cgroups,
 		m.Classes,
@@ -349,6 +385,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Listened,
 		m.Live,
 		m.Notes,
+		m.Path,
 		m.Tables,
 		m.Uplinks,
 		m.Walked,
@@ -376,9 +413,11 @@ type WaymarkVariables struct {
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkPrograms struct {
 	Accepted      *ebpf.Program `ebpf:"accepted"`
+	Arm           *ebpf.Program `ebpf:"arm"`
 	Arrive        *ebpf.Program `ebpf:"arrive"`
 	Connect4      *ebpf.Program `ebpf:"connect4"`
 	Connect6      *ebpf.Program `ebpf:"connect6"`
+	Disarm        *ebpf.Program `ebpf:"disarm"`
 	Egress        *ebpf.Program `ebpf:"egress"`
 	FindListeners *ebpf.Program `ebpf:"find_listeners"`
 	Ingress       *ebpf.Program `ebpf:"ingress"`
@@ -393,9 +432,11 @@ type WaymarkPrograms struct {
 func (p *WaymarkPrograms) Close() error {
 	return _WaymarkClose(
 		p.Accepted,
+		p.Arm,
 		p.Arrive,
 		p.Connect4,
 		p.Connect6,
+		p.Disarm,
 		p.Egress,
 		p.FindListeners,
 		p.Ingress,

@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // A coverField is a field of a match as the index sees it.
@@ -29,7 +28,7 @@ const (
 func (f coverField) count(m *Match) int {
 	switch f {
 	case coverCgroup:
-		return min(1, len(m.Cgroup))
+		return len(m.Cgroup) + len(m.Unit)
 	case coverUID:
 		return len(m.UID)
 	case coverProto:
@@ -50,7 +49,7 @@ func (f coverField) count(m *Match) int {
 func (f coverField) key(m *Match, i int) coverKey {
 	switch f {
 	case coverCgroup:
-		return coverKey{text: m.Cgroup}
+		return coverKey{text: m.cgroupKey(i)}
 	case coverUID:
 		if u := m.UID[i]; u.Name == "" {
 			return rangeKey(u.Lo, u.Hi)
@@ -85,10 +84,7 @@ func (f coverField) eachAbove(m *Match, lengths []uint8, look func(coverKey)) {
 		return
 	}
 	if f == coverCgroup {
-		for k.text != "" {
-			look(k)
-			k.text = k.text[:max(0, strings.LastIndexByte(k.text, '/'))]
-		}
+		eachKeyAbove(k.text, func(text string) { look(coverKey{text: text}) })
 		return
 	}
 	for _, n := range lengths {

@@ -13,7 +13,8 @@ import (
 )
 
 var matchFields = []field[Match]{
-	{key: "cgroup", example: "backup.slice", read: (*decoder).cgroup},
+	{key: "cgroup", example: "backup.slice", read: func(d *decoder, m *Match, n *node) { m.Cgroup = each(d, n, (*decoder).cgroup) }},
+	{key: "unit", example: "backup.service", read: (*decoder).units},
 	{key: "uid", example: "[trader, 2000-2099]", read: func(d *decoder, m *Match, n *node) { m.UID = each(d, n, (*decoder).user) }},
 	{key: "proto", example: "tcp", read: func(d *decoder, m *Match, n *node) { m.Proto = each(d, n, (*decoder).protocol) }},
 	{key: "src", example: "192.0.2.0/24", read: func(d *decoder, m *Match, n *node) { m.Src = each(d, n, (*decoder).prefix) }},
@@ -23,23 +24,34 @@ var matchFields = []field[Match]{
 	{key: "iif", example: "br0", read: func(d *decoder, m *Match, n *node) { m.IIF = each(d, n, (*decoder).interfaceName) }},
 }
 
-func (d *decoder) cgroup(m *Match, n *node) {
-	text, ok := d.scalar(n, "the path of one cgroup")
+func (d *decoder) cgroup(n *node) (string, bool) {
+	text, ok := d.scalar(n, "the path of a cgroup")
 	if !ok {
-		return
+		return "", false
 	}
-	switch clean := strings.TrimPrefix(path.Clean("/"+text), "/"); {
+	clean := strings.TrimPrefix(path.Clean("/"+text), "/")
+	switch err := checkGlobs(clean); {
 	case slices.Contains(strings.Split(text, "/"), ".."):
 		d.problem(n, fmt.Sprintf("the cgroup path %q goes up by ..", text), "write the path from the root of the cgroup tree")
 	case clean == "":
 		d.problem(n, fmt.Sprintf("the cgroup path %q names no cgroup", text), "write a path such as system.slice/nginx.service, as in /proc/PID/cgroup")
-	case strings.ContainsAny(text, "*?["):
-		d.problem(n, fmt.Sprintf("the cgroup path %q is a pattern", text), "write the path of one cgroup; its whole subtree is meant")
+	case err != nil:
+		d.problem(n, fmt.Sprintf("the cgroup path %q has a bad pattern", text), err.Error())
 	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }):
 		d.problem(n, fmt.Sprintf("the cgroup path %q has a control character", text), `write 'single quotes' around names with backslashes, such as a systemd unit's \x2d`)
 	default:
-		m.Cgroup = clean
+		return clean, true
 	}
+	return "", false
+}
+
+func checkGlobs(path string) error {
+	for name := range strings.SplitSeq(path, "/") {
+		if _, err := ParseGlob(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var userForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*[$]?$`)
@@ -121,6 +133,9 @@ func (d *decoder) checkMatch(n *node, m *Match) {
 				d.problem(n.value("proto"), fmt.Sprintf("%s has no ports", protocolName(p)), "leave the ports out, or name only "+portProtocolNames)
 			}
 		}
+	}
+	if m.Cgroup != nil && m.Unit != nil {
+		d.problem(n.value("unit"), "cgroup and unit in one match: a unit is a cgroup", "keep the one that says more, or make two matches of them")
 	}
 	if v4, v6 := m.families(); !v4 && !v6 {
 		d.problem(n, "src and dst are of different families: no packet can match", "name an IPv4 or an IPv6 prefix in both")

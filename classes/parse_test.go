@@ -46,13 +46,13 @@ func TestParseDesign(t *testing.T) {
 		},
 		Classes: []Class{
 			{Name: "exec", Route: []Hop{{Uplink: "fiber"}}, Otherwise: OtherwiseUnreachable, Existing: FateKeep, Matches: []Match{
-				{Cgroup: "system.slice/exec.service"},
+				{Cgroup: []string{"system.slice/exec.service"}},
 				{UID: []User{{Name: "trader"}, {Lo: 2000, Hi: 2099}}},
 			}},
 			{Name: "bulk", Route: []Hop{{Uplink: "lte"}, {Uplink: "fiber"}}, Otherwise: OtherwiseMain, Existing: FateKeep, Matches: []Match{
-				{Cgroup: "backup.slice"},
+				{Cgroup: []string{"backup.slice"}},
 				{Proto: []uint8{6}, Dst: prefixes("203.0.113.0/24", "2001:db8::/32"), Dport: []PortRange{{873, 873}, {8000, 8100}}},
-				{Cgroup: "app.slice", Proto: []uint8{17}, Dport: []PortRange{{443, 443}}},
+				{Cgroup: []string{"app.slice"}, Proto: []uint8{17}, Dport: []PortRange{{443, 443}}},
 			}},
 			{Name: "guests", Route: []Hop{{Uplink: "fiber", Weight: 3}, {Uplink: "lte", Weight: 1}}, Otherwise: OtherwiseMain, Existing: FateKeep, Matches: []Match{
 				{IIF: []string{"br-guest"}},
@@ -85,10 +85,10 @@ func inClass(match string) string {
 
 func TestParseMatch(t *testing.T) {
 	for text, want := range map[string]Match{
-		"{cgroup: /app.slice//a/./b/}":            {Cgroup: "app.slice/a/b"},
-		"{cgroup: my app.slice}":                  {Cgroup: "my app.slice"},
-		`{cgroup: app.slice/app-a\x2db.scope}`:    {Cgroup: `app.slice/app-a\x2db.scope`},
-		`{cgroup: "\u00fc/it's"}`:                 {Cgroup: "ü/it's"},
+		"{cgroup: /app.slice//a/./b/}":            {Cgroup: []string{"app.slice/a/b"}},
+		"{cgroup: my app.slice}":                  {Cgroup: []string{"my app.slice"}},
+		`{cgroup: app.slice/app-a\x2db.scope}`:    {Cgroup: []string{`app.slice/app-a\x2db.scope`}},
+		`{cgroup: "\u00fc/it's"}`:                 {Cgroup: []string{"ü/it's"}},
 		"{uid: 0}":                                {UID: []User{{}}},
 		"{uid: [Trader, _x, pc$, 7-4294967294]}":  {UID: []User{{Name: "Trader"}, {Name: "_x"}, {Name: "pc$"}, {Lo: 7, Hi: 4294967294}}},
 		"{uid: 'true'}":                           {UID: []User{{Name: "true"}}},

@@ -107,7 +107,8 @@ const (
 // named agrees with everything, and inside a field any one value is enough. At
 // least one field is named.
 type Match struct {
-	Cgroup       string         // of its whole subtree; a clean path from the cgroup root without the leading slash; "" is not named
+	Cgroup       []string       // of their whole subtrees; clean paths from the cgroup root without the leading slash, each name a Glob
+	Unit         []Unit         // the same by a unit's name; never beside Cgroup
 	UID          []User         // the socket's owner
 	Proto        []uint8        // IP protocol numbers
 	Src, Dst     []netip.Prefix // masked; a single address is a /32 or /128

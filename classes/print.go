@@ -97,9 +97,8 @@ func (m Match) String() string {
 			fields = append(fields, key+": "+value)
 		}
 	}
-	if m.Cgroup != "" {
-		add("cgroup", quote(m.Cgroup))
-	}
+	add("cgroup", list(m.Cgroup, quote))
+	add("unit", list(m.Unit, Unit.String))
 	add("uid", list(m.UID, User.String))
 	add("proto", list(m.Proto, protocolName))
 	add("src", list(m.Src, prefixText))

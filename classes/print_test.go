@@ -93,8 +93,15 @@ func (r dice) match() Match {
 	name := func() string {
 		return r.one("app.slice", "my app", "it's", `a\x2db`, "- a", "a: b", "#a", "a #b", "&a", "*", "{a}", "ü", `"a"`, " a ", "true", "~", "0") + fmt.Sprint(r.IntN(1<<30))
 	}
-	m := Match{Cgroup: strings.TrimPrefix(path.Clean("/"+strings.Join(append(some(r, 3, name), name()), "/")), "/")}
-	m.Cgroup = strings.ReplaceAll(m.Cgroup, "*", "@")
+	path := func() string {
+		return strings.TrimPrefix(path.Clean("/"+strings.Join(append(some(r, 3, name), name()), "/")), "/")
+	}
+	var m Match
+	if r.IntN(3) > 0 {
+		m.Cgroup = append(some(r, 2, path), path())
+	} else {
+		m.Unit = append(some(r, 2, r.unit), r.unit())
+	}
 	m.UID = some(r, 3, func() User {
 		if r.IntN(2) == 0 {
 			return User{Name: r.one("trader", "null", "true", "Yes", "_a-b", "pc$")}
@@ -108,6 +115,17 @@ func (r dice) match() Match {
 	}
 	m.IIF = some(r, 2, func() string { return r.one("br0", "null", "~", "eth0.1", "a,b") })
 	return m
+}
+
+func (r dice) unit() Unit {
+	u := Unit{Name: fmt.Sprintf("%s%d%s", r.one("db", "db@", "*-", "[a-c]", "#", "'", `a\x2d`), r.IntN(1<<30), r.one(".service", "*.slice", ".scope"))}
+	if r.IntN(3) == 0 {
+		lo := r.Uint32N(1 << 31)
+		u.User = &User{Lo: lo, Hi: lo}
+	} else if r.IntN(2) == 0 {
+		u.User = &User{Name: r.one("trader", "null", "pc$")}
+	}
+	return u
 }
 
 func (r dice) ports() PortRange {

@@ -27,7 +27,7 @@ func findShadows(matches []*Match) []shadow {
 // several prefixes of e make up one of m.
 func covers(e, m *Match) bool {
 	v4, v6 := m.families()
-	return coversCgroup(e.Cgroup, m.Cgroup) &&
+	return coversCgroups(e, m) &&
 		coversPrefixes(e.Dst, m.Dst, v4, v6) &&
 		coversPrefixes(e.Src, m.Src, v4, v6) &&
 		coversPorts(e.Dport, m.Dport) &&
@@ -35,10 +35,6 @@ func covers(e, m *Match) bool {
 		coversProtocols(e, m) &&
 		coversUsers(e.UID, m.UID) &&
 		coversNames(e.IIF, m.IIF)
-}
-
-func coversCgroup(e, m string) bool {
-	return e == "" || len(m) >= len(e) && m[:len(e)] == e && (len(m) == len(e) || m[len(e)] == '/')
 }
 
 var everyAddress = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}

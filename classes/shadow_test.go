@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,18 @@ func TestCovers(t *testing.T) {
 		{"{cgroup: a/b}", "{cgroup: a}", false},
 		{"{cgroup: a}", "{cgroup: ab}", false},
 		{"{cgroup: a}", "{uid: 1}", false},
+		{"{cgroup: [a, b]}", "{cgroup: [b/c, a]}", true},
+		{"{cgroup: [a, b]}", "{cgroup: [b/c, d]}", false},
+		{"{cgroup: 'a/db-*'}", "{cgroup: a/db-1/x}", true},
+		{"{cgroup: 'a/*'}", "{cgroup: 'a/b?/c'}", true},
+		{"{cgroup: 'a/db-*'}", "{cgroup: 'a/db-1*'}", false},
+		{"{cgroup: 'a/db-*'}", "{cgroup: a}", false},
+		{"{unit: 'db@*.service'}", "{unit: db@1.service}", true},
+		{"{unit: db.service}", "{unit: {name: db.service, user: 7}}", false},
+		{"{unit: {name: '*.service', user: a}}", "{unit: {name: db.service, user: a}}", true},
+		{"{unit: db.service}", "{cgroup: system.slice/db.service}", false},
+		{"{uid: 1}", "{unit: db.service, uid: 1}", true},
+		{"{unit: db.service, uid: 1}", "{uid: 1}", false},
 		{"{uid: [1-5, 6-9]}", "{uid: [2, 4-7]}", true},
 		{"{uid: 1-5}", "{uid: 4-7}", false},
 		{"{uid: [trader, 1]}", "{uid: trader}", true},
@@ -162,7 +175,11 @@ func (r dice) smallField(m *Match) {
 	most := 1 + r.IntN(6)
 	switch r.IntN(8) {
 	case 0:
-		m.Cgroup = strings.TrimSuffix(strings.Repeat(r.one("a/", "b/"), 1+r.IntN(3)), "/")
+		if m.Unit == nil && r.IntN(4) > 0 {
+			m.Cgroup = append(some(r, 2, r.smallPath), r.smallPath())
+		} else if m.Cgroup == nil {
+			m.Unit = append(some(r, 2, r.smallUnit), r.smallUnit())
+		}
 	case 1:
 		m.UID = append(some(r, most, r.smallUser), r.smallUser())
 	case 2:
@@ -179,6 +196,16 @@ func (r dice) smallField(m *Match) {
 		m.IIF = append(some(r, 1, r.smallName), r.smallName())
 	}
 }
+
+func (r dice) smallPath() string {
+	path := r.one("a", "b", "*", "?", "[ab]")
+	for range r.IntN(3) {
+		path += "/" + r.one("a", "b", "*", "[^c]", "u.slice")
+	}
+	return path
+}
+
+func (r dice) smallUnit() Unit { return Unit{Name: r.one("u.slice", "?.slice", "v.slice", "*.slice")} }
 
 func (r dice) smallName() string { return r.one("a", "b", "c") }
 
@@ -226,13 +253,35 @@ func (r dice) packet() packet {
 		p.dst = r.smallAddr()
 	}
 	if p.local {
-		p.cgroup = fmt.Sprintf("%s/%s/a/b", r.smallName(), r.smallName())
+		p.cgroup = fmt.Sprintf("%s/%s/a/b", r.one("a", "b", "c", "u.slice"), r.one("a", "b", "c", "u.slice", "v.slice"))
 		p.name, p.uid = r.smallName(), uint32(r.IntN(50))
 	}
 	if hasPorts(p.proto) {
 		p.sport, p.dport = uint16(r.IntN(60)), uint16(r.IntN(60))
 	}
 	return p
+}
+
+func (p packet) below(pattern string) bool {
+	names := strings.Split(p.cgroup, "/")
+	for i, want := range strings.Split(pattern, "/") {
+		if ok, err := path.Match(want, names[min(i, len(names)-1)]); err != nil || !ok || i >= len(names) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p packet) ofUnit(u Unit) bool {
+	for name := range strings.SplitSeq(p.cgroup, "/") {
+		if ok, err := path.Match(u.Name, name); ok && err == nil {
+			return true
+		}
+		if !strings.HasSuffix(name, ".slice") {
+			return false
+		}
+	}
+	return false
 }
 
 // in says, as plainly as possible, whether m takes the packet.
@@ -244,7 +293,8 @@ func (p packet) in(m *Match) bool {
 	isUser := func(u User) bool {
 		return p.local && (u.Name == p.name || u.Name == "" && u.Lo <= p.uid && p.uid <= u.Hi)
 	}
-	return (m.Cgroup == "" || strings.HasPrefix(p.cgroup+"/", m.Cgroup+"/")) &&
+	return (len(m.Cgroup) == 0 || slices.ContainsFunc(m.Cgroup, p.below)) &&
+		(len(m.Unit) == 0 || slices.ContainsFunc(m.Unit, p.ofUnit)) &&
 		(len(m.UID) == 0 || slices.ContainsFunc(m.UID, isUser)) &&
 		(len(m.Proto) == 0 || slices.Contains(m.Proto, p.proto)) &&
 		(len(m.Src) == 0 || slices.ContainsFunc(m.Src, inPrefix(p.src))) &&

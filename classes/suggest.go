@@ -11,7 +11,7 @@ var otherWords = map[string]string{
 	"protocol": "proto", "ipproto": "proto",
 	"port": "dport", "ports": "dport",
 	"user": "uid", "users": "uid", "uidrange": "uid", "skuid": "uid",
-	"unit": "cgroup", "slice": "cgroup", "service": "cgroup",
+	"slice": "cgroup", "service": "unit", "scope": "unit", "units": "unit", "cgroups": "cgroup",
 	"in": "iif", "iifname": "iif",
 	"dev": "interface", "device": "interface", "oif": "interface", "link": "interface",
 	"via": "gateway", "gw": "gateway", "nexthop": "gateway",

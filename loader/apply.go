@@ -12,6 +12,7 @@ import (
 	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
+	"waymark/internal/match"
 	"waymark/internal/plan"
 )
 
@@ -37,7 +38,7 @@ func (l *Loader) Apply(policy *classes.Policy) (*Applied, error) {
 	if w.conflict != nil {
 		return nil, w.conflict
 	}
-	if w.changes.Empty() {
+	if w.changes.Empty() && w.facts.Arms {
 		return &Applied{Plan: w.plan}, nil
 	}
 	a := &apply{Loader: l, survey: w, files: policy.Files()}
@@ -76,7 +77,7 @@ func (a *apply) run() error {
 	a.remember()
 	a.setSysctls()
 	a.fill()
-	a.attach()
+	a.attach(func(h plan.Hook) bool { return !h.Arms() })
 	a.walk()
 	a.keepState()
 	a.detach()
@@ -128,20 +129,38 @@ func (a *apply) setSysctls() {
 	}
 }
 
-// fill puts the matches and classes into the maps.
+// fill puts the matches and classes into the maps. The hooks that arm cgroups
+// are attached before the tree is looked through.
 func (a *apply) fill() {
+	a.attach(plan.Hook.Arms)
 	if a.fresh {
-		a.do(func() error { return a.instance.Publish(a.plan, a.level) }, func() error { return nil })
+		a.do(a.publish, func() error { return nil })
 		if a.older != nil {
 			a.do(func() error { return a.instance.TakeOver(a.older) }, func() error { return a.instance.Undo(a.older) })
 		}
-	} else if a.changes.Classes {
-		a.do(func() error { return a.instance.Publish(a.plan, a.level) }, a.instance.Retract)
+	} else if a.publishes() {
+		a.do(a.publish, a.instance.Retract)
 	}
 }
 
-func (a *apply) attach() {
+// publishes tells whether the maps change: for another policy, or because
+// cgroups may have been made that nothing armed.
+func (a *apply) publishes() bool {
+	return a.fresh || a.changes.Classes || !a.survey.facts.Arms || slices.ContainsFunc(a.changes.Attach, plan.Hook.Arms)
+}
+
+func (a *apply) publish() error {
+	return a.instance.Publish(a.plan, a.top, func(t *match.Table) (map[uint64]uint32, error) {
+		return host.NamedCgroups(a.root, t)
+	})
+}
+
+// attach attaches those hooks of a kind that are missing.
+func (a *apply) attach(which func(plan.Hook) bool) {
 	for _, h := range a.changes.Attach {
+		if !which(h) {
+			continue
+		}
 		a.do(func() error { return a.attachOne(h) }, func() error {
 			for _, old := range a.have.Hooks {
 				if old.Pin == h.Pin {
@@ -160,7 +179,7 @@ func (a *apply) attach() {
 // mark on a socket means nothing once its rules are gone, so there is
 // nothing to undo.
 func (a *apply) walk() {
-	if !a.changes.Classes && !a.fresh {
+	if !a.publishes() {
 		return
 	}
 	a.do(func() (err error) {

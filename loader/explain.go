@@ -150,13 +150,5 @@ func (l *Loader) Process(pid int) (cgroup string, uid uint32, err error) {
 // CheckNames reports what is wrong with a policy on this host, such as users
 // that it does not have, as classes.Problems.
 func CheckNames(policy *classes.Policy) error {
-	var names []string
-	for _, c := range policy.Classes {
-		for _, m := range c.Matches {
-			for _, u := range m.UID {
-				names = append(names, u.Name)
-			}
-		}
-	}
-	return plan.Check(policy, host.Users(names))
+	return plan.Check(policy, host.Users(userNames(policy)))
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"waymark/classes"
+	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/match"
 	"waymark/internal/plan"
@@ -20,24 +21,17 @@ const routeFromRA = 9
 
 // facts gathers what the host is, as far as the policy asks.
 func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err error) {
-	var interfaces, listened, users, cgroups []string
+	var interfaces, listened []string
 	for _, u := range policy.Uplinks {
 		interfaces = append(interfaces, u.Interface)
 	}
 	for _, c := range policy.Classes {
 		for _, m := range c.Matches {
 			listened = append(listened, m.IIF...)
-			if m.Cgroup != "" {
-				cgroups = append(cgroups, m.Cgroup)
-			}
-			for _, u := range m.UID {
-				if u.Name != "" {
-					users = append(users, u.Name)
-				}
-			}
 		}
 	}
-	f.Users = host.Users(users)
+	f.Users = host.Users(userNames(policy))
+	f.Arms = datapath.CanArm()
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
 		return f, err
 	}
@@ -45,9 +39,6 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 		return f, err
 	}
 	if f.Own, err = host.Addresses(); err != nil {
-		return f, err
-	}
-	if f.Cgroups, err = host.Cgroups(l.root, cgroups); err != nil {
 		return f, err
 	}
 	if f.Rules, err = l.rules.Rules(); err != nil {
@@ -69,4 +60,24 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 	}
 	f.Sysctls, err = host.Sysctls(names)
 	return f, err
+}
+
+// userNames are those that a policy's matches name.
+func userNames(policy *classes.Policy) (names []string) {
+	add := func(u *classes.User) {
+		if u != nil && u.Name != "" {
+			names = append(names, u.Name)
+		}
+	}
+	for _, c := range policy.Classes {
+		for _, m := range c.Matches {
+			for i := range m.UID {
+				add(&m.UID[i])
+			}
+			for _, u := range m.Unit {
+				add(u.User)
+			}
+		}
+	}
+	return names
 }

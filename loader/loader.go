@@ -15,6 +15,7 @@ import (
 	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
+	"waymark/internal/match"
 	"waymark/internal/plan"
 	"waymark/internal/rpdb"
 )
@@ -28,7 +29,7 @@ type Options struct {
 // must be used from that namespace.
 type Loader struct {
 	root  string // the cgroup directory
-	level int    // how deep it lies, or match.AnyLevel
+	top   match.Root
 	netns uint64 // inode
 	rules *rpdb.Handle
 }
@@ -45,7 +46,7 @@ func Open(o Options) (*Loader, error) {
 	if l.root, err = filepath.Abs(l.root); err != nil {
 		return nil, err
 	}
-	if l.level, err = cgroupLevel(l.root); err != nil {
+	if l.top, err = cgroupTop(l.root); err != nil {
 		return nil, err
 	}
 	if l.netns, err = host.NetnsInode(); err != nil {
@@ -93,6 +94,7 @@ type survey struct {
 	conflict error // a plan.Conflicts, or nil
 	have     plan.Kernel
 	changes  plan.Changes
+	arming   datapath.Arming
 	fresh    bool // the instance there is, if any, cannot carry the plan
 }
 
@@ -146,7 +148,7 @@ func (w *survey) compare(l *Loader, policy *classes.Policy) error {
 		return err
 	}
 	w.changes = w.plan.Diff(w.have)
-	return nil
+	return w.checkArming()
 }
 
 // holds is what the kernel holds of ours. An instance of other programs, or
@@ -175,6 +177,20 @@ func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 	return k, err
 }
 
+// checkArming has the matches published again, with more room, if cgroups
+// that were made found none.
+func (w *survey) checkArming() error {
+	if w.fresh {
+		return nil
+	}
+	var err error
+	if w.arming, err = w.instance.Arming(); err != nil {
+		return err
+	}
+	w.changes.Classes = w.changes.Classes || w.arming.Failed > 0
+	return nil
+}
+
 // blame is the reason of a failure: what the kernel lacks, if it lacks
 // anything, and otherwise what the kernel said.
 func blame(err error) error {
@@ -183,6 +199,15 @@ func blame(err error) error {
 		return lacking
 	}
 	return err
+}
+
+// cgroupTop is the cgroup of a directory.
+func cgroupTop(root string) (top match.Root, err error) {
+	if top.Level, err = cgroupLevel(root); err != nil {
+		return top, err
+	}
+	top.ID, err = host.CgroupID(root, "")
+	return top, err
 }
 
 func cgroupLevel(root string) (int, error) {

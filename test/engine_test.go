@@ -114,7 +114,7 @@ func (e *engine) load(t testing.TB, program, as string, iif uint32) {
 // mask goes. here is the cgroup that packets shall be in.
 func (e *engine) publish(t testing.TB, lines []match.Match, here string) (marks []uint32) {
 	t.Helper()
-	p := &plan.Plan{Mask: e.mask, Main: -1, Cgroups: map[string]uint64{}}
+	p := &plan.Plan{Mask: e.mask, Main: -1}
 	p.WholeMarks = []uint32{0xca6c}
 	p.Blocks = []plan.Block{{First: 1, Size: e.mask.Highest()}}
 	for i, m := range lines {
@@ -124,14 +124,18 @@ func (e *engine) publish(t testing.TB, lines []match.Match, here string) (marks 
 		}
 		p.Lines = append(p.Lines, plan.Line{Class: int(number) - 1, Match: m})
 		marks = append(marks, e.mask.Spread(number))
-		if m.Cgroup != "" {
-			p.Cgroups[m.Cgroup] = 1<<40 + uint64(i)
-			if m.Cgroup == here {
-				p.Cgroups[m.Cgroup] = e.own
+	}
+	scan := func(table *match.Table) (map[uint64]uint32, error) {
+		walk, named := table.Walk(), map[uint64]uint32{}
+		for name := range strings.SplitSeq(here, "/") {
+			var set uint32
+			if walk, set = walk.Enter(name); set != 0 {
+				named[e.own] = set
 			}
 		}
+		return named, nil
 	}
-	if err := e.Publish(p, match.AnyLevel); err != nil {
+	if err := e.Publish(p, match.Root{Level: match.AnyLevel}, scan); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Retire(p); err != nil {

@@ -24,6 +24,9 @@ const (
 
 var shapes = []shape{shapeACL, shapeFW, shapeIPC, shapePolicy}
 
+var cgroupPatterns = []match.Cgroup{{Path: "app.slice"}, {Path: "app.slice/a"}, {Path: "app.slice/a/b"}, {Path: "app.slice/[a-c]"},
+	{Path: "*/x"}, {Path: "other.slice"}, {Path: "other.slice/x"}, {Unit: "app*.slice"}, {Unit: "x"}, {Path: "app.slice", Unit: "?"}}
+
 var cgroupNames = []string{"app.slice", "app.slice/a", "app.slice/a/b", "app.slice/c", "other.slice", "other.slice/x"}
 
 // A generator makes rule sets and the headers to try them with. Its prefixes
@@ -105,7 +108,7 @@ func (g *generator) line(s shape) (m match.Match) {
 
 func (g *generator) policyLine(transport []match.Range) (m match.Match) {
 	if g.oneOf(40) {
-		m.Cgroup = cgroupNames[g.IntN(len(cgroupNames))]
+		m.Cgroup = []match.Cgroup{cgroupPatterns[g.IntN(len(cgroupPatterns))], cgroupPatterns[g.IntN(len(cgroupPatterns))]}
 	}
 	if g.oneOf(20) {
 		m.UID = []match.Range{{Lo: g.Uint32N(2), Hi: 1000 + g.Uint32N(100)}}
@@ -119,7 +122,7 @@ func (g *generator) policyLine(transport []match.Range) (m match.Match) {
 	if g.oneOf(20) {
 		m.Src = g.prefix(16, 24, 32)
 	}
-	if g.oneOf(50) || m.Cgroup == "" && m.Dst == nil && m.IIF == nil {
+	if g.oneOf(50) || m.Cgroup == nil && m.Dst == nil && m.IIF == nil {
 		m.Proto, m.Dport = transport, g.ports()
 	}
 	return m

@@ -28,6 +28,9 @@ func (i *Instance) Attach(h plan.Hook) error {
 		return err
 	}
 	defer program.Close()
+	if h.Arms() {
+		return i.attachTracepoint(h, program)
+	}
 	if h.Program == plan.EgressProgram || h.Program == plan.IngressProgram {
 		return i.attachInterface(h, program)
 	}

@@ -21,10 +21,11 @@ import (
 // Publish puts a plan's matches, classes and uplinks into the maps. The
 // table is built beside the one in force and becomes valid by one store, so
 // no packet sees a mix. Retract undoes it; Retire frees what it replaced.
-// rootLevel is how deep the cgroup root lies, or match.AnyLevel.
-func (i *Instance) Publish(p *plan.Plan, rootLevel int) error {
+// Cgroups that are made meanwhile are armed in both versions, if the hooks
+// that do it are attached; those there are, scan finds.
+func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
 	lines, marks := matches(p)
-	table, err := match.Compile(lines, marks, rootLevel)
+	table, err := match.Compile(lines, marks, root)
 	if err != nil {
 		return err
 	}
@@ -33,11 +34,8 @@ func (i *Instance) Publish(p *plan.Plan, rootLevel int) error {
 		return err
 	}
 	next := 1 - live
-	if err := i.putTable(next, table); err != nil {
-		return fmt.Errorf("fill the table of matches: %w", err)
-	}
-	if err := i.putCgroups(next, p, table); err != nil {
-		return fmt.Errorf("fill the table of cgroups: %w", err)
+	if err := i.putVersion(next, table, scan); err != nil {
+		return err
 	}
 	if err := i.putUplinks(p); err != nil {
 		return fmt.Errorf("fill the uplinks: %w", err)
@@ -139,25 +137,6 @@ func (i *Instance) putTable(version uint32, t *match.Table) error {
 		return err
 	}
 	return i.maps.Tables.Put(version, m)
-}
-
-func (i *Instance) putCgroups(version uint32, p *plan.Plan, t *match.Table) error {
-	var ids []uint64
-	var sets []uint32
-	for path, id := range p.Cgroups {
-		ids, sets = append(ids, id), append(sets, t.Cgroups[path])
-	}
-	m, err := i.inner(bpf.WaymarkMapCgroups, len(t.Cgroups))
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	if len(ids) > 0 {
-		if _, err := m.BatchUpdate(ids, sets, nil); err != nil {
-			return err
-		}
-	}
-	return i.maps.Cgroups.Put(version, m)
 }
 
 func (i *Instance) putUplinks(p *plan.Plan) error {

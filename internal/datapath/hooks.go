@@ -46,8 +46,8 @@ func pinned(name string) (plan.Hook, bool) {
 		}
 		return h, err == nil && tcxAttach[program] != 0
 	}
-	_, ok := cgroupAttach[name]
-	return plan.Hook{Program: name, Pin: name}, ok
+	h := plan.Hook{Program: name, Pin: name}
+	return h, cgroupAttach[name] != 0 || h.Arms()
 }
 
 func (i *Instance) attachedAt(h plan.Hook) bool {
@@ -77,6 +77,9 @@ func (i *Instance) place(h plan.Hook, cgroupRoot string) string {
 	}
 	if c := info.Cgroup(); c != nil {
 		return cgroupPlace(c.CgroupId, cgroupRoot)
+	}
+	if t := info.RawTracepoint(); t != nil {
+		return tracepointPlace + t.Name
 	}
 	if t := info.TCX(); t != nil {
 		return interfacePlace(int(t.Ifindex))

@@ -168,6 +168,7 @@ func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
 func (i *Instance) fields() map[string]**ebpf.Map {
 	return map[string]**ebpf.Map{
 		bpf.WaymarkMapCgroups:    &i.maps.Cgroups,
+		bpf.WaymarkMapArmed:      &i.maps.Armed,
 		bpf.WaymarkMapArrivals:   &i.maps.Arrivals,
 		bpf.WaymarkMapClasses:    &i.maps.Classes,
 		bpf.WaymarkMapCounters:   &i.maps.Counters,
@@ -176,6 +177,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapNotes:      &i.maps.Notes,
 		bpf.WaymarkMapListened:   &i.maps.Listened,
 		bpf.WaymarkMapLive:       &i.maps.Live,
+		bpf.WaymarkMapPath:       &i.maps.Path,
 		bpf.WaymarkMapTables:     &i.maps.Tables,
 		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
 		bpf.WaymarkMapWalked:     &i.maps.Walked,

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"waymark/bpf"
 )
@@ -19,17 +18,22 @@ const Most = 64 * 15 * 15 * 15
 // Table is the compiled form of a list of matches, as bpf/contract.h
 // describes it.
 type Table struct {
-	Cells   []bpf.WaymarkTableCell
-	Cgroups map[string]uint32 // cgroup path to its set, for every path that a match names
+	Cells []bpf.WaymarkTableCell
+}
+
+// Root is the cgroup that paths start below.
+type Root struct {
+	ID    uint64 // inode of its directory
+	Level int    // how many levels it lies below the top of the cgroup2 tree, or AnyLevel
 }
 
 // AnyLevel is the cgroup root's level when it is not known.
 const AnyLevel = -1
 
 // Compile compiles the lines to a table. marks holds each line's verdict.
-// rootLevel says how many levels the cgroup root lies below the top of the
-// cgroup2 tree, or is AnyLevel. More than Most lines are an error.
-func Compile(matches []Match, marks []uint32, rootLevel int) (*Table, error) {
+// More than Most lines are an error, and so are cgroup patterns whose
+// automaton would be larger than there is room for.
+func Compile(matches []Match, marks []uint32, root Root) (*Table, error) {
 	if len(matches) > Most {
 		return nil, fmt.Errorf("compile %d matches: a table holds %d", len(matches), Most)
 	}
@@ -41,15 +45,17 @@ func Compile(matches []Match, marks []uint32, rootLevel int) (*Table, error) {
 	c.header.Depth = uint16(depth)
 	c.numbers()
 	c.prefixes()
-	cgroups := c.cgroups(rootLevel)
+	if err := c.cgroups(root); err != nil {
+		return nil, err
+	}
 	if c.header.Fields == 0 {
 		c.header.Fields = 1 << bpf.WaymarkFieldFIELD_UID
 	}
-	if slices.ContainsFunc(matches, func(m Match) bool { return m.Cgroup == "" && m.UID == nil }) {
+	if slices.ContainsFunc(matches, func(m Match) bool { return m.Cgroup == nil && m.UID == nil }) {
 		c.header.Fields |= 1 << bpf.WaymarkFieldTABLE_HAS_TUPLES
 	}
 	c.verdicts(marks)
-	return &Table{Cells: c.finish(), Cgroups: cgroups}, nil
+	return &Table{Cells: c.finish()}, nil
 }
 
 type compiler struct {
@@ -57,6 +63,7 @@ type compiler struct {
 	matches []Match
 	depth   int
 	header  bpf.WaymarkTableHeader
+	start   bpf.WaymarkCgroupStart
 }
 
 // unnamed is the set of the matches that do not name a field.
@@ -172,61 +179,6 @@ func prefixSpan(p netip.Prefix, match int) span {
 	return s
 }
 
-// cgroups stores the set of every cgroup that a match names: the matches
-// that name it or one above it, or none.
-func (c *compiler) cgroups(rootLevel int) map[string]uint32 {
-	s := c.unnamed(bpf.WaymarkFieldFIELD_CGROUP, func(m *Match) bool { return m.Cgroup != "" })
-	c.header.NoCgroup = s.store()
-	byPath := map[string][]int{}
-	for i := range c.matches {
-		if path := c.matches[i].Cgroup; path != "" {
-			byPath[path] = append(byPath[path], i)
-		}
-	}
-	sets := make(map[string]uint32, len(byPath))
-	var open []string // the named cgroups on the way from the root
-	for _, path := range slices.SortedFunc(keys(byPath), comparePaths) {
-		for len(open) > 0 && !below(path, open[len(open)-1]) {
-			s.flipAll(byPath[open[len(open)-1]])
-			open = open[:len(open)-1]
-		}
-		open = append(open, path)
-		s.flipAll(byPath[path])
-		sets[path] = s.store()
-		c.header.CgroupLevels |= levelBits(path, rootLevel)
-	}
-	return sets
-}
-
-func (s *set) flipAll(matches []int) {
-	for _, i := range matches {
-		s.flip(i)
-	}
-}
-
-func keys(m map[string][]int) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
-}
-
-// comparePaths orders a cgroup before what is below it, and that before any
-// other.
-func comparePaths(a, b string) int {
-	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
-}
-
-func levelBits(path string, rootLevel int) uint64 {
-	if rootLevel == AnyLevel {
-		return ^uint64(0)
-	}
-	return 1 << min(63, rootLevel+1+strings.Count(path, "/"))
-}
-
 func (c *compiler) verdicts(marks []uint32) {
 	c.header.Verdicts = uint32(len(c.cells.cells))
 	for part := range slices.Chunk(marks, 16) {
@@ -237,15 +189,22 @@ func (c *compiler) verdicts(marks []uint32) {
 }
 
 func (c *compiler) finish() []bpf.WaymarkTableCell {
-	var header bytes.Buffer
-	// A fixed-size struct into memory: it cannot fail.
-	_ = binary.Write(&header, binary.NativeEndian, c.header)
-	for i := range c.cells.cells[0] {
-		c.cells.cells[0][i] = binary.NativeEndian.Uint64(header.Bytes()[8*i:])
-	}
+	c.cells.cells[0] = asCell(c.header)
+	c.cells.cells[startCell] = asCell(c.start)
 	out := make([]bpf.WaymarkTableCell, len(c.cells.cells))
 	for i := range out {
 		out[i].Word = c.cells.cells[i]
 	}
 	return out
+}
+
+// asCell is a struct of one cell's size.
+func asCell(value any) (x cell) {
+	var raw bytes.Buffer
+	// A fixed-size struct into memory: it cannot fail.
+	_ = binary.Write(&raw, binary.NativeEndian, value)
+	for i := range x {
+		x[i] = binary.NativeEndian.Uint64(raw.Bytes()[8*i:])
+	}
+	return x
 }

@@ -71,14 +71,12 @@ func (r reader) has(ref uint32, depth, match int) bool {
 
 func (r reader) sets(f Flow) []uint32 {
 	h := r.header()
-	cgroup := h.NoCgroup
-	for path, longest := f.Cgroup, -1; ; {
-		for named, ref := range r.table.Cgroups {
-			if below(path, named) && len(named) > longest {
-				cgroup, longest = ref, len(named)
-			}
+	cgroup, walk := h.NoCgroup, r.table.Walk()
+	for _, name := range split(f.Cgroup) {
+		var set uint32
+		if walk, set = walk.Enter(name); set != 0 {
+			cgroup = set
 		}
-		break
 	}
 	src, dst := h.NoSrc, h.NoDst
 	if f.Src.IsValid() {
@@ -129,7 +127,7 @@ func TestCompiledTableAnswersLikeTheList(t *testing.T) {
 				matches[i] = randomMatch(r)
 			}
 		}
-		table, err := Compile(matches, make([]uint32, n), 0)
+		table, err := Compile(matches, make([]uint32, n), Root{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +150,7 @@ func TestCompiledTableAnswersLikeTheList(t *testing.T) {
 }
 
 func (m *Match) fields() (n int) {
-	for _, named := range []bool{m.Cgroup != "", m.UID != nil, m.Proto != nil, m.Src != nil, m.Dst != nil,
+	for _, named := range []bool{m.Cgroup != nil, m.UID != nil, m.Proto != nil, m.Src != nil, m.Dst != nil,
 		m.Sport != nil, m.Dport != nil, m.IIF != nil} {
 		if named {
 			n++
@@ -162,14 +160,14 @@ func (m *Match) fields() (n int) {
 }
 
 func TestCompileRefusesMoreThanATableHolds(t *testing.T) {
-	if _, err := Compile(make([]Match, Most+1), nil, 0); err == nil {
+	if _, err := Compile(make([]Match, Most+1), nil, Root{}); err == nil {
 		t.Fatal("no error")
 	}
 }
 
 func TestEqualPartsAreStoredOnce(t *testing.T) {
-	few, _ := Compile(hosts(1000), make([]uint32, 1000), 0)
-	many, _ := Compile(hosts(2000), make([]uint32, 2000), 0)
+	few, _ := Compile(hosts(1000), make([]uint32, 1000), Root{})
+	many, _ := Compile(hosts(2000), make([]uint32, 2000), Root{})
 	if len(many.Cells) > 3*len(few.Cells) {
 		t.Errorf("1000 lines take %d cells, 2000 take %d: growth should be linear", len(few.Cells), len(many.Cells))
 	}
@@ -187,7 +185,7 @@ func hosts(n int) []Match {
 func BenchmarkCompile100k(b *testing.B) {
 	matches := hosts(100000)
 	for b.Loop() {
-		t, _ := Compile(matches, make([]uint32, len(matches)), 0)
+		t, _ := Compile(matches, make([]uint32, len(matches)), Root{})
 		b.ReportMetric(float64(len(t.Cells))*64/1e6, "MB")
 	}
 }

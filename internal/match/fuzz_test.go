@@ -38,7 +38,7 @@ func FuzzCompile(f *testing.F) {
 		for i := range matches {
 			matches[i] = randomMatch(r)
 		}
-		table, err := Compile(matches, make([]uint32, len(matches)), AnyLevel)
+		table, err := Compile(matches, make([]uint32, len(matches)), Root{Level: AnyLevel})
 		if err != nil {
 			t.Fatal(err)
 		}

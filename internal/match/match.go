@@ -19,7 +19,7 @@ func (r Range) Contains(v uint32) bool { return r.Lo <= v && v <= r.Hi }
 // not empty, by any of the field's values. The zero Match holds for
 // everything.
 type Match struct {
-	Cgroup string         `json:"cgroup,omitempty"` // path below the cgroup root; it and all below it
+	Cgroup []Cgroup       `json:"cgroup,omitempty"` // any of these
 	UID    []Range        `json:"uid,omitempty"`    // user ids of the initial user namespace
 	Proto  []Range        `json:"proto,omitempty"`  // IP protocol numbers
 	Src    []netip.Prefix `json:"src,omitempty"`    // masked; a v4-mapped address is IPv4 before it gets here
@@ -53,19 +53,11 @@ func First(matches []Match, f Flow) (int, bool) {
 }
 
 func (m *Match) holds(f Flow) bool {
-	return (m.Cgroup == "" || below(f.Cgroup, m.Cgroup)) &&
+	return holdsAny(m.Cgroup, f.Cgroup) &&
 		inRanges(m.UID, f.UID) && inRanges(m.Proto, f.Proto) &&
 		inPrefixes(m.Src, f.Src) && inPrefixes(m.Dst, f.Dst) &&
 		inRanges(m.Sport, f.Sport) && inRanges(m.Dport, f.Dport) &&
 		inRanges(m.IIF, f.IIF)
-}
-
-// below tells whether path is ancestor or lies below it.
-func below(path, ancestor string) bool {
-	if len(path) <= len(ancestor) {
-		return path == ancestor
-	}
-	return path[:len(ancestor)] == ancestor && path[len(ancestor)] == '/'
 }
 
 func inRanges(ranges []Range, v uint32) bool {

@@ -3,9 +3,10 @@
 package match
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"path"
+	"strings"
 )
 
 // The values below come from small pools, so that lines overlap and flows
@@ -14,7 +15,7 @@ import (
 func randomMatch(r *rand.Rand) Match {
 	var m Match
 	if r.IntN(3) == 0 {
-		m.Cgroup = randomCgroup(r)
+		m.Cgroup = somePatterns(r)
 	}
 	if r.IntN(4) == 0 {
 		m.UID = randomRanges(r, 3000)
@@ -59,11 +60,67 @@ func randomFlow(r *rand.Rand) Flow {
 }
 
 func randomCgroup(r *rand.Rand) string {
-	path := fmt.Sprintf("g%d", r.IntN(6))
+	path := randomName(r)
 	for range r.IntN(4) {
-		path += fmt.Sprintf("/s %d", r.IntN(4))
+		path += "/" + randomName(r)
 	}
 	return path
+}
+
+func randomName(r *rand.Rand) string {
+	names := []string{"a.slice", "a-b.slice", "_a.slice", "db-1.service", "db-12.service", "_db-1.service", "__x.service", "s 1", "ab", "a"}
+	return names[r.IntN(len(names))]
+}
+
+// commonPatterns are few: any number of random ones has too many combinations.
+var commonPatterns = []Cgroup{
+	{Path: "a.slice"}, {Path: "a.slice/db-1.service"}, {Path: "a.slice/db-*.service"}, {Path: "*/s 1"}, {Path: "a*/*"},
+	{Path: "a?b.slice/a"}, {Unit: "db-1.service"}, {Unit: "db-*.service"}, {Unit: "_x.service"}, {Path: "a/ab", Unit: "*.slice"}, {Path: "ab/ab/ab"},
+}
+
+func somePatterns(r *rand.Rand) []Cgroup {
+	var out []Cgroup
+	for range 1 + r.IntN(3) {
+		out = append(out, commonPatterns[r.IntN(len(commonPatterns))])
+	}
+	return out
+}
+
+func randomPatterns(r *rand.Rand) []Cgroup {
+	var out []Cgroup
+	for range 1 + r.IntN(2) {
+		var c Cgroup
+		for range r.IntN(4) {
+			c.Path = path.Join(c.Path, randomPattern(r))
+		}
+		if c.Path == "" || r.IntN(3) == 0 {
+			c.Unit = randomPattern(r)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// randomPattern is a name, with parts of it made patterns.
+func randomPattern(r *rand.Rand) string {
+	name, out := randomName(r), ""
+	for i := range len(name) {
+		switch r.IntN(14) {
+		case 0:
+			out += "?"
+		case 1:
+			if !strings.HasSuffix(out, "*") {
+				out += "*"
+			}
+		case 2:
+			out += "[^b-z]"
+		case 3:
+			out += "[0-9a" + name[i:i+1] + "]"
+		default:
+			out += name[i : i+1]
+		}
+	}
+	return strings.ReplaceAll(out, "-a", "a")
 }
 
 // randomEdge favours the values at which randomRanges begins and ends.

@@ -14,6 +14,7 @@ const (
 	wordBits      = int(bpf.WaymarkLimitsWORD_BITS)
 	maxDepth      = int(bpf.WaymarkLimitsMAX_DEPTH)
 	emptyCell     = 1 // all zero
+	startCell     = uint32(bpf.WaymarkLimitsCGROUP_CELL)
 )
 
 // cells is a table under construction. Equal words and equal nodes are
@@ -28,7 +29,7 @@ type cells struct {
 
 func newCells() *cells {
 	c := &cells{
-		cells:    make([]cell, 2),
+		cells:    make([]cell, startCell+1),
 		words:    map[uint64]uint32{0: emptyCell * 8},
 		nodes:    map[cell]uint32{{}: emptyCell},
 		openWord: 8,

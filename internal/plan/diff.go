@@ -90,7 +90,7 @@ func (p *Plan) Fingerprint() string {
 		fmt.Fprintln(h, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights)
 	}
 	for _, l := range p.Lines {
-		fmt.Fprintln(h, l.Class, p.Cgroups[l.Match.Cgroup], l.Match)
+		fmt.Fprintln(h, l.Class, l.Match)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -154,8 +154,8 @@ func TestDiffIsInTheOrderOfWork(t *testing.T) {
 + ip -6 rule add priority 1032 from all fwmark 0x3/0xff lookup 7000 protocol 119
 ~ sysctl -w net/ipv4/conf/eth0/ignore_routes_with_linkdown=1
 ~ classes and matches in the BPF maps
-+ sendmsg4 at /sys/fs/cgroup
-- sendmsg4 at /elsewhere
++ arm at tracepoint cgroup_mkdir
+- arm at /elsewhere
 - ip -6 rule del priority 1031 from all fwmark 0x2/0xff lookup 7001 protocol 119
 - ip -6 rule del priority 1030 from all fwmark 0x2/0xff lookup main suppress_prefixlength 0 protocol 119
 - ip -6 rule del priority 1021 from all fwmark 0x1/0xff lookup 7000 protocol 119

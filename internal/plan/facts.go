@@ -13,7 +13,6 @@ type Facts struct {
 	Routes  []Route           // unicast routes of every table, both families, in the kernel's order
 	Rules   []Rule            // every rule of both families, in the kernel's order
 	Users   map[string]uint32 // user names of the policy that exist, to uid
-	Cgroups map[string]uint64 // cgroup paths of the policy that exist, to cgroup id
 	Sysctls map[string]string // values of the sysctls a plan may change, by dotted name with the interface last
 	Changed []string          // sysctls that an applied plan has changed
 	InUse   map[uint32]bool   // marks of the sockets open in this network namespace
@@ -21,6 +20,7 @@ type Facts struct {
 	// advertisements, which the kernel removes when forwarding is switched on
 	// for any interface (rt6_purge_dflt_routers).
 	Advertised bool
+	Arms       bool // the kernel has the tracepoints at which cgroups are armed as they are made
 }
 
 // Inner is an interface that packets of others may come in by.

@@ -82,7 +82,7 @@ func (d *dice) policy() string {
 // facts are a host that may be as odd as the kernel lets it be.
 func (d *dice) facts() Facts {
 	h := newHost()
-	h.Users["trader"], h.Cgroups["c0"] = 99, 5
+	h.Users["trader"] = 99
 	for _, name := range fuzzInterfaces[:d.roll(len(fuzzInterfaces)+1)] {
 		var addresses []string
 		for range d.roll(4) {

@@ -23,6 +23,18 @@ var CgroupPrograms = []Hook{
 	{Program: "arrive", Why: "remembers where an unbound datagram server was asked, for its answer's source"},
 }
 
+// ArmPrograms are those that follow the cgroup tree. They come before all
+// others, and before the tree is looked through: no cgroup falls in between.
+var ArmPrograms = []Hook{
+	{Program: "arm", Place: "tracepoint cgroup_mkdir", Why: "arms a cgroup when it is made, before any process can be in it"},
+	{Program: "disarm", Place: "tracepoint cgroup_rmdir", Why: "forgets a cgroup that is removed"},
+}
+
+// Arms tells whether the hook is one of ArmPrograms.
+func (h Hook) Arms() bool {
+	return slices.ContainsFunc(ArmPrograms, func(a Hook) bool { return a.Program == h.Program })
+}
+
 // EgressProgram is the program at every uplink's tc egress.
 const EgressProgram = "egress"
 
@@ -34,6 +46,11 @@ func EgressPin(uplink int) string { return fmt.Sprintf("%s-%d", EgressProgram, u
 const IngressProgram = "ingress"
 
 func (m *maker) hooks(o Options) {
+	for _, h := range ArmPrograms {
+		if h.Pin = h.Program; m.facts.Arms {
+			m.plan.Hooks = append(m.plan.Hooks, h)
+		}
+	}
 	for _, h := range CgroupPrograms {
 		h.Place, h.Pin = o.CgroupRoot, h.Program
 		m.plan.Hooks = append(m.plan.Hooks, h)

@@ -18,7 +18,7 @@ type host struct {
 // newHost is a host with lo, the kernel's own rules and no uplinks.
 func newHost() *host {
 	h := &host{Facts{
-		Links: map[string]Link{}, Inner: map[string]Inner{}, Users: map[string]uint32{}, Cgroups: map[string]uint64{},
+		Links: map[string]Link{}, Inner: map[string]Inner{}, Users: map[string]uint32{}, Arms: true,
 		Sysctls: map[string]string{"net/ipv4/conf/all/rp_filter": "0", loForwarding("ipv4"): "0", loForwarding("ipv6"): "0"},
 	}}
 	for _, f := range Families {
@@ -86,7 +86,6 @@ func exampleHost() *host {
 	h.route("eth0", "192.0.2.1", 100)
 	h.route("eth0", "2001:db8:1::1", 100)
 	h.Users["trader"] = 1999
-	h.Cgroups["system.slice/exec.service"], h.Cgroups["app.slice"] = 101, 102
 	return h
 }
 

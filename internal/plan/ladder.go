@@ -93,7 +93,7 @@ func selected(p netip.Prefix) netip.Prefix {
 
 func (l Line) onlySource() bool {
 	m := l.Match
-	return m.Src != nil && m.Cgroup == "" && m.UID == nil && m.Proto == nil && m.Dst == nil &&
+	return m.Src != nil && m.Cgroup == nil && m.UID == nil && m.Proto == nil && m.Dst == nil &&
 		m.Sport == nil && m.Dport == nil && m.IIF == nil
 }
 

@@ -47,7 +47,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 
 // emptyPlan is a plan whose lists exist, as those who read its JSON expect.
 func emptyPlan(mask Mask) *Plan {
-	return &Plan{Mask: mask, Main: -1, Cgroups: map[string]uint64{},
+	return &Plan{Mask: mask, Main: -1,
 		Uplinks: []Uplink{}, Classes: []Class{}, Lines: []Line{}, Blocks: []Block{}, Rules: []Rule{}, Routes: []Route{},
 		Sysctls: []Sysctl{}, Hooks: []Hook{}, Waiting: []string{}, Notes: []string{}}
 }
@@ -79,18 +79,15 @@ func (m *maker) lines() error {
 }
 
 func (m *maker) match(source classes.Match, problems *classes.Problems) match.Match {
-	out := match.Match{Cgroup: source.Cgroup, Src: source.Src, Dst: source.Dst}
+	out := match.Match{Src: source.Src, Dst: source.Dst}
 	for _, u := range source.UID {
-		lo, hi := u.Lo, u.Hi
-		if u.Name != "" {
-			uid, ok := m.facts.Users[u.Name]
-			if !ok {
-				*problems = append(*problems, m.policy.Problem(u.Pos, fmt.Sprintf("user %q does not exist on this host", u.Name),
-					"create the user first, or write its uid"))
-			}
-			lo, hi = uid, uid
-		}
-		out.UID = append(out.UID, match.Range{Lo: lo, Hi: hi})
+		out.UID = append(out.UID, m.users(u, problems))
+	}
+	for _, path := range source.Cgroup {
+		out.Cgroup = append(out.Cgroup, match.Cgroup{Path: path})
+	}
+	for _, u := range source.Unit {
+		out.Cgroup = append(out.Cgroup, m.unit(u, problems))
 	}
 	for _, p := range source.Proto {
 		out.Proto = append(out.Proto, match.Range{Lo: uint32(p), Hi: uint32(p)})
@@ -105,12 +102,28 @@ func (m *maker) match(source classes.Match, problems *classes.Problems) match.Ma
 		}
 		out.IIF = append(out.IIF, match.Range{Lo: index, Hi: index})
 	}
-	if id, ok := m.facts.Cgroups[source.Cgroup]; ok {
-		m.plan.Cgroups[source.Cgroup] = id
-	} else if source.Cgroup != "" {
-		m.wait("cgroup %s does not exist yet: run `waymark apply` again once it does", source.Cgroup)
-	}
 	return out
+}
+
+func (m *maker) users(u classes.User, problems *classes.Problems) match.Range {
+	if u.Name == "" {
+		return match.Range{Lo: u.Lo, Hi: u.Hi}
+	}
+	uid, ok := m.facts.Users[u.Name]
+	if !ok {
+		*problems = append(*problems, m.policy.Problem(u.Pos, fmt.Sprintf("user %q does not exist on this host", u.Name),
+			"create the user first, or write its uid"))
+	}
+	return match.Range{Lo: uid, Hi: uid}
+}
+
+// unit is where the system's manager puts a unit's cgroup, or a user's does.
+func (m *maker) unit(u classes.Unit, problems *classes.Problems) match.Cgroup {
+	if u.User == nil {
+		return match.Cgroup{Unit: u.Name}
+	}
+	uid := m.users(*u.User, problems).Lo
+	return match.Cgroup{Path: fmt.Sprintf("user.slice/user-%d.slice/user@%d.service", uid, uid), Unit: u.Name}
 }
 
 // Check reports what is wrong with a policy on a host that has these users,

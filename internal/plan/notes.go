@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"waymark/classes"
 )
@@ -16,6 +17,9 @@ func (m *maker) notes() {
 		if u.SNAT {
 			note("uplink %s: `snat: true` is not carried out: run `nft add rule ip nat postrouting oifname %s masquerade` in a table of yours", u.Name, u.Interface)
 		}
+	}
+	if named := func(l Line) bool { return l.Match.Cgroup != nil }; !m.facts.Arms && slices.ContainsFunc(m.plan.Lines, named) {
+		note("this kernel has no tracepoint at which cgroups are armed as they are made: run `waymark apply` again when one of the policy's is")
 	}
 	for _, c := range m.policy.Classes {
 		if c.Existing != classes.FateKeep {

@@ -13,22 +13,21 @@ import (
 
 // Plan is what the kernel should hold for a policy on this host.
 type Plan struct {
-	Mask       Mask              `json:"mask"`
-	Uplinks    []Uplink          `json:"uplinks"`
-	Classes    []Class           `json:"classes"` // in the policy's order
-	Lines      []Line            `json:"lines"`   // every class's matches, in the order in which they are tried
-	Blocks     []Block           `json:"blocks"`  // by number; each is a selector of the ladder
-	Rules      []Rule            `json:"rules"`   // the ladder, in its order, IPv4 before IPv6
-	Routes     []Route           `json:"routes"`  // of our tables
-	Sysctls    []Sysctl          `json:"sysctls"` // by name
-	Hooks      []Hook            `json:"hooks"`   //
-	Cgroups    map[string]uint64 `json:"cgroups"`
-	Waiting    []string          `json:"waiting"` // what the policy names and the host does not have yet, in sentences
-	Notes      []string          `json:"notes"`   // what the policy asks for and an apply does not do, with the way to get it
-	Main       int               `json:"main"`    // number of the uplink that main's default route uses; -1: none of ours
-	Numbers    Numbers           `json:"numbers"`
-	Inside     []netip.Prefix    `json:"inside,omitempty"`     // prefixes that are the host's own, or that main reaches by more than its default
-	WholeMarks []uint32          `json:"wholeMarks,omitempty"` // marks that others match whole; sockets that carry one are left alone
+	Mask       Mask           `json:"mask"`
+	Uplinks    []Uplink       `json:"uplinks"`
+	Classes    []Class        `json:"classes"` // in the policy's order
+	Lines      []Line         `json:"lines"`   // every class's matches, in the order in which they are tried
+	Blocks     []Block        `json:"blocks"`  // by number; each is a selector of the ladder
+	Rules      []Rule         `json:"rules"`   // the ladder, in its order, IPv4 before IPv6
+	Routes     []Route        `json:"routes"`  // of our tables
+	Sysctls    []Sysctl       `json:"sysctls"` // by name
+	Hooks      []Hook         `json:"hooks"`   //
+	Waiting    []string       `json:"waiting"` // what the policy names and the host does not have yet, in sentences
+	Notes      []string       `json:"notes"`   // what the policy asks for and an apply does not do, with the way to get it
+	Main       int            `json:"main"`    // number of the uplink that main's default route uses; -1: none of ours
+	Numbers    Numbers        `json:"numbers"`
+	Inside     []netip.Prefix `json:"inside,omitempty"`     // prefixes that are the host's own, or that main reaches by more than its default
+	WholeMarks []uint32       `json:"wholeMarks,omitempty"` // marks that others match whole; sockets that carry one are left alone
 }
 
 // Uplink is one way out, in numbers. Number is its place in the BPF maps;
