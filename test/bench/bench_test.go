@@ -31,7 +31,7 @@ func tiny(t *testing.T) options {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: the bench makes network namespaces and cgroups")
 	}
-	o := options{rules: []int{1, 100}, forms: []form{byTuple, byCgroup}, rounds: 1, sample: 100 * time.Microsecond, attempts: 1, applies: 1, repeat: 100}
+	o := options{rules: []int{1, 100}, forms: []form{byTuple, byCgroup}, rounds: 1, sample: 100 * time.Microsecond, most: 1, applies: 1, repeat: 100}
 	o.progress = func(string, ...any) {}
 	return o
 }

@@ -14,7 +14,7 @@ func lookups(r *report) row {
 		return x.without("not measured")
 	}
 	one, slowest := r.Lookups.Lookups[0], r.Lookups.slowest()
-	x.Spread, x.Beside = &slowest.Ratio, fmt.Sprintf("(%.1f ns, the slowest route %.1f ns)", one.NS.Median, slowest.NS.Median)
+	x.Beside = fmt.Sprintf("(%.1f ns, the slowest route %.1f ns)", one.NS.Median, slowest.NS.Median)
 	return x.judged(slowest.Ratio.Median)
 }
 

@@ -24,8 +24,7 @@ func (r row) compared(ours, theirs *armFigs) row {
 	if theirs.Added.Low <= 0 {
 		return r.without("no figure: what it is compared with is lost in the noise")
 	}
-	spread := summary(pairwise(ours.added, theirs.added, ratio))
-	r.Spread = &spread
+	r.sure(len(ours.added), func(pick []int) float64 { return medianOf(ours.added, pick) / medianOf(theirs.added, pick) })
 	return r.judged(ours.Added.Median / theirs.Added.Median)
 }
 
@@ -68,15 +67,15 @@ func flowGrowth(r *report) row {
 	return x.grown(small, large, func(ratio float64) float64 { return ratio })
 }
 
-// grown is what one figure of Waymark adds over what another does. They were
-// not taken together: the quartiles are those of the worst case.
+// grown is what one figure of Waymark adds over what another does.
 func (r row) grown(small, large *armFigs, of func(ratio float64) float64) row {
 	if small.Added.Low <= 0 {
 		return r.without("no figure: what one rule adds is lost in the noise")
 	}
-	r.Spread = &spreadOf{Low: of(large.Added.Low / small.Added.High), High: of(large.Added.High / small.Added.Low)}
-	r.Spread.Median = of(large.Added.Median / small.Added.Median)
-	return r.judged(r.Spread.Median)
+	r.sure(max(len(small.added), len(large.added)), func(pick []int) float64 {
+		return of(medianOf(large.added, pick) / medianOf(small.added, pick))
+	})
+	return r.judged(of(large.Added.Median / small.Added.Median))
 }
 
 // ends are Waymark's figures with one rule and with all, or nil and the row that says why.
@@ -103,6 +102,6 @@ func ofBare(r *report, f form, rules int, job string) row {
 		return x.without(why)
 	}
 	ours := b.arm(armWaymark)
-	x.Spread = &ours.Ratio
+	x.sure(len(ours.ratio), func(pick []int) float64 { return medianOf(ours.ratio, pick) })
 	return x.judged(ours.Ratio.Median)
 }

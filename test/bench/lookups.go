@@ -11,10 +11,9 @@ import (
 // lookupTimes are what the kernel's route lookup took, with one class and
 // with many.
 type lookupTimes struct {
-	Noise    float64  `json:"noise"`          // of one lookup, taken twice
-	Void     string   `json:"void,omitempty"` // why the figures mean nothing
-	Attempts int      `json:"attempts"`
-	Lookups  []lookup `json:"lookups"` // the first two are of one class
+	Noise   float64  `json:"noise"`          // of one lookup, taken twice
+	Void    string   `json:"void,omitempty"` // why the figures mean nothing
+	Lookups []lookup `json:"lookups"`        // the first two are of one class
 }
 
 // lookup is a route lookup with one class's mark.
@@ -53,15 +52,8 @@ func measureLookups(ctx context.Context, o options, r *report) (err error) {
 		r.Classes = append(r.Classes, manyClassesHeld{Classes: n, Uplinks: lookupRoutes, Held: h.held})
 		all = append(all, h.lookups...)
 	}
-	for attempt := 1; attempt <= o.attempts; attempt++ {
-		if r.Lookups, err = takeLookups(ctx, o, all); err != nil {
-			return err
-		}
-		if r.Lookups.Attempts = attempt; r.Lookups.Void == "" {
-			break
-		}
-	}
-	return nil
+	r.Lookups, err = takeLookups(ctx, o, all)
+	return err
 }
 
 // takeLookups takes them all in turns, there and back.

@@ -17,9 +17,9 @@ import (
 type options struct {
 	rules    []int // sizes, ascending
 	forms    []form
-	rounds   int           // turns A B B A of each measurement
+	rounds   int           // turns A B B A of each measurement, at least
+	most     int           // and at most, while it is too noisy
 	sample   time.Duration // of each arm in each half of a turn
-	attempts int           // at a measurement that turns out noisy
 	applies  int           // repetitions of an apply that is timed
 	repeat   int           // runs of a program in one BPF_PROG_TEST_RUN
 	quick    bool          // the figures mean nothing
@@ -34,9 +34,9 @@ func parseOptions(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	rules := flags.String("rules", "1,100,10000,100000", "how many rules, a list")
 	forms := flags.String("forms", "5-tuple,cgroup", "what the rules look at, a list")
-	flags.IntVar(&o.rounds, "rounds", 20, "turns A B B A of each measurement")
-	flags.DurationVar(&o.sample, "sample", 25*time.Millisecond, "length of one arm's part of half a turn")
-	flags.IntVar(&o.attempts, "attempts", 3, "how often to repeat a measurement that noise voids")
+	flags.IntVar(&o.rounds, "rounds", 40, "turns A B B A of each measurement, at least")
+	flags.IntVar(&o.most, "most", 400, "turns of a measurement, at most: it takes more of them while noise would void it")
+	flags.DurationVar(&o.sample, "sample", 5*time.Millisecond, "length of one arm's part of half a turn")
 	flags.StringVar(&o.json, "json", "", "file to write the results to")
 	flags.BoolVar(&o.quick, "quick", false, "see that it works: tiny samples whose figures mean nothing")
 	if err := flags.Parse(args); err != nil {
@@ -48,11 +48,12 @@ func parseOptions(args []string) (o options, err error) {
 	o.progress = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
 	o.applies, o.repeat = 3, 100_000
 	if o.quick {
-		o.rounds, o.sample, o.attempts, o.applies, o.repeat = 2, 2*time.Millisecond, 1, 1, 10_000
+		o.rounds, o.most, o.sample, o.applies, o.repeat = 2, 2, 2*time.Millisecond, 1, 10_000
 	}
-	if o.rounds < 1 || o.sample <= 0 || o.attempts < 1 {
-		return o, errors.New("-rounds, -sample and -attempts must be more than nothing")
+	if o.rounds < 1 || o.sample <= 0 {
+		return o, errors.New("-rounds and -sample must be more than nothing")
 	}
+	o.most = max(o.most, o.rounds)
 	return o, errors.Join(o.readRules(*rules), o.readForms(*forms))
 }
 

@@ -70,7 +70,7 @@ func (f *armFigs) cell(job string, first bool) string {
 func (b *block) state() string {
 	text := fmt.Sprintf("%.2f %%", 100*b.Noise)
 	if b.Void != "" {
-		text = fmt.Sprintf("VOID after %s: %s", count(b.Attempts, "attempt"), b.Void)
+		text = fmt.Sprintf("VOID after %s: %s", count(b.Turns, "turn"), b.Void)
 	}
 	return text
 }

@@ -11,15 +11,27 @@ import (
 
 // row is one bound and how it was kept.
 type row struct {
-	What    string    `json:"what"`
-	Policy  string    `json:"policy"`
-	Value   *float64  `json:"value"`            // null: not measured, or void
-	Spread  *spreadOf `json:"spread,omitempty"` // of the value over the turns, where it has one
-	Unit    string    `json:"unit,omitempty"`   // "" for ratios
-	Bound   float64   `json:"bound"`
-	AtLeast bool      `json:"atLeast"` // the bound is a least, not a most
-	Verdict string    `json:"verdict"` // "met", "missed by ...", or why there is none
-	Beside  string    `json:"beside"`  // the figures that the value comes from
+	What    string   `json:"what"`
+	Policy  string   `json:"policy"`
+	Value   *float64 `json:"value"`          // null: not measured, or void
+	Sure    *between `json:"sure,omitempty"` // where the value lies with 95 % confidence
+	Unit    string   `json:"unit,omitempty"` // "" for ratios
+	Bound   float64  `json:"bound"`
+	AtLeast bool     `json:"atLeast"` // the bound is a least, not a most
+	Verdict string   `json:"verdict"` // "met", "missed by ...", or why there is none
+	Beside  string   `json:"beside"`  // the figures that the value comes from
+}
+
+// between are two bounds of a value.
+type between struct {
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+}
+
+// sure says where the row's value lies with 95 % confidence.
+func (r *row) sure(turns int, figure func(pick []int) float64) {
+	r.Sure = &between{}
+	r.Sure.Low, r.Sure.High = interval(turns, figure)
 }
 
 // judged gives a row its verdict.
@@ -35,8 +47,8 @@ func (r row) judged(value float64) row {
 	if r.Verdict = "met"; over > 0 {
 		r.Verdict = fmt.Sprintf("missed by %.*f %%", decimals(over), 100*over)
 	}
-	if r.Spread != nil && r.Spread.Low < r.Bound && r.Bound < r.Spread.High {
-		r.Verdict += ", by less than it spreads"
+	if r.Sure != nil && r.Sure.Low < r.Bound && r.Bound < r.Sure.High {
+		r.Verdict += ", within the error"
 	}
 	return r
 }
@@ -100,7 +112,7 @@ func (r *report) printRows(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
 	g := &grid{words: 2}
-	g.add("what", "policy", "value", "quartiles", "bound", "verdict")
+	g.add("what", "policy", "value", "95 %", "bound", "verdict")
 	for _, x := range r.Rows {
 		g.add(x.cells()...)
 	}
@@ -112,8 +124,8 @@ func (r *row) cells() []string {
 	if r.Value != nil {
 		value = strings.TrimSpace(fmt.Sprintf("%.3f %s", *r.Value, r.Unit))
 	}
-	if r.Spread != nil {
-		spread = fmt.Sprintf("%.3f to %.3f", r.Spread.Low, r.Spread.High)
+	if r.Sure != nil {
+		spread = fmt.Sprintf("%.3f to %.3f", r.Sure.Low, r.Sure.High)
 	}
 	if r.AtLeast {
 		sign = ">="

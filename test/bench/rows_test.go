@@ -41,8 +41,19 @@ func TestNoise(t *testing.T) {
 	}
 }
 
+func TestInterval(t *testing.T) {
+	xs := []float64{9, 10, 10, 10, 11}
+	low, high := interval(len(xs), func(pick []int) float64 { return medianOf(xs, pick) })
+	if low < 9 || low > 10 || high < 10 || high > 11 || low == high {
+		t.Errorf("the median of %v lies from %v to %v", xs, low, high)
+	}
+	if low, high := interval(3, func(pick []int) float64 { return medianOf([]float64{7, 7, 7}, pick) }); low != 7 || high != 7 {
+		t.Errorf("the median of sevens lies from %v to %v", low, high)
+	}
+}
+
 func TestVerdict(t *testing.T) {
-	wide := &spreadOf{Low: 0, High: 2}
+	wide := &between{Low: 0, High: 2}
 	for _, tt := range []struct {
 		row   row
 		value float64
@@ -52,8 +63,8 @@ func TestVerdict(t *testing.T) {
 		{row{Bound: 1.6}, 2, "missed by 25.0 %"},
 		{row{Bound: 250}, 1000, "missed by 300 %"},
 		{row{Bound: 5}, -3, "met"},
-		{row{Bound: 1, Spread: wide}, 0.9, "met, by less than it spreads"},
-		{row{Bound: 3, Spread: wide}, 0.9, "met"},
+		{row{Bound: 1, Sure: wide}, 0.9, "met, within the error"},
+		{row{Bound: 3, Sure: wide}, 0.9, "met"},
 		{row{Bound: 0.99, AtLeast: true}, 0.99, "met"},
 		{row{Bound: 0.99, AtLeast: true}, 0.891, "missed by 10.0 %"},
 	} {

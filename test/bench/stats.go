@@ -4,6 +4,7 @@ package main
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -52,4 +53,28 @@ func ratio(x, y float64) float64      { return x / y }
 func noise(a, b []float64) float64 {
 	s := summary(pairwise(b, a, ratio))
 	return math.Abs(s.Median-1) + 0.93*(s.High-s.Low)/math.Sqrt(float64(len(a)))
+}
+
+// interval is where a figure lies with 95 % confidence: the figure of as many
+// turns, drawn anew from those that were taken, many times over (bootstrap).
+func interval(turns int, figure func(pick []int) float64) (low, high float64) {
+	const times = 1000
+	draw, figures := rand.New(rand.NewPCG(1, 2)), make([]float64, times)
+	pick := make([]int, turns)
+	for i := range figures {
+		for k := range pick {
+			pick[k] = draw.IntN(turns)
+		}
+		figures[i] = figure(pick)
+	}
+	return quantile(figures, 0.025), quantile(figures, 0.975)
+}
+
+// medianOf is the median of the numbers that are picked.
+func medianOf(xs []float64, pick []int) float64 {
+	some := make([]float64, len(pick))
+	for i, k := range pick {
+		some[i] = xs[k%len(xs)]
+	}
+	return median(some)
 }

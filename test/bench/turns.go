@@ -10,14 +10,14 @@ import (
 
 // block is one job, measured on all arms in turn.
 type block struct {
-	Form     form      `json:"form"`
-	Rules    int       `json:"rules"`
-	Job      string    `json:"job"`
-	Noise    float64   `json:"noise"`          // of the two bare hosts
-	Steal    float64   `json:"steal"`          // the part of the time that the hypervisor gave to others
-	Attempts int       `json:"attempts"`       //
-	Void     string    `json:"void,omitempty"` // why the figures mean nothing
-	Arms     []armFigs `json:"arms"`           // the first two are the bare hosts
+	Form  form      `json:"form"`
+	Rules int       `json:"rules"`
+	Job   string    `json:"job"`
+	Noise float64   `json:"noise"` // of the two bare hosts
+	Steal float64   `json:"steal"` // the part of the time that the hypervisor gave to others
+	Turns int       `json:"turns"`
+	Void  string    `json:"void,omitempty"` // why the figures mean nothing
+	Arms  []armFigs `json:"arms"`           // the first two are the bare hosts
 }
 
 // armFigs are one arm's figures, nanoseconds an op; Added is over the mean of
@@ -30,6 +30,7 @@ type armFigs struct {
 	Ratio   spreadOf  `json:"ratio"` // of the time without the arm's doing to that with it: throughput, 1 is bare
 	Turns   []float64 `json:"turns"`
 	added   []float64
+	ratio   []float64
 }
 
 // The bounds of noise, beyond which a measurement is void.
@@ -38,17 +39,19 @@ const (
 	mostSteal = 0.005
 )
 
-// measure takes samples of all arms in turn, again if they are too noisy,
-// and if they stay so says that they are void.
+// measure takes samples of all arms in turn, more of them while the bare
+// hosts differ by too much, and if they still do at the end says that the
+// figures are void. What the other arms show has no say in when it ends.
 func measure(ctx context.Context, o options, p policy, job string, arms []*arm) (b block, err error) {
-	for attempt := 1; attempt <= o.attempts; attempt++ {
-		before := readSteal()
-		turns, err := takeTurns(ctx, o, job, arms)
-		if err != nil {
-			return b, err
+	before, turns := readSteal(), make([][]float64, len(arms))
+	for taken := 0; taken < o.most; taken += o.rounds {
+		for range o.rounds {
+			if err := takeTurn(ctx, o, job, arms, turns); err != nil {
+				return b, err
+			}
 		}
 		b = newBlock(arms, turns)
-		b.Form, b.Rules, b.Job, b.Attempts, b.Steal = p.form, len(p.rules), job, attempt, readSteal().since(before)
+		b.Form, b.Rules, b.Job, b.Steal = p.form, len(p.rules), job, readSteal().since(before)
 		if b.judge(); b.Void == "" {
 			break
 		}
@@ -56,26 +59,23 @@ func measure(ctx context.Context, o options, p policy, job string, arms []*arm) 
 	return b, nil
 }
 
-// takeTurns returns, for each arm, the nanoseconds an op of every turn. A
-// turn goes through the arms there and back.
-func takeTurns(ctx context.Context, o options, job string, arms []*arm) (turns [][]float64, err error) {
-	turns = make([][]float64, len(arms))
-	for range o.rounds {
-		there, err := halfTurn(ctx, o, job, arms, slices.All(arms))
-		if err != nil {
-			return nil, err
-		}
-		back, err := halfTurn(ctx, o, job, arms, slices.Backward(arms))
-		if err != nil {
-			return nil, err
-		}
-		for i := range arms {
-			if arms[i].worker != nil {
-				turns[i] = append(turns[i], mean(there[i], back[i]))
-			}
+// takeTurn adds, for each arm, the nanoseconds an op of one turn, which goes
+// through the arms there and back.
+func takeTurn(ctx context.Context, o options, job string, arms []*arm, turns [][]float64) error {
+	there, err := halfTurn(ctx, o, job, arms, slices.All(arms))
+	if err != nil {
+		return err
+	}
+	back, err := halfTurn(ctx, o, job, arms, slices.Backward(arms))
+	if err != nil {
+		return err
+	}
+	for i := range arms {
+		if arms[i].worker != nil {
+			turns[i] = append(turns[i], mean(there[i], back[i]))
 		}
 	}
-	return turns, nil
+	return nil
 }
 
 func halfTurn(ctx context.Context, o options, job string, arms []*arm, order func(func(int, *arm) bool)) ([]float64, error) {
@@ -100,12 +100,12 @@ func newBlock(arms []*arm, turns [][]float64) (b block) {
 	for i, a := range arms {
 		f := armFigs{Arm: a.name, Missing: a.missing, Turns: turns[i]}
 		if len(turns[i]) > 0 {
-			f.added = pairwise(turns[i], base, difference)
-			f.Op, f.Added, f.Ratio = summary(turns[i]), summary(f.added), summary(pairwise(base, turns[i], ratio))
+			f.added, f.ratio = pairwise(turns[i], base, difference), pairwise(base, turns[i], ratio)
+			f.Op, f.Added, f.Ratio = summary(turns[i]), summary(f.added), summary(f.ratio)
 		}
 		b.Arms = append(b.Arms, f)
 	}
-	b.Noise = noise(turns[0], turns[1])
+	b.Noise, b.Turns = noise(turns[0], turns[1]), len(base)
 	return b
 }
 
