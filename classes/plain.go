@@ -33,6 +33,24 @@ type plainReader struct {
 	line      int // its line
 	lineStart int // first byte of that line
 	indent    int // of that line; -1 at the end of the text
+
+	open []node // items of the collections that have not ended, innermost last
+	slab []node // where those of ended ones are kept, side by side
+}
+
+// slabSize is how many nodes are made at a time.
+const slabSize = 4096
+
+// keep ends the collection whose items begin at place from of the open ones.
+func (r *plainReader) keep(from int) []node {
+	items := r.open[from:]
+	if len(items) > cap(r.slab)-len(r.slab) {
+		r.slab = make([]node, 0, max(slabSize, len(items)))
+	}
+	start := len(r.slab)
+	r.slab = append(r.slab, items...)
+	r.open = r.open[:from]
+	return r.slab[start:len(r.slab):len(r.slab)]
 }
 
 // maxPlainDepth bounds flow collections; it is far deeper than any policy's.
@@ -112,15 +130,16 @@ func (r *plainReader) block() (node, bool) {
 }
 
 func (r *plainReader) blockMapping(indent int) (node, bool) {
-	n := r.here(mapping)
+	n, from := r.here(mapping), len(r.open)
 	for {
 		key, ok := r.key()
 		if !ok || r.peek() != ' ' && r.peek() != '\n' {
 			return n, false
 		}
 		value, ok := r.blockValue(indent, key)
-		n.items = append(n.items, key, value)
+		r.open = append(r.open, key, value)
 		if !ok || r.indent != indent || r.atDash() {
+			n.items = r.keep(from)
 			return n, ok && r.indent <= indent
 		}
 	}
@@ -148,13 +167,14 @@ func (r *plainReader) blockValue(indent int, key node) (node, bool) {
 }
 
 func (r *plainReader) blockSequence(indent int) (node, bool) {
-	n := r.here(sequence)
+	n, from := r.here(sequence), len(r.open)
 	for {
 		r.pos++
 		r.skipBlanks()
 		item, ok := r.blockItem()
-		n.items = append(n.items, item)
+		r.open = append(r.open, item)
 		if !ok || r.indent != indent || !r.atDash() {
+			n.items = r.keep(from)
 			return n, ok && r.indent <= indent
 		}
 	}
@@ -182,79 +202,4 @@ func (r *plainReader) key() (node, bool) {
 	}
 	r.pos++
 	return n, true
-}
-
-// flow reads a value that lies on one line.
-func (r *plainReader) flow(depth int) (node, bool) {
-	switch c := r.peek(); {
-	case depth > maxPlainDepth:
-		return node{}, false
-	case c == '{' || c == '[':
-		return r.flowCollection(depth, c)
-	case c == '\'' || c == '"':
-		return r.quotedScalar(c)
-	}
-	return r.plainScalar()
-}
-
-func (r *plainReader) flowCollection(depth int, open byte) (node, bool) {
-	n, end := r.here(sequence), byte(']')
-	if open == '{' {
-		n.kind, end = mapping, '}'
-	}
-	r.pos++
-	r.skipBlanks()
-	if r.peek() == end {
-		r.pos++
-		return n, true
-	}
-	for {
-		if n.kind == mapping {
-			key, ok := r.key()
-			if !ok || r.peek() != ' ' {
-				return n, false
-			}
-			r.skipBlanks()
-			n.items = append(n.items, key)
-		}
-		item, ok := r.flow(depth + 1)
-		if !ok {
-			return n, false
-		}
-		n.items = append(n.items, item)
-		r.skipBlanks()
-		switch r.peek() {
-		case end:
-			r.pos++
-			return n, true
-		case ',':
-			r.pos++
-			r.skipBlanks()
-		default:
-			return n, false
-		}
-	}
-}
-
-func (r *plainReader) quotedScalar(quote byte) (node, bool) {
-	n := r.here(scalar)
-	r.pos++
-	length := strings.IndexFunc(r.rest(), func(c rune) bool {
-		return c < ' ' || c > '~' || c == rune(quote) || c == '\\' && quote == '"'
-	})
-	if length < 0 || r.text[r.pos+length] != quote {
-		return n, false
-	}
-	n.text = r.text[r.pos : r.pos+length]
-	r.pos += length + 1
-	return n, r.peek() != quote // '' would be a quote inside the text
-}
-
-func (r *plainReader) plainScalar() (node, bool) {
-	length := plainLen(r.rest())
-	n := r.here(scalar)
-	n.text = r.text[r.pos : r.pos+length]
-	n.kind = plainKind(n.text)
-	r.pos += length
-	return n, length > 0
 }

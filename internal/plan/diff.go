@@ -2,12 +2,7 @@
 
 package plan
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // Kernel is what the kernel holds of ours.
 type Kernel struct {
@@ -76,21 +71,4 @@ func difference[T any, K comparable](want, have []T, key func(T) K) (add, remove
 		}
 	}
 	return add, remove
-}
-
-// Fingerprint says in a few bytes what the BPF maps hold for the plan:
-// matches, marks, cgroups, classes and uplinks.
-func (p *Plan) Fingerprint() string {
-	h := sha256.New()
-	fmt.Fprintln(h, p.Mask, p.Main, p.WholeMarks, p.Inside)
-	for _, u := range p.Uplinks {
-		fmt.Fprintln(h, u.Name, u.Number, u.Index, u.Up, u.Sources, u.Families)
-	}
-	for _, c := range p.Classes {
-		fmt.Fprintln(h, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights)
-	}
-	for _, l := range p.Lines {
-		fmt.Fprintln(h, l.Class, l.Match)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -65,6 +65,11 @@ type maker struct {
 // lines turns every match's names into numbers.
 func (m *maker) lines() error {
 	problems := m.limits()
+	count := 0
+	for _, c := range m.policy.Classes {
+		count += len(c.Matches)
+	}
+	m.plan.Lines = make([]Line, 0, count)
 	for i, c := range m.policy.Classes {
 		for _, source := range c.Matches {
 			line := Line{Class: i, Text: source.String(), Pos: source.Pos}
