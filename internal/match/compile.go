@@ -41,7 +41,7 @@ func Compile(matches []Match, marks []uint32, root Root) (*Table, error) {
 	for n := wordBits; n < len(matches); n *= nodeChildren {
 		depth++
 	}
-	c := compiler{cells: newCells(), matches: matches, depth: depth}
+	c := compiler{cells: newCells(len(matches)), matches: matches, depth: depth}
 	c.header.Depth = uint16(depth)
 	c.numbers()
 	c.prefixes()
@@ -93,7 +93,7 @@ func (c *compiler) numbers() {
 		{bpf.WaymarkFieldFIELD_IIF, &h.Iif, func(m *Match) []Range { return m.IIF }},
 	} {
 		s := c.unnamed(f.field, func(m *Match) bool { return len(f.ranges(m)) > 0 })
-		var spans []span
+		spans := make([]span, 0, len(c.matches))
 		for i := range c.matches {
 			for _, r := range union(f.ranges(&c.matches[i])) {
 				spans = append(spans, span{lo: r.Lo, hi: r.Hi, match: i})
@@ -133,7 +133,7 @@ func (c *compiler) prefixes() {
 		{bpf.WaymarkFieldFIELD_DST, &h.NoDst, func(m *Match) []netip.Prefix { return m.Dst }},
 	} {
 		s := c.unnamed(f.field, func(m *Match) bool { return len(f.prefixes(m)) > 0 })
-		var spans [2][]span
+		spans := [2][]span{make([]span, 0, len(c.matches)), nil}
 		for i := range c.matches {
 			for _, p := range outermost(f.prefixes(&c.matches[i])) {
 				six := 0
@@ -165,7 +165,12 @@ func outermost(prefixes []netip.Prefix) []netip.Prefix {
 }
 
 func prefixSpan(p netip.Prefix, match int) span {
-	address, bits := p.Addr().AsSlice(), p.Bits()
+	if p.Addr().Is4() {
+		four := p.Addr().As4()
+		lo := binary.BigEndian.Uint32(four[:])
+		return span{lo: lo, hi: lo | uint32(1<<(32-p.Bits())-1), match: match}
+	}
+	address, bits := p.Addr().As16(), p.Bits()
 	var bounds []uint32
 	for w := 0; w == 0 || 32*w < bits; w++ {
 		lo := binary.BigEndian.Uint32(address[4*w:])

@@ -27,13 +27,15 @@ type cells struct {
 	openWord uint32
 }
 
-func newCells() *cells {
+// newCells has room for a table of so many matches, which take a cell or two each.
+func newCells(matches int) *cells {
 	c := &cells{
-		cells:    make([]cell, startCell+1),
-		words:    map[uint64]uint32{0: emptyCell * 8},
-		nodes:    map[cell]uint32{{}: emptyCell},
+		cells:    make([]cell, startCell+1, int(startCell)+1+2*matches),
+		words:    make(map[uint64]uint32, matches),
+		nodes:    make(map[cell]uint32, matches),
 		openWord: 8,
 	}
+	c.words[0], c.nodes[cell{}] = emptyCell*8, emptyCell
 	return c
 }
 
@@ -68,15 +70,28 @@ func (c *cells) node(x cell) uint32 {
 // set is a set of matches that changes a little at a time; store puts what
 // it is now into the table, touching only what changed since the last time.
 type set struct {
-	into  *cells
-	depth int
-	words []uint64
-	refs  [][]uint32       // refs[0] of the words, refs[l] of the nodes l levels above
-	dirty map[int]struct{} // words changed since the last store
+	into   *cells
+	depth  int
+	words  []uint64
+	levels []level // of the words, and of the nodes above them
+}
+
+// level is the references of one level, and which of them have changed since
+// the last store.
+type level struct {
+	refs  []uint32
+	dirty []int
+	known []bool // that it is dirty
+}
+
+func (l *level) touch(i int) {
+	if !l.known[i] {
+		l.known[i], l.dirty = true, append(l.dirty, i)
+	}
 }
 
 func newSet(into *cells, matches, depth int) *set {
-	s := &set{into: into, depth: depth, dirty: map[int]struct{}{}}
+	s := &set{into: into, depth: depth}
 	n := max(1, (matches+wordBits-1)/wordBits)
 	s.words = make([]uint64, n)
 	empty := uint32(emptyCell * 8)
@@ -85,7 +100,7 @@ func newSet(into *cells, matches, depth int) *set {
 		for i := range refs {
 			refs[i] = empty
 		}
-		s.refs = append(s.refs, refs)
+		s.levels = append(s.levels, level{refs: refs, known: make([]bool, n)})
 		n, empty = (n+nodeChildren-1)/nodeChildren, emptyCell
 	}
 	return s
@@ -93,32 +108,32 @@ func newSet(into *cells, matches, depth int) *set {
 
 func (s *set) flip(match int) {
 	s.words[match/wordBits] ^= 1 << (match % wordBits)
-	s.dirty[match/wordBits] = struct{}{}
+	s.levels[0].touch(match / wordBits)
 }
 
 // store returns the reference of what the set is now.
 func (s *set) store() uint32 {
-	dirty := s.dirty
-	for w := range dirty {
-		s.refs[0][w] = s.into.word(s.words[w])
-	}
-	for l := 1; l <= s.depth; l++ {
-		above := make(map[int]struct{}, len(dirty))
-		for i := range dirty {
-			above[i/nodeChildren] = struct{}{}
+	for l := range s.levels {
+		level := &s.levels[l]
+		for _, i := range level.dirty {
+			if l == 0 {
+				level.refs[i] = s.into.word(s.words[i])
+			} else {
+				level.refs[i] = s.into.node(s.nodeAt(l, i))
+			}
+			if l < s.depth {
+				s.levels[l+1].touch(i / nodeChildren)
+			}
+			level.known[i] = false
 		}
-		for i := range above {
-			s.refs[l][i] = s.into.node(s.nodeAt(l, i))
-		}
-		dirty = above
+		level.dirty = level.dirty[:0]
 	}
-	clear(s.dirty)
-	return s.refs[s.depth][0]
+	return s.levels[s.depth].refs[0]
 }
 
 // nodeAt is the i-th node of level l, as its children are now.
 func (s *set) nodeAt(l, i int) cell {
-	children := s.refs[l-1][i*nodeChildren:]
+	children := s.levels[l-1].refs[i*nodeChildren:]
 	empty := uint32(emptyCell)
 	if l == 1 {
 		empty *= 8

@@ -23,7 +23,7 @@ type span struct {
 // returns. The result is the root branch.
 func tree(s *set, spans []span) uint32 {
 	var deeper []span
-	var events []event
+	events := make([]event, 0, 2*len(spans))
 	for _, sp := range spans {
 		if sp.next != nil {
 			deeper = append(deeper, sp)
@@ -37,11 +37,13 @@ func tree(s *set, spans []span) uint32 {
 	slices.SortFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	slices.SortStableFunc(deeper, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
 
-	w := walk{set: s}
+	w := walk{set: s, flips: make([]int, 0, len(events))}
 	for w.more(events, deeper) {
 		w.step(&events, &deeper)
 	}
-	w.undo()
+	for _, match := range w.flips {
+		s.flip(match)
+	}
 	return branches(s.into, w.entries)
 }
 
@@ -56,7 +58,7 @@ type walk struct {
 	entries []uint64
 	at      uint64
 	started bool
-	flipped map[int]bool
+	flips   []int // every flip, of which a second one undoes the first
 }
 
 func (w *walk) more(events []event, deeper []span) bool {
@@ -97,19 +99,8 @@ func (w *walk) step(events *[]event, deeper *[]span) {
 }
 
 func (w *walk) flip(match int) {
-	if w.flipped == nil {
-		w.flipped = map[int]bool{}
-	}
 	w.set.flip(match)
-	w.flipped[match] = !w.flipped[match]
-}
-
-func (w *walk) undo() {
-	for match, odd := range w.flipped {
-		if odd {
-			w.set.flip(match)
-		}
-	}
+	w.flips = append(w.flips, match)
 }
 
 // emit says that from a value on, ref holds. What was said of the same
