@@ -5,6 +5,8 @@ package loader
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"waymark/classes"
 	"waymark/internal/host"
@@ -145,6 +147,21 @@ func text(a netip.Addr) string {
 // root, and its uid.
 func (l *Loader) Process(pid int) (cgroup string, uid uint32, err error) {
 	return host.Process(l.root, pid)
+}
+
+// Unit is the cgroup of a system unit that runs, below the cgroup root.
+func (l *Loader) Unit(name string) (cgroup string, err error) {
+	paths, err := host.UnitCgroups(l.root, match.Cgroup{Unit: name})
+	switch {
+	case err != nil:
+		return "", err
+	case len(paths) == 0:
+		return "", fmt.Errorf("find unit %s: it has no cgroup below %s: start it, or name with --cgroup where it will be", name, l.root)
+	case len(paths) > 1:
+		slices.Sort(paths)
+		return "", fmt.Errorf("find unit %s: it may be any of %s: name one with --cgroup", name, strings.Join(paths, ", "))
+	}
+	return paths[0], nil
 }
 
 // CheckNames reports what is wrong with a policy on this host, such as users

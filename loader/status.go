@@ -12,16 +12,18 @@ import (
 // Status is what is applied, how the kernel differs from it, and what has
 // been counted since.
 type Status struct {
-	Applied    time.Time     `json:"applied"`
-	Netns      uint64        `json:"netns"` // inode
-	CgroupRoot string        `json:"cgroupRoot"`
-	Mask       string        `json:"mask"`
-	Uplinks    []plan.Uplink `json:"uplinks"`
-	Classes    []ClassStatus `json:"classes"`
-	Waiting    []string      `json:"waiting"`
-	Notes      []string      `json:"notes"` // what the policy asks for and an apply does not do
-	Drift      plan.Changes  `json:"drift"`
-	Conflict   string        `json:"conflict,omitempty"` // somebody else took what the plan needs
+	Applied    time.Time       `json:"applied"`
+	Netns      uint64          `json:"netns"` // inode
+	CgroupRoot string          `json:"cgroupRoot"`
+	Mask       string          `json:"mask"`
+	Uplinks    []plan.Uplink   `json:"uplinks"`
+	Classes    []ClassStatus   `json:"classes"`
+	Waiting    []string        `json:"waiting"`
+	Arming     datapath.Arming `json:"arming"` // of cgroups that were made and removed since the matches were published
+	Arms       bool            `json:"arms"`   // cgroups are armed as they are made
+	Notes      []string        `json:"notes"`  // what the policy asks for and an apply does not do
+	Drift      plan.Changes    `json:"drift"`
+	Conflict   string          `json:"conflict,omitempty"` // somebody else took what the plan needs
 }
 
 // ClassStatus is one class with its counters on every uplink. The class
@@ -61,6 +63,7 @@ func (l *Loader) Status() (*Status, error) {
 	defer w.close()
 	s := &Status{Applied: state.Applied, Netns: l.netns, CgroupRoot: l.root, Mask: w.plan.Mask.String(),
 		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Notes: append([]string{}, w.plan.Notes...), Drift: w.changes}
+	s.Arming, s.Arms = w.arming, w.facts.Arms
 	if w.conflict != nil {
 		s.Conflict = w.conflict.Error()
 	}

@@ -19,6 +19,8 @@ import (
 // client has no kind of socket for.
 var workers = map[string]func(args []string) error{
 	"be-an-echo":    echoPlainly,
+	"be-everywhere": beEverywhere,
+	"be-classed":    beClassed,
 	"be-a-raw-one":  sendRaw,
 	"be-a-ring":     sendByRing,
 	"be-a-stranger": sendMarked,

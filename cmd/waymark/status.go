@@ -62,13 +62,16 @@ func printStatus(w io.Writer, s *loader.Status) error {
 			name, mark, route = "", "", ""
 		}
 	}
+	if s.Arming.Failed > 0 {
+		fmt.Fprintf(t, "\nno room: cgroups were made %d times that a match names and the table of cgroups had no room for: `waymark apply` makes more", s.Arming.Failed)
+	}
 	for _, x := range s.Waiting {
 		fmt.Fprintf(t, "\nwaiting: %s", x)
 	}
 	for _, x := range s.Notes {
 		fmt.Fprintf(t, "\nnote: %s", x)
 	}
-	if len(s.Waiting)+len(s.Notes) > 0 {
+	if len(s.Waiting)+len(s.Notes) > 0 || s.Arming.Failed > 0 {
 		fmt.Fprintln(t)
 	}
 	if s.Conflict != "" {

@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"waymark/internal/match"
 )
 
 // CgroupRoot returns where the cgroup2 hierarchy is mounted, hybrid mounts
@@ -112,61 +110,3 @@ func cgroupID(root int, p string) (uint64, error) {
 	err = unix.Fstat(fd, &there)
 	return there.Ino, err
 }
-
-// NamedCgroups looks through the cgroups below root, as far as a table's
-// lines can name any, and returns the ids of those that it has an entry for,
-// with their sets. One that goes meanwhile is left out.
-func NamedCgroups(root string, table *match.Table) (map[uint64]uint32, error) {
-	if err := isCgroup2(root); err != nil {
-		return nil, fmt.Errorf("find cgroups: %w", err)
-	}
-	dir, err := os.Open(root)
-	if err != nil {
-		return nil, fmt.Errorf("find cgroups: %w", err)
-	}
-	named := map[uint64]uint32{}
-	if err := findNamed(dir, table.Walk(), named); err != nil {
-		return nil, fmt.Errorf("find cgroups below %s: %w", root, err)
-	}
-	return named, nil
-}
-
-// findNamed looks through one directory, which it closes.
-func findNamed(dir *os.File, at match.Walk, named map[uint64]uint32) error {
-	defer dir.Close()
-	if at.Over() {
-		return nil
-	}
-	entries, err := dir.ReadDir(-1)
-	if err != nil && !isGone(err) {
-		return err
-	}
-	for _, e := range entries {
-		below, set := at.Enter(e.Name())
-		if !e.IsDir() || set == 0 && below.Over() {
-			continue
-		}
-		fd, err := unix.Openat(int(dir.Fd()), e.Name(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
-			return &fs.PathError{Op: "open", Path: e.Name(), Err: err}
-		}
-		sub := os.NewFile(uintptr(fd), e.Name())
-		var there unix.Stat_t
-		if err := unix.Fstat(fd, &there); err != nil {
-			return errors.Join(err, sub.Close())
-		}
-		if set != 0 {
-			named[there.Ino] = set
-		}
-		if err := findNamed(sub, below, named); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// isGone tells that a cgroup was removed while it was looked at.
-func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
