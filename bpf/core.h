@@ -101,8 +101,14 @@ struct rt6_info {
 	struct fib6_info *from;
 };
 
+struct rtable {
+	unsigned int rt_flags;
+};
+
 struct sk_buff {
 	unsigned long _skb_refdst; /* a struct dst_entry, with a flag in the lowest bit */
+	__u16 network_header;
+	__u16 inner_network_header;
 };
 
 #pragma clang attribute pop
@@ -192,6 +198,42 @@ static __noinline int link_is_up(struct bpf_sock *sk, __u32 ifindex)
 	return 0;
 }
 
+/*
+ * Whether a packet is a tunnel's, around another whose socket and mark it
+ * still has. One that came out of a tunnel remembers the header that is now
+ * its own.
+ */
+static __always_inline int is_tunnels(struct __sk_buff *skb)
+{
+	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
+	__u16 outer = 0, inner = 0;
+
+	bpf_probe_read_kernel(&outer, sizeof(outer), &kernel_skb->network_header);
+	bpf_probe_read_kernel(&inner, sizeof(inner), &kernel_skb->inner_network_header);
+	return inner > outer;
+}
+
+static __always_inline unsigned long route_of(struct __sk_buff *skb)
+{
+	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
+	unsigned long reference = 0;
+
+	bpf_probe_read_kernel(&reference, sizeof(reference), &kernel_skb->_skb_refdst);
+	return reference & ~1UL;
+}
+
+enum { RTCF_BROADCAST = 0x10000000 };
+
+/* Whether an IPv4 packet goes to all on a link, as its route has it. */
+static __always_inline int is_broadcast(struct __sk_buff *skb)
+{
+	const struct rtable *route = (const struct rtable *)route_of(skb);
+	unsigned int flags = 0;
+
+	bpf_probe_read_kernel(&flags, sizeof(flags), &route->rt_flags);
+	return !!(flags & RTCF_BROADCAST);
+}
+
 enum { TABLE_MAIN = 254 };
 
 /*
@@ -202,15 +244,12 @@ enum { TABLE_MAIN = 254 };
  */
 static __always_inline int left_by_more_than_default(struct __sk_buff *skb)
 {
-	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
-	unsigned long reference = 0;
+	const struct rt6_info *route = (const struct rt6_info *)route_of(skb);
 	const struct fib6_info *from = 0;
 	const struct fib6_table *table = 0;
 	__u32 id = 0;
 	int plen = 0;
 
-	bpf_probe_read_kernel(&reference, sizeof(reference), &kernel_skb->_skb_refdst);
-	const struct rt6_info *route = (const struct rt6_info *)(reference & ~1UL);
 	if (!route)
 		return 0;
 	bpf_probe_read_kernel(&from, sizeof(from), &route->from);

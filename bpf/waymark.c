@@ -111,7 +111,7 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 		return 0;
 	if (asked.word[0])
 		ctx->msg_src_ip4 = bpf_ntohl(asked.word[0]);
-	else if (!named && uplink && uplink->source4)
+	else if (!named && uplink && uplink->source4 && !is_on_every_link(&destination))
 		ctx->msg_src_ip4 = uplink->source4;
 	return ALLOW;
 }
@@ -136,7 +136,7 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	note_source(sk, named);
 	if (!named && !verdict(sk, sk->mark, &flow.addresses[1]))
 		return 0;
-	if (!named && uplink)
+	if (!named && uplink && !is_on_every_link(&flow.addresses[1]))
 		to_words(&source, uplink->source6);
 	if (is_unspecified(&source))
 		return ALLOW;
