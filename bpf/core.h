@@ -78,10 +78,24 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u8 sk_userlocks;
+	__u8 sk_kern_sock : 1;
 	__u16 sk_protocol;
 	__u32 sk_mark;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+
+struct inet_connection_sock {
+	void *icsk_ulp_data;
+};
+
+struct tcp_sock {
+	__u8 is_mptcp : 1;
+};
+
+struct mptcp_subflow_context {
+	__u32 request_join : 1;
+	struct sock *conn;
 };
 
 struct rt6key {
@@ -133,15 +147,20 @@ static __always_inline __u64 address_of(const void *pointer)
 enum { BYTE_OFFSET = 0, BYTE_SIZE = 1, FIELD_EXISTS = 2, LEFT_SHIFT = 4, RIGHT_SHIFT = 5 };
 #define FIELD_INFO(field, what) __builtin_preserve_field_info(field, what)
 
-/* Four bits of a byte on some kernels (6.1), a byte on others. */
+/* A field that is some bits of a byte on some kernels (6.1), a byte or more on others. */
+#define READ_BITS(object, field)                                                                             \
+	({                                                                                                   \
+		__u64 bits = 0;                                                                              \
+		bpf_probe_read_kernel(&bits, FIELD_INFO((object)->field, BYTE_SIZE),                         \
+				      (const char *)(object) + FIELD_INFO((object)->field, BYTE_OFFSET));    \
+		bits << FIELD_INFO((object)->field, LEFT_SHIFT) >> FIELD_INFO((object)->field, RIGHT_SHIFT); \
+	})
+
 static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 {
 	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
-	__u64 bits = 0;
 
-	bpf_probe_read_kernel(&bits, FIELD_INFO(kernel_sk->sk_userlocks, BYTE_SIZE),
-			      (const char *)kernel_sk + FIELD_INFO(kernel_sk->sk_userlocks, BYTE_OFFSET));
-	return bits << FIELD_INFO(kernel_sk->sk_userlocks, LEFT_SHIFT) >> FIELD_INFO(kernel_sk->sk_userlocks, RIGHT_SHIFT);
+	return READ_BITS(kernel_sk, sk_userlocks);
 }
 
 /* The id of a cgroup's ancestor at a level; 0: it lies less deep. */
@@ -159,6 +178,14 @@ static __always_inline __u64 ancestor_id(const struct cgroup *cgroup, int level)
 	READ(node, ancestor->kn);
 	READ(id, node->id);
 	return id;
+}
+
+/* Whether a socket is the kernel's own: that of its ICMP, say. */
+static __always_inline int is_kernels(struct bpf_sock *sk)
+{
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+
+	return READ_BITS(kernel_sk, sk_kern_sock);
 }
 
 enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLISIONS = 16 };

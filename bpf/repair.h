@@ -146,7 +146,7 @@ static __always_inline __u32 cause_of(struct __sk_buff *skb)
 /*
  * Whether the application said where its packets leave: by device, or by
  * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
- * the last ACK of a connection, leave where the question came.
+ * the last ACK of a connection, all of ICMP, leave where the question came.
  */
 static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
 {
@@ -155,7 +155,7 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 	if (!sk || is_tunnels(skb))
 		return 0;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->type == SOCK_RAW && flow->proto == IPPROTO_TCP))
+	if (!sk || (sk->type == SOCK_RAW && (flow->proto == IPPROTO_TCP || is_kernels(sk))))
 		return 1;
 	if (sk->bound_dev_if == skb->ifindex)
 		return 1;
