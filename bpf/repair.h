@@ -146,14 +146,17 @@ static __always_inline __u32 cause_of(struct __sk_buff *skb)
 /*
  * Whether the application said where its packets leave: by device, or by
  * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
- * the last ACK of a connection, all of ICMP, leave where the question came.
+ * the last ACK of a connection, all of ICMP, leave where the question came;
+ * some have no socket, and have come in by no interface.
  */
 static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || is_tunnels(skb))
+	if (is_tunnels(skb))
 		return 0;
+	if (!sk)
+		return !skb->ingress_ifindex;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || (sk->type == SOCK_RAW && (flow->proto == IPPROTO_TCP || is_kernels(sk))))
 		return 1;
