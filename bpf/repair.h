@@ -187,6 +187,18 @@ static __always_inline int named_source(struct __sk_buff *skb)
 	return note && note->flags & NOTE_SOURCE;
 }
 
+/* Whether a packet's source is one that the rules send by this uplink, whatever its class. */
+static __always_inline int lives_here(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark)
+{
+	__u32 here = uplink;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	if (flow->family == AF_INET)
+		return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == skb->ifindex;
+	return u && u->source6[0] == bpf_ntohl(flow->addresses[0].word[0]) &&
+	       u->source6[1] == bpf_ntohl(flow->addresses[0].word[1]);
+}
+
 /* Whether a packet's source is the address of an uplink, and not of this one. */
 static __always_inline int lives_elsewhere(const struct flow *flow)
 {
@@ -274,7 +286,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		return TCX_NEXT;
 	}
 	if (answer)
-		return leave(skb, class, named ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
+		return leave(skb, class, named && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 
 	struct way way = way_of(&fib);
 	__u32 fits = source_fits(skb, &fib, &flow, mark);

@@ -14,10 +14,10 @@ import (
 	"waymark/internal/lab"
 )
 
-// TestTunnels has the kernel itself send what classed sockets send into a
+// TestVXLAN has the kernel itself send what classed sockets send into a
 // tunnel. The outer packet still has the inner one's socket and mark, but it
 // is not theirs: it is unclassed, or in the class of its own addresses.
-func TestTunnels(t *testing.T) {
+func TestVXLAN(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
 	for i, f := range bothFamilies {
 		s.addVXLAN(t, fmt.Sprintf("plain%d", i), 10+i, f.service(1).Addr(), netip.Addr{})
@@ -26,7 +26,7 @@ func TestTunnels(t *testing.T) {
 	}
 	s.apply(t, traffic)
 	for i, f := range bothFamilies {
-		follows := s.follows(t, f, inTunnel(10+i))
+		follows := s.follows(t, f, intoVXLAN(10+i))
 		for _, c := range []struct {
 			name    string
 			subnet  int
@@ -45,7 +45,7 @@ func TestTunnels(t *testing.T) {
 				}
 				for _, kind := range []lab.Kind{lab.UDP, lab.SendTo} {
 					t.Run(fmt.Sprintf("%s/%s in %q/%s", c.name, kind, cgroup, f), func(t *testing.T) {
-						job := in(cgroup, inTunnel(c.subnet))
+						job := in(cgroup, intoVXLAN(c.subnet))
 						job.Kind = kind
 						s.account(t, c.counted, func() {
 							s.arrives(t, f.service(c.service).Addr(), c.router, c.source, func() { s.sendOnly(t, job) })
@@ -57,8 +57,8 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-// inTunnel is a datagram into the tunnel number n.
-func inTunnel(n int) lab.Job {
+// intoVXLAN is a datagram into the tunnel number n.
+func intoVXLAN(n int) lab.Job {
 	to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 77, byte(n), 2}), servicePort)
 	return lab.Job{Kind: lab.UDP, To: []netip.AddrPort{to}, NoReply: true, Count: 1, Size: 16}
 }
