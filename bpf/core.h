@@ -78,10 +78,24 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u8 sk_userlocks;
+	__u8 sk_kern_sock : 1;
 	__u16 sk_protocol;
 	__u32 sk_mark;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+
+struct inet_connection_sock {
+	void *icsk_ulp_data;
+};
+
+struct tcp_sock {
+	__u8 is_mptcp : 1;
+};
+
+struct mptcp_subflow_context {
+	__u32 request_join : 1;
+	struct sock *conn;
 };
 
 struct rt6key {
@@ -101,8 +115,14 @@ struct rt6_info {
 	struct fib6_info *from;
 };
 
+struct rtable {
+	unsigned int rt_flags;
+};
+
 struct sk_buff {
 	unsigned long _skb_refdst; /* a struct dst_entry, with a flag in the lowest bit */
+	__u16 network_header;
+	__u16 inner_network_header;
 };
 
 #pragma clang attribute pop
@@ -127,15 +147,20 @@ static __always_inline __u64 address_of(const void *pointer)
 enum { BYTE_OFFSET = 0, BYTE_SIZE = 1, FIELD_EXISTS = 2, LEFT_SHIFT = 4, RIGHT_SHIFT = 5 };
 #define FIELD_INFO(field, what) __builtin_preserve_field_info(field, what)
 
-/* Four bits of a byte on some kernels (6.1), a byte on others. */
+/* A field that is some bits of a byte on some kernels (6.1), a byte or more on others. */
+#define READ_BITS(object, field)                                                                             \
+	({                                                                                                   \
+		__u64 bits = 0;                                                                              \
+		bpf_probe_read_kernel(&bits, FIELD_INFO((object)->field, BYTE_SIZE),                         \
+				      (const char *)(object) + FIELD_INFO((object)->field, BYTE_OFFSET));    \
+		bits << FIELD_INFO((object)->field, LEFT_SHIFT) >> FIELD_INFO((object)->field, RIGHT_SHIFT); \
+	})
+
 static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 {
 	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
-	__u64 bits = 0;
 
-	bpf_probe_read_kernel(&bits, FIELD_INFO(kernel_sk->sk_userlocks, BYTE_SIZE),
-			      (const char *)kernel_sk + FIELD_INFO(kernel_sk->sk_userlocks, BYTE_OFFSET));
-	return bits << FIELD_INFO(kernel_sk->sk_userlocks, LEFT_SHIFT) >> FIELD_INFO(kernel_sk->sk_userlocks, RIGHT_SHIFT);
+	return READ_BITS(kernel_sk, sk_userlocks);
 }
 
 /* The id of a cgroup's ancestor at a level; 0: it lies less deep. */
@@ -153,6 +178,14 @@ static __always_inline __u64 ancestor_id(const struct cgroup *cgroup, int level)
 	READ(node, ancestor->kn);
 	READ(id, node->id);
 	return id;
+}
+
+/* Whether a socket is the kernel's own: that of its ICMP, say. */
+static __always_inline int is_kernels(struct bpf_sock *sk)
+{
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+
+	return READ_BITS(kernel_sk, sk_kern_sock);
 }
 
 enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLISIONS = 16 };
@@ -192,6 +225,42 @@ static __noinline int link_is_up(struct bpf_sock *sk, __u32 ifindex)
 	return 0;
 }
 
+/*
+ * Whether a packet is a tunnel's, around another whose socket and mark it
+ * still has. One that came out of a tunnel remembers the header that is now
+ * its own.
+ */
+static __always_inline int is_tunnels(struct __sk_buff *skb)
+{
+	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
+	__u16 outer = 0, inner = 0;
+
+	bpf_probe_read_kernel(&outer, sizeof(outer), &kernel_skb->network_header);
+	bpf_probe_read_kernel(&inner, sizeof(inner), &kernel_skb->inner_network_header);
+	return inner > outer;
+}
+
+static __always_inline unsigned long route_of(struct __sk_buff *skb)
+{
+	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
+	unsigned long reference = 0;
+
+	bpf_probe_read_kernel(&reference, sizeof(reference), &kernel_skb->_skb_refdst);
+	return reference & ~1UL;
+}
+
+enum { RTCF_BROADCAST = 0x10000000 };
+
+/* Whether an IPv4 packet goes to all on a link, as its route has it. */
+static __always_inline int is_broadcast(struct __sk_buff *skb)
+{
+	const struct rtable *route = (const struct rtable *)route_of(skb);
+	unsigned int flags = 0;
+
+	bpf_probe_read_kernel(&flags, sizeof(flags), &route->rt_flags);
+	return !!(flags & RTCF_BROADCAST);
+}
+
 enum { TABLE_MAIN = 254 };
 
 /*
@@ -202,15 +271,12 @@ enum { TABLE_MAIN = 254 };
  */
 static __always_inline int left_by_more_than_default(struct __sk_buff *skb)
 {
-	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
-	unsigned long reference = 0;
+	const struct rt6_info *route = (const struct rt6_info *)route_of(skb);
 	const struct fib6_info *from = 0;
 	const struct fib6_table *table = 0;
 	__u32 id = 0;
 	int plen = 0;
 
-	bpf_probe_read_kernel(&reference, sizeof(reference), &kernel_skb->_skb_refdst);
-	const struct rt6_info *route = (const struct rt6_info *)(reference & ~1UL);
 	if (!route)
 		return 0;
 	bpf_probe_read_kernel(&from, sizeof(from), &route->from);

@@ -114,14 +114,14 @@ static __always_inline int leave(struct __sk_buff *skb, const struct class_entry
 
 /*
  * Whether no cgroup hook saw where the packet goes: it was forwarded, made
- * by the kernel or by AF_PACKET, or comes from a raw or ping socket, for
- * whose sendto there is no hook.
+ * by the kernel, a tunnel or AF_PACKET, or comes from a raw or ping socket,
+ * for whose sendto there is no hook.
  */
 static __always_inline int unseen(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6))
+	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6) || is_tunnels(skb))
 		return 1;
 	sk = bpf_sk_fullsock(sk);
 	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6);
@@ -130,12 +130,16 @@ static __always_inline int unseen(struct __sk_buff *skb)
 static __always_inline int egress_impl(struct __sk_buff *skb)
 {
 	__u32 mark = mark_of(skb), late = 0;
+	const struct class_entry *class = class_of(mark);
 
+	/* The way of what a tunnel carries is not the tunnel's. */
+	if (class && !on_course(class) && is_tunnels(skb))
+		mark = with_class(mark, 0);
 	if (!class_number(mark) && !is_whole(mark) && unseen(skb)) {
 		late = classify_unseen(skb);
 		mark = with_class(mark, late);
+		class = class_of(mark);
 	}
-	const struct class_entry *class = class_of(mark);
 	if (!class)
 		return TCX_NEXT;
 	if (!on_course(class))

@@ -57,9 +57,18 @@ struct {
 	__type(value, struct fragment_ports);
 } fragments SEC(".maps");
 
+/* The size of the header in front of a packet's IP header: 14 on Ethernet, 0 on a tunnel and at the cgroup hooks. */
+const volatile __u32 link_header;
+
+/*
+ * From the IP header on. What is relative to it is read from the packet's
+ * linear part alone; a driver may leave headers in a fragment.
+ */
 static __always_inline long load(struct __sk_buff *skb, __u32 offset, void *to, __u32 size)
 {
-	return bpf_skb_load_bytes_relative(skb, offset, to, size, BPF_HDR_START_NET);
+	if (!bpf_skb_load_bytes_relative(skb, offset, to, size, BPF_HDR_START_NET))
+		return 0;
+	return bpf_skb_load_bytes(skb, link_header + offset, to, size);
 }
 
 static __always_inline int has_ports(__u32 proto)
@@ -192,32 +201,39 @@ static __always_inline void share_ports(struct flow *flow, const struct layers *
 }
 
 /* Returns whether the packet is whole enough to have a flow. */
-__noinline int read_packet(struct __sk_buff *skb, struct flow *flow)
+__noinline int read_layers(struct __sk_buff *skb, struct flow *flow, struct layers *at)
 {
-	struct layers at = {};
 	__u16 ports[2];
 
-	if (!flow)
+	if (!flow || !at)
 		return 0;
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		if (!read_ipv4(skb, flow, &at))
+		if (!read_ipv4(skb, flow, at))
 			return 0;
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (!read_ipv6(skb, flow, &at))
+		if (!read_ipv6(skb, flow, at))
 			return 0;
 	} else {
 		return 0;
 	}
-	if (at.end > skb->len)
+	if (at->end > skb->len)
 		return 0;
-	if (has_ports(flow->proto) && at.fragment < 2) {
-		if (at.transport + sizeof(ports) > at.end || load(skb, at.transport, ports, sizeof(ports)))
+	if (has_ports(flow->proto) && at->fragment < 2) {
+		if (at->transport + sizeof(ports) > at->end || load(skb, at->transport, ports, sizeof(ports)))
 			return 0;
 		flow->ports[0] = bpf_ntohs(ports[0]);
 		flow->ports[1] = bpf_ntohs(ports[1]);
 	}
-	if (at.fragment)
-		share_ports(flow, &at);
+	if (at->fragment)
+		share_ports(flow, at);
 	return 1;
+}
+
+/* The same for those who do not ask where its layers are. */
+static __always_inline int read_packet(struct __sk_buff *skb, struct flow *flow)
+{
+	struct layers at = {};
+
+	return read_layers(skb, flow, &at);
 }
 #endif

@@ -39,6 +39,23 @@ static __always_inline struct words mapped(__u32 address)
 	return (struct words){{0, 0, 0xffff, address}};
 }
 
+static __always_inline int is_multicast4(__u32 address)
+{
+	return address >> 28 == 14 || address == ~0U;
+}
+
+/* fe80::/10 and ff00::/8. */
+static __always_inline int is_link_scope6(const struct words *address)
+{
+	return address->word[0] >> 22 == 0xfe80 >> 6 || address->word[0] >> 24 == 0xff;
+}
+
+/* A destination as the hooks have it, IPv4 as v4-mapped. */
+static __always_inline int is_on_every_link(const struct words *address)
+{
+	return is_v4_mapped(address) ? is_multicast4(address->word[3]) : is_link_scope6(address);
+}
+
 /* Whether main knew a destination by more than its default when user space last looked. */
 static __always_inline int is_inside(const struct words *address)
 {
@@ -69,7 +86,7 @@ static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct word
 		if (!u || link_is_up(sk, u->ifindex))
 			return 0;
 	}
-	if (!(class->flags & CLASS_STRICT) && is_inside(destination))
+	if (is_on_every_link(destination) || (!(class->flags & CLASS_STRICT) && is_inside(destination)))
 		return 0;
 	return class->refusal;
 }

@@ -4,18 +4,10 @@
 #define WAYMARK_REPAIR_H
 
 #include "core.h"
+#include "refuse.h"
+#include "rewrite.h"
 
 enum { LOOPBACK = 1 }; /* lo's ifindex, in every network namespace */
-enum { UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
-
-/* The size of the uplink's link header: 14 on Ethernet, 0 on a tunnel. */
-const volatile __u32 link_header;
-
-static __always_inline void from_words(__u32 to[4], const struct words *from)
-{
-	for (int i = 0; i < 4; i++)
-		to[i] = bpf_ntohl(from->word[i]);
-}
 
 static __always_inline void question(struct bpf_fib_lookup *fib, const struct flow *flow)
 {
@@ -124,96 +116,49 @@ static __always_inline int source_fits(struct __sk_buff *skb, struct bpf_fib_loo
 	return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == to;
 }
 
-static __always_inline int rewrite4(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
+static __always_inline int is_connected(struct bpf_sock *sk)
 {
-	__u32 old = bpf_ntohl(flow->addresses[0].word[0]), fresh = u->source4;
-	__u8 version_length = 0;
-
-	if (!fresh || load(skb, 0, &version_length, 1))
-		return 0;
-	__u32 transport = link_header + (version_length & 15) * 4;
-	if (flow->proto == IPPROTO_UDP &&
-	    bpf_l4_csum_replace(skb, transport + UDP_CHECKSUM, old, fresh, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0 | sizeof(fresh)))
-		return 0;
-	if (bpf_l3_csum_replace(skb, link_header + IPV4_CHECKSUM, old, fresh, sizeof(fresh)))
-		return 0;
-	if (bpf_skb_store_bytes(skb, link_header + IPV4_SOURCE, &fresh, sizeof(fresh), 0))
-		return 0;
-	flow->addresses[0].word[0] = bpf_ntohl(fresh);
-	return 1;
-}
-
-static __always_inline int rewrite6(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
-{
-	__u32 old[4], fresh[4];
-	__u8 next = 0;
-
-	from_words(old, &flow->addresses[0]);
-	for (int i = 0; i < 4; i++)
-		fresh[i] = u->source6[i];
-	if (!fresh[0] || load(skb, 6, &next, 1) || (next != IPPROTO_UDP && next != IPPROTO_ICMPV6))
-		return 0;
-	__u32 checksum = link_header + sizeof(struct ipv6_header) + (next == IPPROTO_UDP ? UDP_CHECKSUM : ICMPV6_CHECKSUM);
-	__s64 difference = bpf_csum_diff(old, sizeof(old), fresh, sizeof(fresh), 0);
-	if (bpf_l4_csum_replace(skb, checksum, 0, difference, BPF_F_PSEUDO_HDR | (next == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0)))
-		return 0;
-	if (bpf_skb_store_bytes(skb, link_header + IPV6_SOURCE, fresh, sizeof(fresh), 0))
-		return 0;
-	to_words(&flow->addresses[0], fresh);
-	return 1;
+	return sk->dst_port || sk->dst_ip4;
 }
 
 /*
- * Gives a datagram the source address of the uplink it leaves by. Its socket
- * must be bound to no address, so that the answer finds it there too.
+ * Why a packet is here and not on its class's uplink, if nothing else
+ * explains it. A datagram that was routed with the mark that it has now,
+ * and with no route from earlier, is here because its sender named the
+ * interface beside it (IP_PKTINFO, IP_UNICAST_IF).
  */
-static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
-{
-	struct bpf_sock *sk = skb->sk;
-
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->type == SOCK_STREAM || sk->src_ip4)
-		return 0;
-	if (sk->family != AF_INET && sk->family != AF_INET6)
-		return 0;
-	if (sk->family == AF_INET6 && (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3]))
-		return 0;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return rewrite4(skb, flow, u);
-	return rewrite6(skb, flow, u);
-}
-
-/* Why a packet is here and not on its class's uplink, if nothing else explains it. */
 static __always_inline __u32 cause_of(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = sender_of(skb);
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return CAUSE_LATE;
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	if (note && note->flags & NOTE_BEFORE)
 		return CAUSE_BEFORE;
-	if (!note && (sk->mark ^ skb->mark) & mask)
+	if (note)
+		return CAUSE_LATE;
+	if ((sk->mark ^ skb->mark) & mask)
 		return CAUSE_FOREIGN;
-	return CAUSE_LATE;
+	return sk->type == SOCK_STREAM || is_connected(sk) ? CAUSE_LATE : CAUSE_CHOSEN;
 }
 
 /*
  * Whether the application said where its packets leave: by device, or by
  * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
- * the last ACK of a connection, leave where the question came.
+ * the last ACK of a connection, all of ICMP, leave where the question came;
+ * some have no socket, and have come in by no interface.
  */
 static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk)
+	if (is_tunnels(skb))
 		return 0;
+	if (!sk)
+		return !skb->ingress_ifindex;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->type == SOCK_RAW && flow->proto == IPPROTO_TCP))
+	if (!sk || (sk->type == SOCK_RAW && (flow->proto == IPPROTO_TCP || is_kernels(sk))))
 		return 1;
 	if (sk->bound_dev_if == skb->ifindex)
 		return 1;
@@ -228,10 +173,8 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
  */
 static __always_inline int named_source(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = sender_of(skb);
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
 	if (socket_locks(sk) & SOCK_BINDADDR_LOCK || sk->protocol == IPPROTO_RAW)
@@ -242,6 +185,18 @@ static __always_inline int named_source(struct __sk_buff *skb)
 		return sk->src_ip6[0] && !sk->dst_ip6[0];
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	return note && note->flags & NOTE_SOURCE;
+}
+
+/* Whether a packet's source is one that the rules send by this uplink, whatever its class. */
+static __always_inline int lives_here(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark)
+{
+	__u32 here = uplink;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	if (flow->family == AF_INET)
+		return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == skb->ifindex;
+	return u && u->source6[0] == bpf_ntohl(flow->addresses[0].word[0]) &&
+	       u->source6[1] == bpf_ntohl(flow->addresses[0].word[1]);
 }
 
 /* Whether a packet's source is the address of an uplink, and not of this one. */
@@ -272,15 +227,24 @@ static __always_inline int lives_elsewhere(const struct flow *flow)
  * gave the address of an uplink that has no route any more is here by a
  * later rule, and gets the address that lives here.
  */
-static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, struct class_counters *c)
+static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, const struct layers *at,
+				  struct class_counters *c)
 {
 	__u32 here = uplink;
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
 
 	if (u && lives_elsewhere(flow) && !named_source(skb))
-		rewrite_source(skb, flow, u);
+		rewrite_source(skb, flow, at, u);
 	count(skb, c);
 	return TCX_NEXT;
+}
+
+/* Whether a packet goes to whom it names on its own link: there is no other way to them. */
+static __always_inline int is_for_link(struct __sk_buff *skb, const struct flow *flow)
+{
+	if (flow->family == AF_INET)
+		return is_multicast4(flow->addresses[1].word[0]) || is_broadcast(skb);
+	return is_link_scope6(&flow->addresses[1]);
 }
 
 /* The verdict on a packet whose class goes first by another uplink than this. */
@@ -288,24 +252,29 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 {
 	const struct class_entry *class = class_of(mark);
 	struct flow flow = {};
+	struct layers at = {};
 	struct bpf_fib_lookup fib;
 
 	if (!class)
 		return TCX_NEXT;
 	if (cause == CAUSE_UNKNOWN)
 		cause = cause_of(skb);
-	if (!read_packet(skb, &flow))
+	if (!read_layers(skb, &flow, &at))
 		return leave(skb, class, cause);
 
 	struct class_counters *c = line_of(class);
 	if (!c)
 		return TCX_NEXT;
+	if (is_for_link(skb, &flow)) {
+		count(skb, c);
+		return TCX_NEXT;
+	}
 	__u32 six = flow.family == AF_INET6;
 	long answer = six ? ask6(skb, &fib, &flow, class) : ask4(skb, &fib, &flow, mark, 0);
 	/* For IPv4 the kernel was asked past the class's tables too, down to main. */
 	__u32 by_main = six && answer == BPF_FIB_LKUP_RET_NOT_FWDED && !(class->flags & CLASS_NO_LEAK);
 	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)))
-		return let_go(skb, &flow, c);
+		return let_go(skb, &flow, &at, c);
 	if (chosen(skb, &flow))
 		return leave(skb, class, CAUSE_CHOSEN);
 	__u32 named = named_source(skb);
@@ -317,16 +286,17 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		return TCX_NEXT;
 	}
 	if (answer)
-		return leave(skb, class, named ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
+		return leave(skb, class, named && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 
 	struct way way = way_of(&fib);
-	if (!source_fits(skb, &fib, &flow, mark)) {
-		if (named)
-			return leave(skb, class, CAUSE_CHOSEN);
-		const struct uplink_entry *u = uplink_at(class, way.ifindex);
-		if (!u || !rewrite_source(skb, &flow, u))
-			return leave(skb, class, CAUSE_PINNED);
-	}
+	__u32 fits = source_fits(skb, &fib, &flow, mark);
+	if (!fits && !named && !has_free_source(skb))
+		return leave(skb, class, CAUSE_PINNED);
+	if (cause == CAUSE_CHOSEN || (!fits && named))
+		return leave(skb, class, CAUSE_CHOSEN);
+	const struct uplink_entry *u = uplink_at(class, way.ifindex);
+	if (!fits && (!u || !rewrite_source(skb, &flow, &at, u)))
+		return leave(skb, class, CAUSE_PINNED);
 	c->misroutes[cause % CAUSES] += segments_of(skb);
 	c->repaired += segments_of(skb);
 	skb->mark = mark;
@@ -340,6 +310,6 @@ __noinline __u32 classify_unseen(struct __sk_buff *skb)
 
 	if (!has_tuples() || !read_packet(skb, &flow))
 		return 0;
-	return classify_packet(skb, &flow);
+	return is_tunnels(skb) ? classify_tuple(&flow) : classify_packet(skb, &flow);
 }
 #endif

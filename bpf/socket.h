@@ -107,9 +107,8 @@ static __always_inline __u32 datagram_mark(struct bpf_sock *sk, __u32 class_mark
 	return with_class(old, class_mark);
 }
 
-static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow)
+static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 class_mark)
 {
-	__u32 class_mark = classify_task(flow);
 	__u32 mark = sk->mark;
 
 	if (ctx->type == SOCK_DGRAM)

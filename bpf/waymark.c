@@ -13,6 +13,7 @@
 #include "refuse.h"
 #include "remark.h"
 #include "socket.h"
+#include "subflow.h"
 
 enum { ALLOW = 1 };
 
@@ -58,7 +59,7 @@ int connect4(struct bpf_sock_addr *ctx)
 	struct flow flow = flow_of(ctx, AF_INET);
 	flow.addresses[0].word[0] = bpf_ntohl(sk->src_ip4);
 	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
-	mark_connect(ctx, sk, &flow);
+	mark_connect(ctx, sk, classify_connect(sk, &flow));
 	return ALLOW;
 }
 
@@ -75,7 +76,7 @@ int connect6(struct bpf_sock_addr *ctx)
 	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
 	if (is_v4_mapped(&flow.addresses[1]))
 		unmap(&flow);
-	mark_connect(ctx, sk, &flow);
+	mark_connect(ctx, sk, classify_connect(sk, &flow));
 	return flow.family == AF_INET6 ? verdict(sk, sk->mark, &flow.addresses[1]) : ALLOW;
 }
 
@@ -111,7 +112,7 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 		return 0;
 	if (asked.word[0])
 		ctx->msg_src_ip4 = bpf_ntohl(asked.word[0]);
-	else if (!named && uplink && uplink->source4)
+	else if (!named && uplink && uplink->source4 && !is_on_every_link(&destination))
 		ctx->msg_src_ip4 = uplink->source4;
 	return ALLOW;
 }
@@ -136,7 +137,7 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	note_source(sk, named);
 	if (!named && !verdict(sk, sk->mark, &flow.addresses[1]))
 		return 0;
-	if (!named && uplink)
+	if (!named && uplink && !is_on_every_link(&flow.addresses[1]))
 		to_words(&source, uplink->source6);
 	if (is_unspecified(&source))
 		return ALLOW;

@@ -25,6 +25,7 @@ classes:
       - {cgroup: app.slice, proto: udp, dport: 7, uid: 0}
       - {proto: tcp, dst: [203.0.113.2/31, "2001:db8:f::2/127"], dport: [1, 5-9], sport: 20000-20100}
       - {src: [192.168.50.1, "2001:db8:50::1"], dst: [203.0.113.4, "2001:db8:f::4"], proto: [tcp, udp]}
+      - {proto: udp, dst: [203.0.113.3, "2001:db8:f::3"], sport: 20005}
 `)
 			for _, port := range []uint16{8, 9, 10} {
 				must[*lab.Server](t)(s.Far.Serve(port))
@@ -37,8 +38,11 @@ classes:
 					s.send(t, s.Host, from(f.lan(), f.job(kind, 4))).left(t, byB, f.lan())
 				})
 			}
-			t.Run("all of the third/sendto, from the second datagram on", func(t *testing.T) {
-				s.secondLeaves(t, from(f.lan(), f.job(lab.SendTo, 4)), byB, f.lan())
+			t.Run("all of the third/sendto", func(t *testing.T) {
+				s.send(t, s.Host, from(f.lan(), f.job(lab.SendTo, 4))).left(t, byB, f.lan())
+			})
+			t.Run("port alone/sendto", func(t *testing.T) {
+				s.leaves(t, fromPort(20005, toPort(7, f.job(lab.SendTo, 3))), byB)
 			})
 			t.Run("all of the third but the destination", func(t *testing.T) {
 				s.send(t, s.Host, from(f.lan(), f.job(lab.TCP, 3))).left(t, byA, f.lan())
@@ -75,25 +79,6 @@ func andedCases(f ip) []andedCase {
 		{"last of the destination ports", fromPort(20003, toPort(9, f.job(lab.TCP, 2))), byB},
 		{"behind the destination ports", fromPort(20004, toPort(10, f.job(lab.TCP, 2))), byA},
 		{"all of the third but the source", f.job(lab.UDP, 4), byA},
-	}
-}
-
-// secondLeaves checks the second datagram of a socket. The first of one that
-// is bound to an address, and sent without a connect, has nothing to steer
-// it: its mark was copied before the hook ran, its source is not ours to
-// choose, and of its destination nothing was known before.
-func (s *site) secondLeaves(t *testing.T, job lab.Job, router int, source netip.Addr) {
-	t.Helper()
-	job.Count, job.Size = 1, 16
-	c := must[*lab.Client](t)(s.Host.Open(job))
-	if err := c.Opened.Err(); err != nil {
-		t.Error(err)
-	}
-	s.drain(t)
-	r := must[lab.Result](t)(c.Send(1, 16))
-	trip{r, s.collect(t, socketOf(job, r))}.left(t, router, source)
-	if err := c.Close(); err != nil {
-		t.Error(err)
 	}
 }
 

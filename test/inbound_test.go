@@ -77,17 +77,25 @@ func TestKernelsOwnAnswers(t *testing.T) {
 			ask := func(kind lab.Kind, port uint16) lab.Job {
 				return lab.Job{Kind: kind, To: []netip.AddrPort{netip.AddrPortFrom(to, port)}, Count: 1, Size: 16}
 			}
+			t.Run(fmt.Sprintf("echo by uplink %d to a classed destination/%s", uplink, f), func(t *testing.T) {
+				s.blameless(t, func() { s.answers(t, s.Far, from(f.service(3).Addr(), ask(lab.Ping, 0)), uplink) })
+			})
 			t.Run(fmt.Sprintf("echo by uplink %d/%s", uplink, f), func(t *testing.T) {
 				s.blameless(t, func() { s.answers(t, s.Far, ask(lab.Ping, 0), uplink) })
 			})
-			for kind, errors := range map[lab.Kind]func(lab.Packet) bool{
-				lab.TCP: func(p lab.Packet) bool { return p.TCPFlags&4 != 0 },
-				lab.UDP: func(p lab.Packet) bool { return p.ICMPType == 3 || p.ICMPType == 1 },
-			} {
-				t.Run(fmt.Sprintf("%s refused by uplink %d/%s", kind, uplink, f), func(t *testing.T) {
+			for name, kind := range map[string]lab.Kind{"TCP": lab.TCP, "UDP": lab.UDP, "TCP of a classed destination": lab.TCP, "UDP of a classed destination": lab.UDP} {
+				errors := func(p lab.Packet) bool { return p.TCPFlags&4 != 0 }
+				if kind == lab.UDP {
+					errors = func(p lab.Packet) bool { return p.ICMPType == 3 || p.ICMPType == 1 }
+				}
+				t.Run(fmt.Sprintf("%s refused by uplink %d/%s", name, uplink, f), func(t *testing.T) {
+					job := ask(kind, nobody)
+					if len(name) > len("TCP") {
+						job = from(f.service(3).Addr(), job)
+					}
 					s.drain(t)
 					s.blameless(t, func() {
-						if r := must[lab.Result](t)(s.Far.Run(ask(kind, nobody))); r.Errno != "ECONNREFUSED" {
+						if r := must[lab.Result](t)(s.Far.Run(job)); r.Errno != "ECONNREFUSED" {
 							t.Errorf("%s: %q, want ECONNREFUSED", r.Call, r.Errno)
 						}
 					})

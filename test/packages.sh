@@ -11,6 +11,9 @@ need ip iproute2
 need tc iproute2
 need nft nftables
 need iptables iptables
+need dockerd docker.io
+need docker docker.io
+need busybox busybox-static
 need git git
 need clang-19 clang-19
 need llvm-strip-19 llvm-19

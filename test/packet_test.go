@@ -5,6 +5,7 @@ package test
 import (
 	order "encoding/binary"
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,8 @@ var packetLines = []match.Match{
 	{Src: []netip.Prefix{netip.MustParsePrefix("::/0")}, Proto: exactly(unix.IPPROTO_ICMPV6)},
 	{Proto: exactly(unix.IPPROTO_ESP)},
 	{Proto: exactly(unix.IPPROTO_SCTP), Dport: exactly(9)},
+	{Proto: exactly(unix.IPPROTO_UDPLITE), Dport: exactly(9)},
+	{Proto: exactly(unix.IPPROTO_DCCP), Dport: exactly(9)},
 	{Proto: []match.Range{{Lo: 0, Hi: 255}}},
 }
 
@@ -33,6 +36,8 @@ const (
 	lineICMPv6
 	lineESP
 	lineSCTP
+	lineLite
+	lineDCCP
 	lineAny
 	noLine = -1
 )
@@ -97,6 +102,7 @@ func TestPackets(t *testing.T) {
 	marks := e.publish(t, packetLines, "")
 	for _, c := range packetCases() {
 		t.Run(c.name, func(t *testing.T) {
+			defer onOneCPU(t)()
 			for _, theirs := range []uint32{0, 0x48ffffff, 0x42} {
 				want := theirs
 				if c.line != noLine {
@@ -108,6 +114,32 @@ func TestPackets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// onOneCPU has this goroutine run where others of its kind do: fragments know
+// of each other by CPU.
+func onOneCPU(t *testing.T) (end func()) {
+	t.Helper()
+	var all, one unix.CPUSet
+	runtime.LockOSThread()
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := range 1024 {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+			break
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.SchedSetaffinity(0, &all); err != nil {
+			t.Error(err)
+		}
+		runtime.UnlockOSThread()
 	}
 }
 

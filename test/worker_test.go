@@ -24,6 +24,9 @@ var workers = map[string]func(args []string) error{
 	"be-a-raw-one":  sendRaw,
 	"be-a-ring":     sendByRing,
 	"be-a-stranger": sendMarked,
+	"be-a-slow-one": sendLater,
+	"be-odd":        beOdd,
+	"be-multipath":  beMultipath,
 }
 
 // workerMain does a worker's work if this process was started to be one.
