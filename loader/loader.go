@@ -33,9 +33,9 @@ type Options struct {
 // must be used from that namespace.
 type Loader struct {
 	options Options
-	root    string // the cgroup directory
+	root    string     // the cgroup directory
 	top     match.Root // the cgroup of it
-	netns   uint64 // inode
+	netns   uint64     // inode
 	rules   *rpdb.Handle
 }
 

@@ -47,7 +47,8 @@ func pinned(name string) (plan.Hook, bool) {
 		return h, err == nil && tcxAttach[program] != 0
 	}
 	h := plan.Hook{Program: name, Pin: name}
-	return h, cgroupAttach[name] != 0 || h.Arms()
+	_, atCgroup := cgroupAttach[name] // whose zero is a hook, too
+	return h, atCgroup || h.Arms()
 }
 
 func (i *Instance) attachedAt(h plan.Hook) bool {
