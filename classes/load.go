@@ -24,7 +24,7 @@ func Load(paths ...string) (*Policy, error) {
 		}
 		problems = append(problems, bad...)
 		for _, file := range files {
-			text, err := os.ReadFile(file)
+			text, err := readWhole(file)
 			if err != nil {
 				return nil, err
 			}

@@ -4,11 +4,9 @@ package loader
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
-	"waymark/bpf"
 	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
@@ -22,15 +20,48 @@ import (
 // is no error. Errors are those of Plan, *datapath.Unsupported, or the
 // kernel's.
 func (l *Loader) Apply(policy *classes.Policy) (*Applied, error) {
-	held, err := l.lock()
+	return l.applyWanted(wanted{policy: policy})
+}
+
+func (l *Loader) applyWanted(want wanted) (*Applied, error) {
+	held, err := l.begin()
 	if err != nil {
 		return nil, err
 	}
 	defer held.release()
-	if err := l.recover(); err != nil {
+	return l.change(want)
+}
+
+// begin takes the lock, finishes or undoes what was interrupted, and carries
+// out what has come due.
+func (l *Loader) begin() (*lock, error) {
+	held, err := l.lock()
+	if err != nil {
 		return nil, err
 	}
-	w, err := l.survey(policy)
+	if err := l.recover(); err != nil {
+		held.release()
+		return nil, err
+	}
+	if err := l.due(); err != nil {
+		held.release()
+		return nil, err
+	}
+	return held, nil
+}
+
+// wanted is what a change brings the kernel to.
+type wanted struct {
+	policy *classes.Policy
+	trial  time.Duration // it goes back by itself after that; 0: it stays
+	back   int           // the number of the state that it returns to; 0: it returns to none
+	why    string        // before the change's line, for one that nobody asked for
+	agrees func(*survey) error
+}
+
+// change brings the kernel to what is wanted. The lock is held.
+func (l *Loader) change(want wanted) (*Applied, error) {
+	w, err := l.survey(want.policy)
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +69,24 @@ func (l *Loader) Apply(policy *classes.Policy) (*Applied, error) {
 	if w.conflict != nil {
 		return nil, w.conflict
 	}
-	if w.changes.Empty() && w.facts.Arms {
-		return &Applied{Plan: w.plan}, nil
+	if want.agrees != nil {
+		if err := want.agrees(w); err != nil {
+			return nil, err
+		}
 	}
-	a := &apply{Loader: l, survey: w, files: policy.Files()}
+	a := &apply{Loader: l, survey: w, trial: want.trial}
+	if a.next, err = l.next(want, w); err != nil {
+		return nil, err
+	}
+	applied := &Applied{Plan: w.plan, Changes: w.changes, State: a.next}
+	if w.settled(a.next) {
+		return applied, nil
+	}
 	if err := a.run(); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
-	return &Applied{Plan: w.plan, Changes: w.changes, Walked: a.walked}, nil
+	applied.Walked = a.walked
+	return applied, nil
 }
 
 // Applied is what an apply did.
@@ -53,6 +94,7 @@ type Applied struct {
 	Plan    *plan.Plan
 	Changes plan.Changes
 	Walked  datapath.Walked
+	State   *State // that is in force now
 }
 
 // apply is one change of the kernel.
@@ -60,21 +102,16 @@ type apply struct {
 	*Loader
 	*survey
 	steps
-	files    []classes.File
-	original map[string]string  // sysctls we changed, with their values before the first apply
-	older    *datapath.Instance // the instance that a fresh one takes over from; nil for none
-	walked   datapath.Walked
+	next   *State             // that the change leads to
+	trial  time.Duration      // of it; 0: it stays
+	older  *datapath.Instance // the instance that a fresh one takes over from; nil for none
+	walked datapath.Walked
 }
 
 func (a *apply) run() error {
-	a.original = map[string]string{}
-	if a.state != nil {
-		maps.Copy(a.original, a.state.Sysctls)
-	}
+	a.journal()
 	a.addRoutes()
 	a.addRules()
-	a.create()
-	a.remember()
 	a.setSysctls()
 	a.fill()
 	a.attach(func(h plan.Hook) bool { return !h.Arms() })
@@ -90,12 +127,7 @@ func (a *apply) run() error {
 	if err := a.finish(); err != nil {
 		return err
 	}
-	if a.older != nil {
-		if err := a.instance.PutClasses(a.plan); err != nil {
-			return err
-		}
-	}
-	return a.instance.Retire(a.plan)
+	return a.settle()
 }
 
 func (a *apply) addRoutes() {
@@ -167,8 +199,8 @@ func (a *apply) attach(which func(plan.Hook) bool) {
 					return a.instance.Attach(old)
 				}
 			}
-			if a.fresh || !a.state.current() {
-				return nil // the directory goes, or an old program stays updated
+			if !a.fresh && !a.state.current() {
+				return nil // an old program stays updated
 			}
 			return a.instance.Detach(h)
 		})
@@ -196,40 +228,6 @@ func (a *apply) attachOne(h plan.Hook) error {
 	return nil
 }
 
-// keepState writes down what is applied now, and gives a fresh instance its
-// name: from there on the new plan is in force.
-func (a *apply) keepState() {
-	dir, err := a.dir()
-	if err != nil {
-		a.err = err
-		return
-	}
-	fresh := State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: a.plan.Fingerprint(),
-		Numbers: a.plan.Numbers, Sysctls: a.original, CgroupRoot: a.root, Applied: time.Now().UTC().Truncate(time.Second), Files: a.files, Hooks: a.plan.Hooks}
-	if a.fresh {
-		fresh.Settings = datapath.SettingsFor(a.plan, a.cookie)
-	} else {
-		fresh.Settings = a.state.Settings
-	}
-	a.do(func() error { return a.writeState(&fresh) }, func() error {
-		if a.fresh {
-			return nil
-		}
-		return a.writeState(a.state)
-	})
-	if a.fresh {
-		a.do(func() error { return a.rename(dir) }, func() error { return a.unrename(dir) })
-	}
-}
-
-func (a *apply) writeState(s *State) error {
-	raw, err := s.encode()
-	if err != nil {
-		return err
-	}
-	return a.instance.WriteState(raw)
-}
-
 // detach takes away hooks that the plan no longer has. Those that were only
 // moved have been attached anew under the same pin.
 func (a *apply) detach() {
@@ -243,7 +241,7 @@ func (a *apply) detach() {
 
 // restoreSysctls gives back those that the plan no longer changes.
 func (a *apply) restoreSysctls() {
-	for name, before := range a.original {
+	for name, before := range a.next.Sysctls {
 		wanted := slices.ContainsFunc(a.plan.Sysctls, func(s plan.Sysctl) bool { return s.Name == name })
 		now, exists := a.have.Sysctls[name]
 		if wanted || !exists || now == before {

@@ -3,87 +3,106 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"os"
+	"slices"
 
 	"waymark/internal/datapath"
-	"waymark/internal/host"
 	"waymark/internal/plan"
 )
 
 // Down removes everything of ours, in the reverse of Apply's order: hooks,
-// maps, sysctls, rules, tables. Values that somebody changed since are left
-// as they are. It works on what is there, whole or damaged, and returns
-// what it removed; nothing there is no error.
+// sysctls, rules, tables, and at last the maps with the memory of how things
+// were. Values that somebody changed since are left as they are. It works on
+// what is there, whole or damaged, and returns what it removed; nothing
+// there is no error.
 func (l *Loader) Down() (Removed, error) {
-	var r Removed
 	held, err := l.lock()
 	if err != nil {
-		return r, err
+		return Removed{}, err
 	}
 	defer held.release()
-	dir, err := l.dir()
+	r, err := l.remove()
 	if err != nil {
-		return r, err
-	}
-	r.Instance = exists(dir) || exists(dir+newSuffix) || exists(dir+oldSuffix)
-	if err := l.recover(); err != nil {
 		return r, fmt.Errorf("down: %w", err)
-	}
-	state, stateErr := readState(dir)
-	if errors.Is(stateErr, fs.ErrNotExist) {
-		stateErr = nil
-	}
-	if err := datapath.Remove(dir); err != nil {
-		return r, fmt.Errorf("down: %w", err)
-	}
-	if state != nil {
-		if r.Sysctls, err = restore(state.Sysctls); err != nil {
-			return r, fmt.Errorf("down: %w", err)
-		}
-	}
-	if err := l.removeRouting(&r); err != nil {
-		return r, fmt.Errorf("down: %w", err)
-	}
-	if stateErr != nil {
-		return r, fmt.Errorf("down: sysctls could not be put back: %w", stateErr)
 	}
 	return r, nil
 }
 
-// Removed counts what Down took away.
+// Removed counts what Down took away, and names what it could not see to.
 type Removed struct {
-	Instance bool `json:"instance"` // BPF programs and maps
-	Sysctls  int  `json:"sysctls"`  // put back
-	Rules    int  `json:"rules"`
-	Routes   int  `json:"routes"`
+	Instance bool     `json:"instance"` // BPF programs and maps
+	Sysctls  int      `json:"sysctls"`  // put back
+	Rules    int      `json:"rules"`
+	Routes   int      `json:"routes"`
+	Unknown  []string `json:"unknown,omitempty"` // sysctls that may be as we set them: the memory of how they were is lost
+	Left     []string `json:"left,omitempty"`    // what others have in the pin directory
 }
 
 // Nothing tells whether there was nothing of ours.
-func (r Removed) Nothing() bool { return r == Removed{} }
+func (r Removed) Nothing() bool {
+	return !r.Instance && r.Sysctls == 0 && r.Rules == 0 && r.Routes == 0
+}
 
-// restore puts back every value that is still the one a plan sets.
-func restore(before map[string]string) (n int, err error) {
-	names := make([]string, 0, len(before))
-	for name := range before {
-		names = append(names, name)
-	}
-	now, err := host.Sysctls(names)
+// remove takes everything away. The lock is held.
+func (l *Loader) remove() (r Removed, err error) {
+	dir, err := l.dir()
 	if err != nil {
-		return 0, err
+		return r, err
 	}
-	for name, old := range before {
-		current, exists := now[name]
-		if !exists || current == old || !plan.Sets(name, current) {
-			continue
-		}
-		if err := host.SetSysctl(name, old); err != nil {
-			return n, err
-		}
-		n++
+	places := []string{dir, dir + newSuffix, dir + oldSuffix}
+	before, known := remembered(places)
+	r.Instance = slices.ContainsFunc(places, exists)
+	if err := l.leave(dir); err != nil {
+		return r, err
 	}
-	return n, nil
+	for _, place := range places {
+		if err := datapath.DetachAll(place); err != nil {
+			return r, err
+		}
+	}
+	if r.Sysctls, err = restore(before); err != nil {
+		return r, err
+	}
+	if r.Instance && !known {
+		if r.Unknown, err = l.suspects(); err != nil {
+			return r, err
+		}
+	}
+	if err := l.removeRouting(&r); err != nil {
+		return r, err
+	}
+	return r, l.forget(dir, &r)
+}
+
+// leave writes down that everything goes: if this process is killed, the
+// next one goes on.
+func (l *Loader) leave(dir string) error {
+	state, err := readState(dir)
+	if err != nil || state.Unfinished == removing {
+		return nil // then there is nothing to be mistaken for a policy in force
+	}
+	state.Unfinished = removing
+	return writeState(dir, *state)
+}
+
+// forget removes the maps, and the states with them, at once.
+func (l *Loader) forget(dir string, r *Removed) (err error) {
+	for _, place := range []string{dir + newSuffix, dir + oldSuffix} {
+		if err := discard(place); err != nil {
+			return err
+		}
+	}
+	if exists(dir) {
+		if err := os.Rename(dir, dir+oldSuffix); err != nil {
+			return err
+		}
+	}
+	if err := handOver(dir); err != nil {
+		return err
+	}
+	r.Left, err = datapath.Left(dir)
+	return err
 }
 
 func (l *Loader) removeRouting(r *Removed) error {

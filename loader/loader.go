@@ -20,33 +20,35 @@ import (
 	"waymark/internal/rpdb"
 )
 
-// Options say where a loader works; the zero value is the whole host.
+// Options say where a loader works, and for whom; the zero value is the
+// whole host.
 type Options struct {
-	CgroupRoot string // directory to attach to; "": the top of the cgroup2 tree
+	CgroupRoot string              // directory to attach to; "": the top of the cgroup2 tree
+	Author     string              // who asks, for the states' list
+	Waiting    func(holder string) // called once when another process has held the lock for a moment; nil: nobody wants to know
+	Done       <-chan struct{}     // closed when nobody waits for the lock any more; nil: never
 }
 
 // Loader works on the network namespace of the thread that opened it, and
 // must be used from that namespace.
 type Loader struct {
-	root  string // the cgroup directory
-	top   match.Root
-	netns uint64 // inode
-	rules *rpdb.Handle
+	options Options
+	root    string     // the cgroup directory
+	top     match.Root // the cgroup of it
+	netns   uint64     // inode
+	rules   *rpdb.Handle
 }
 
 // Open looks at the host; it changes nothing.
 func Open(o Options) (*Loader, error) {
-	l := &Loader{root: o.CgroupRoot}
-	var err error
-	if l.root == "" {
-		if l.root, err = host.CgroupRoot(); err != nil {
+	l := &Loader{options: o}
+	root, err := o.CgroupRoot, error(nil)
+	if root == "" {
+		if root, err = host.CgroupRoot(); err != nil {
 			return nil, err
 		}
 	}
-	if l.root, err = filepath.Abs(l.root); err != nil {
-		return nil, err
-	}
-	if l.top, err = cgroupTop(l.root); err != nil {
+	if err := l.at(root); err != nil {
 		return nil, err
 	}
 	if l.netns, err = host.NetnsInode(); err != nil {
@@ -57,6 +59,18 @@ func Open(o Options) (*Loader, error) {
 	}
 	return l, nil
 }
+
+// at makes a directory the cgroup root.
+func (l *Loader) at(root string) (err error) {
+	if l.root, err = filepath.Abs(root); err != nil {
+		return err
+	}
+	l.top, err = cgroupTop(l.root)
+	return err
+}
+
+// CgroupRoot is the directory that cgroup paths start from.
+func (l *Loader) CgroupRoot() string { return l.root }
 
 // Close lets go of the kernel's sockets; what was applied stays.
 func (l *Loader) Close() { l.rules.Close() }
@@ -168,7 +182,9 @@ func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 	if w.fresh {
 		return k, nil
 	}
-	k.Fingerprint = w.state.Fingerprint
+	if w.state.Unfinished == "" {
+		k.Fingerprint = w.state.Fingerprint
+	}
 	var err error
 	if w.state.current() {
 		k.Hooks, err = w.instance.Hooks(l.root)

@@ -6,18 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/host"
 )
 
-// lock is the right to change: the directory of all instances, held open
-// and locked.
-type lock struct{ dir *os.File }
+// lock is the right to change what a network namespace has. The namespace
+// itself is locked, against others who would change it, and the directory of
+// all instances is shared, against those who would remove it.
+type lock struct{ home, netns *os.File }
 
 // lock makes the directory of all instances if need be, mounting the BPF
-// file system if nobody has, and waits for whoever holds it.
+// file system if nobody has, and waits for whoever holds the lock.
 func (l *Loader) lock() (*lock, error) {
 	bpffs, mounted, err := host.Bpffs()
 	if err != nil {
@@ -32,22 +34,28 @@ func (l *Loader) lock() (*lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	k := &lock{}
+	for k.home == nil {
 		if err := os.Mkdir(home, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, fmt.Errorf("make the pin directory: %w", err)
 		}
-		held, err := lockDir(home)
-		if err != nil {
+		if k.home, err = l.shareDir(home); err != nil {
 			return nil, err
 		}
-		if held != nil {
-			return held, nil
-		}
 	}
+	if k.netns, err = host.OpenNetns(); err == nil {
+		err = l.flock(k.netns, unix.LOCK_EX)
+	}
+	if err != nil {
+		k.release()
+		return nil, fmt.Errorf("lock network namespace %d: %w", l.netns, err)
+	}
+	return k, nil
 }
 
-// lockDir locks a directory; nil if it was removed while we waited.
-func lockDir(path string) (*lock, error) {
+// shareDir opens a directory with a shared lock; nil if it was removed while
+// we waited.
+func (l *Loader) shareDir(path string) (*os.File, error) {
 	dir, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -55,13 +63,7 @@ func lockDir(path string) (*lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	for {
-		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := l.flock(dir, unix.LOCK_SH); err != nil {
 		dir.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
@@ -71,15 +73,45 @@ func lockDir(path string) (*lock, error) {
 		dir.Close()
 		return nil, nil
 	}
-	return &lock{dir}, nil
+	return dir, nil
 }
 
-// release gives the right back, and removes the directory, and a mount of
-// ours, if nothing is left in them.
+// lockPatience is how long somebody may hold the lock before we say so.
+const lockPatience = 500 * time.Millisecond
+
+// flock waits for the lock by asking again: a wait inside the kernel could
+// not be ended by who asked for it.
+func (l *Loader) flock(dir *os.File, how int) error {
+	said, began := false, time.Now()
+	for {
+		err := unix.Flock(int(dir.Fd()), how|unix.LOCK_NB)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if !said && time.Since(began) > lockPatience && l.options.Waiting != nil {
+			said = true
+			l.options.Waiting(host.LockHolder(dir))
+		}
+		select {
+		case <-l.options.Done:
+			return fmt.Errorf("given up while %s holds it", host.LockHolder(dir))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// release gives the right back. The last one out removes the directory, and
+// a mount of ours, if nothing is left in them.
 func (k *lock) release() {
+	if k.netns != nil {
+		k.netns.Close()
+	}
+	defer k.home.Close()
+	if unix.Flock(int(k.home.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return // somebody else is in it
+	}
 	// A directory that is not empty stays, and that is all a failure means.
-	_ = os.Remove(k.dir.Name())
-	k.dir.Close()
+	_ = os.Remove(k.home.Name())
 	if bpffs, mounted, err := host.Bpffs(); err == nil && mounted {
 		_ = host.UnmountBpffs(bpffs)
 	}

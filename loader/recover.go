@@ -3,104 +3,141 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 
 	"waymark/internal/datapath"
+	"waymark/internal/match"
 )
 
 // A fresh instance is built under a name of its own, and an old one that it
-// replaces keeps another until the fresh one has its place.
+// replaces keeps another until the fresh one is settled.
 const newSuffix, oldSuffix = "-new", "-old"
 
-// create makes the maps of a fresh instance, empty, beside the one there is.
-func (a *apply) create() {
-	if !a.fresh {
-		return
-	}
-	a.older, a.instance = a.instance, nil
-	a.do(func() error {
-		dir, err := a.dir()
-		if err != nil {
-			return err
-		}
-		if a.instance, err = datapath.Create(dir+newSuffix, datapath.SettingsFor(a.plan, a.cookie)); err != nil {
-			return blame(err)
-		}
-		return nil
-	}, func() error { return datapath.Remove(a.instance.Dir()) })
-}
-
-// remember writes down how the sysctls are before they are changed: if this
-// process is killed in between, the next one puts them back.
-func (a *apply) remember() {
-	before := len(a.original)
-	for _, s := range a.changes.SetSysctls {
-		if _, changed := a.original[s.Name]; !changed {
-			a.original[s.Name] = a.have.Sysctls[s.Name]
-		}
-	}
-	if len(a.original) == before {
-		return
-	}
-	if a.fresh {
-		a.do(func() error { return a.writeState(&State{Format: stateFormat, Sysctls: a.original}) }, func() error { return nil })
-		return
-	}
-	state := *a.state
-	state.Sysctls = a.original
-	a.do(func() error { return a.writeState(&state) }, func() error { return a.writeState(a.state) })
-}
-
-// rename gives a fresh instance its name, which is when its plan is in force.
-func (a *apply) rename(dir string) error {
-	if err := os.Rename(dir, dir+oldSuffix); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	if err := a.instance.Rename(dir); err != nil {
-		return err
-	}
-	return datapath.Remove(dir + oldSuffix)
-}
-
-func (a *apply) unrename(dir string) error { return a.instance.Rename(dir + newSuffix) }
-
-// recover finishes or undoes what an interrupted apply left.
+// recover finishes or undoes what an interrupted command left. The lock is
+// held.
 func (l *Loader) recover() error {
 	dir, err := l.dir()
 	if err != nil {
 		return err
 	}
-	if exists(dir+oldSuffix) && !exists(dir) && exists(dir+newSuffix) {
-		if err := os.Rename(dir+newSuffix, dir); err != nil {
-			return err
+	if err := l.oneInstance(dir); err != nil {
+		return fmt.Errorf("undo what an interrupted apply left: %w", err)
+	}
+	state, err := readState(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case state.Unfinished == removing:
+		if _, err := l.remove(); err != nil {
+			return fmt.Errorf("finish an interrupted down: %w", err)
 		}
-	}
-	if err := forget(dir); err != nil {
-		return fmt.Errorf("put back the sysctls of an interrupted apply: %w", err)
-	}
-	for _, suffix := range []string{newSuffix, oldSuffix} {
-		if err := datapath.Remove(dir + suffix); err != nil {
-			return fmt.Errorf("remove what an interrupted apply left in %s: %w", dir+suffix, err)
+	case state.Unfinished != "":
+		if err := l.bring(state); err != nil {
+			return fmt.Errorf("finish or undo an interrupted apply: %w: see to that, or run `waymark down`", err)
 		}
 	}
 	return nil
 }
 
-// forget puts back what an unfinished instance changed and no finished one
-// wants changed.
-func forget(dir string) error {
-	unfinished, err := readState(dir + newSuffix)
+// oneInstance settles which instance is in force, and removes others.
+func (l *Loader) oneInstance(dir string) error {
+	if exists(dir+newSuffix) && exists(dir+oldSuffix) && !exists(dir) {
+		if err := os.Rename(dir+newSuffix, dir); err != nil {
+			return err
+		}
+	}
+	if exists(dir + newSuffix) {
+		if err := l.undoFresh(dir); err != nil {
+			return err
+		}
+	}
+	return handOver(dir)
+}
+
+// undoFresh takes away an instance that did not come in force. What it
+// changed beside itself is gone back on with the state in force, or with
+// everything where there is none.
+func (l *Loader) undoFresh(dir string) error {
+	state, err := readState(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = l.remove()
+		return err
+	}
 	if err != nil {
-		return nil // it had not come as far, or is damaged and says nothing
+		return err
 	}
-	changed := maps.Clone(unfinished.Sysctls)
-	if state, err := readState(dir); err == nil {
-		maps.DeleteFunc(changed, func(name, _ string) bool { _, wanted := state.Sysctls[name]; return wanted })
+	if pending, err := readState(dir + newSuffix); err == nil && state.Unfinished != removing {
+		state.Unfinished, state.Numbers = applying, state.Numbers.With(pending.Numbers)
+		state.Sysctls = union(state.Sysctls, pending.Sysctls)
+		if err := writeState(dir, *state); err != nil {
+			return err
+		}
 	}
-	_, err = restore(changed)
+	return discard(dir + newSuffix)
+}
+
+// bring brings the kernel to the policy of a state that was interrupted.
+func (l *Loader) bring(state *State) error {
+	policy, err := state.Policy()
+	if err != nil {
+		return err
+	}
+	defer func(root string, top match.Root) { l.root, l.top = root, top }(l.root, l.top)
+	if err := l.at(state.CgroupRoot); err != nil {
+		return err
+	}
+	_, err = l.change(wanted{policy: policy})
 	return err
+}
+
+// handOver takes the older instance away. What in its directory is others'
+// moves into that of its successor, or stays where it was if there is none.
+func handOver(dir string) error {
+	if err := discard(dir + oldSuffix); err != nil {
+		return err
+	}
+	left, err := datapath.Left(dir + oldSuffix)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	if !exists(dir) {
+		return os.Rename(dir+oldSuffix, dir)
+	}
+	for _, name := range left {
+		if err := os.Rename(filepath.Join(dir+oldSuffix, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return os.Remove(dir + oldSuffix)
+}
+
+// discard removes the instance in a directory, whole or in part.
+func discard(dir string) error {
+	remove := datapath.Remove
+	if state, err := readState(dir); err == nil && state.current() || !datapath.HasOurs(dir) {
+		remove = datapath.RemoveNamed
+	}
+	if err := remove(dir); err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
+	return nil
+}
+
+// union is both; where they differ, the first.
+func union(first, second map[string]string) map[string]string {
+	both := maps.Clone(second)
+	if both == nil {
+		both = map[string]string{}
+	}
+	maps.Copy(both, first)
+	return both
 }
 
 func exists(path string) bool {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"waymark/bpf"
@@ -34,15 +35,35 @@ type State struct {
 	Applied     time.Time         `json:"applied"`
 	Files       []classes.File    `json:"files"` // the policy as it was read
 	Hooks       []plan.Hook       `json:"hooks"` // for what the kernel does not show of them
+
+	Number     int        `json:"number"`               // counts the policies that came in force since the first apply, from 1
+	Author     string     `json:"author"`               // who applied it
+	Change     string     `json:"change"`               // its difference from the one before, in a line
+	Trial      *Trial     `json:"trial,omitempty"`      // it goes back by itself; nil: it stays
+	Unfinished unfinished `json:"unfinished,omitempty"` // a change is under way, or was interrupted
 }
+
+// unfinished is the change that a state is in the middle of: what the kernel
+// holds may be of this state, or of another, in part. Whoever takes the lock
+// next brings it to this one, or takes all of it away.
+type unfinished string
+
+const (
+	applying unfinished = "apply"
+	removing unfinished = "down"
+)
 
 // Policy is the policy that was applied.
 func (s *State) Policy() (*classes.Policy, error) { return classes.ParseFiles(s.Files...) }
 
 // complete fills in what the kernel does not show of the hooks it has: the
-// constants of their programs.
+// constants of their programs. In the middle of a change nobody knows them.
 func (s *State) complete(hooks []plan.Hook) {
 	for i := range hooks {
+		if s.Unfinished != "" {
+			hooks[i].IIF = -1
+			continue
+		}
 		for _, h := range s.Hooks {
 			if h.Pin == hooks[i].Pin {
 				hooks[i].IIF = h.IIF
@@ -67,31 +88,55 @@ func (s *State) encode() ([]byte, error) {
 // fs.ErrNotExist says that there is none.
 func readState(dir string) (*State, error) {
 	raw, err := datapath.ReadState(dir)
-	if err != nil {
+	return stateOf(dir, raw, err)
+}
+
+// stateOf is the state that was read from a pin in dir.
+func stateOf(dir string, raw []byte, err error) (*State, error) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
-	s, err := decodeState(raw)
+	var s *State
 	if err != nil {
-		return nil, fmt.Errorf("read the state in %s: %w: `waymark down` removes it and what it speaks of", dir, err)
+		err = errDamaged{err}
+	} else {
+		s, err = decodeState(raw)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state in %s: %w", dir, err)
 	}
 	return s, nil
 }
 
+// errDamaged is of a state that nobody can read.
+type errDamaged struct{ cause error }
+
+func (e errDamaged) Error() string {
+	return fmt.Sprintf("it is damaged (%v): traffic goes on as it is; `waymark down` removes the state and what it speaks of", e.cause)
+}
+
+func (e errDamaged) Unwrap() error { return e.cause }
+
 func decodeState(raw []byte) (*State, error) {
 	z, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
-		return nil, err
+		return nil, errDamaged{err}
 	}
 	text, err := io.ReadAll(z)
 	if err != nil {
-		return nil, err
+		return nil, errDamaged{err}
+	}
+	// Of another format nothing but its number can be relied on.
+	var of struct{ Format int }
+	if err := json.Unmarshal(text, &of); err != nil {
+		return nil, errDamaged{err}
+	}
+	if of.Format != stateFormat {
+		return nil, fmt.Errorf("it has format %d and this binary knows %d: traffic goes on as it is; use the waymark that applied it, or remove everything with `waymark down`", of.Format, stateFormat)
 	}
 	var s State
 	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, err
-	}
-	if s.Format != stateFormat {
-		return nil, fmt.Errorf("it has format %d and this binary knows %d", s.Format, stateFormat)
+		return nil, errDamaged{err}
 	}
 	return &s, nil
 }

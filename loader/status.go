@@ -24,6 +24,9 @@ type Status struct {
 	Notes      []string        `json:"notes"`  // what the policy asks for and an apply does not do
 	Drift      plan.Changes    `json:"drift"`
 	Conflict   string          `json:"conflict,omitempty"` // somebody else took what the plan needs
+	States     []Past          `json:"states"`             // the one in force, then those there is a way back to, newest first
+	GoesBack   *GoesBack       `json:"goesBack,omitempty"` // unless it is confirmed
+	Unfinished string          `json:"unfinished,omitempty"`
 }
 
 // ClassStatus is one class with its counters on every uplink. The class
@@ -62,8 +65,16 @@ func (l *Loader) Status() (*Status, error) {
 	}
 	defer w.close()
 	s := &Status{Applied: state.Applied, Netns: l.netns, CgroupRoot: l.root, Mask: w.plan.Mask.String(),
-		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Notes: append([]string{}, w.plan.Notes...), Drift: w.changes}
+		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Notes: append([]string{}, w.plan.Notes...), Drift: w.changes,
+		GoesBack: state.Trial.GoesBack(), Unfinished: string(state.Unfinished)}
 	s.Arming, s.Arms = w.arming, w.facts.Arms
+	dir, err := l.dir()
+	if err != nil {
+		return nil, err
+	}
+	if s.States, err = past(dir, state); err != nil {
+		return nil, err
+	}
 	if w.conflict != nil {
 		s.Conflict = w.conflict.Error()
 	}

@@ -7,8 +7,9 @@ import (
 	"fmt"
 )
 
-// steps are changes that can be undone. The first that fails stops the
-// work; then all before it are undone, last first.
+// steps are changes that can be undone. The one that fails stops the work;
+// then all before it are undone, last first. The first step is the note that
+// work is under way: it stays if anything else could not be undone.
 type steps struct {
 	undo []func() error
 	err  error
@@ -32,10 +33,12 @@ func (s *steps) finish() error {
 	}
 	var failed []error
 	for n := len(s.undo) - 1; n >= 0; n-- {
-		failed = append(failed, s.undo[n]())
+		if n > 0 || errors.Join(failed...) == nil {
+			failed = append(failed, s.undo[n]())
+		}
 	}
 	if err := errors.Join(failed...); err != nil {
-		return fmt.Errorf("%w; going back failed too: %v: `waymark down` removes everything", s.err, err)
+		return fmt.Errorf("%w; going back failed too: %v: the next `waymark apply` or `waymark rollback` goes back first; `waymark down` removes everything", s.err, err)
 	}
 	return fmt.Errorf("%w; everything is as it was before", s.err)
 }

@@ -87,7 +87,18 @@ func lines(before, after string) string {
 // eventually is for what the kernel does a moment after it was asked.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	eventuallyWithin(t, 10*time.Second, what, check)
+}
+
+// eventuallyLong is for what has a deadline of its own.
+func eventuallyLong(t *testing.T, what string, check func() error) {
+	t.Helper()
+	eventuallyWithin(t, 2*time.Minute, what, check)
+}
+
+func eventuallyWithin(t *testing.T, patience time.Duration, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
 	for err := check(); err != nil; err = check() {
 		if time.Now().After(deadline) {
 			t.Errorf("%s: not yet: %v", what, err)

@@ -15,7 +15,7 @@ import (
 	"waymark/internal/plan"
 )
 
-var long = flag.Bool("long", false, "try a million headers, and a set of 100,000 rules")
+var long = flag.Bool("long", false, "try a million headers, a set of 100,000 rules, every kill, and 10,000 cycles")
 
 // oracleMask has gaps, and bits for 65,535 classes.
 const oracleMask plan.Mask = 0x0ff0ff00

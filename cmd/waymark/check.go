@@ -13,7 +13,7 @@ import (
 )
 
 func newCheck(e env) *cobra.Command {
-	var s source
+	s := source{env: e}
 	var o output
 	c := &cobra.Command{
 		Use:   "check [-f FILE]",

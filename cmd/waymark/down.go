@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,7 @@ import (
 )
 
 func newDown(e env) *cobra.Command {
-	var s source
+	s := source{env: e}
 	var o output
 	c := &cobra.Command{
 		Use:   "down",
@@ -26,19 +27,31 @@ nothing of anybody else's. Traffic goes by the main table from then on.`,
 				if err != nil {
 					return err
 				}
-				return o.print(e.stdout, "Down", removed, func(w io.Writer) error {
-					if removed.Nothing() {
-						_, err := fmt.Fprintln(w, "nothing to remove: nothing of Waymark's is here")
-						return err
-					}
-					_, err := fmt.Fprintf(w, "removed the programs, %s and %s; put %s back\n",
-						count(removed.Rules, "rule"), count(removed.Routes, "route"), count(removed.Sysctls, "sysctl"))
-					return err
-				})
+				return o.print(e.stdout, "Down", removed, func(w io.Writer) error { return printRemoved(w, removed) })
 			})
 		},
 	}
 	s.cgroupFlag(c)
 	o.flag(c)
 	return c
+}
+
+func printRemoved(w io.Writer, r loader.Removed) error {
+	var b strings.Builder
+	if r.Nothing() {
+		b.WriteString("nothing to remove: nothing of Waymark's is here\n")
+	} else {
+		fmt.Fprintf(&b, "removed the programs, %s and %s; put %s back\n", count(r.Rules, "rule"), count(r.Routes, "route"), count(r.Sysctls, "sysctl"))
+	}
+	if len(r.Unknown) > 0 {
+		b.WriteString("the state was lost, and with it how sysctls were before: put back by hand, with `sysctl -w`, those of these that you did not set\n")
+		for _, s := range r.Unknown {
+			fmt.Fprintf(&b, "  %s\n", s)
+		}
+	}
+	if len(r.Left) > 0 {
+		fmt.Fprintf(&b, "left in the pin directory what is not Waymark's: %s\n", strings.Join(r.Left, ", "))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

@@ -13,6 +13,7 @@ import (
 	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/plan"
+	"waymark/loader"
 )
 
 // Exit codes; the root command's help says what each means.
@@ -44,6 +45,7 @@ func (e env) exit(err error) int {
 func exitCode(err error) int {
 	var problems classes.Problems
 	var conflicts plan.Conflicts
+	var drift *loader.Drift
 	var unsupported *datapath.Unsupported
 	switch {
 	case err == nil:
@@ -52,7 +54,7 @@ func exitCode(err error) int {
 		return exitDiffers
 	case errors.As(err, &problems):
 		return exitPolicy
-	case errors.As(err, &conflicts):
+	case errors.As(err, &conflicts), errors.As(err, &drift):
 		return exitConflict
 	case errors.As(err, &unsupported), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOSYS):
 		return exitNotPermitted

@@ -29,7 +29,7 @@ type question struct {
 }
 
 func newExplain(e env) *cobra.Command {
-	var s source
+	s := source{env: e}
 	var o output
 	q := question{pid: number{lo: 1, hi: 1 << 22}, sport: number{lo: 1, hi: 65535}, dport: number{lo: 1, hi: 65535}}
 	c := &cobra.Command{

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,6 +21,8 @@ import (
 // env is what a command may touch of the process it runs in.
 type env struct {
 	stdout, stderr io.Writer
+	author         string          // who runs it, behind sudo
+	done           <-chan struct{} // closed when they want it to end
 }
 
 func main() {
@@ -26,9 +30,22 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:])
+	code := run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, author: author(), done: ctx.Done()}, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// author is the user who runs this, behind sudo: by name, or by uid where
+// there is no name.
+func author() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return name
+	}
+	uid := strconv.Itoa(os.Getuid())
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return "uid " + uid
 }
 
 // run executes one command line and returns its exit code.

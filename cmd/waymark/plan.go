@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,24 +16,36 @@ import (
 )
 
 func newPlan(e env) *cobra.Command {
-	var s source
+	s := source{env: e}
 	var o output
 	var exitOnChange bool
+	var file string
 	c := &cobra.Command{
 		Use:   "plan [-f FILE]",
 		Short: "Print what the kernel should hold, and how it differs",
 		Long: `Prints the marks, tables, rules with the reason for each, sysctls and programs
 that the policy needs on this host, as text that can be pasted into a shell,
-and then what apply would change. Nothing is changed.`,
+and then what apply would change. Nothing is changed.
+
+With -o FILE, a name that holds a dot or a slash, the plan is also written
+there with the host state it was made from: "waymark apply FILE" applies
+exactly that, or refuses if the host has changed since.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.withPolicy(func(policy *classes.Policy, l *loader.Loader) error {
 				p, changes, err := l.Plan(policy)
+				if err == nil && file != "" {
+					err = writePlan(l, policy, file, p, changes)
+				}
 				if err != nil {
 					return err
 				}
 				err = o.print(e.stdout, "Plan", map[string]any{"plan": p, "changes": changes}, func(w io.Writer) error {
-					return printPlan(w, p, changes)
+					if err := printPlan(w, p, changes); err != nil || file == "" {
+						return err
+					}
+					_, err := fmt.Fprintf(w, "\n## written to %s: `waymark apply %s` applies exactly this\n", file, file)
+					return err
 				})
 				if err == nil && exitOnChange && !changes.Empty() {
 					return errDiffers
@@ -43,7 +57,35 @@ and then what apply would change. Nothing is changed.`,
 	c.Flags().BoolVar(&exitOnChange, "exit-code", false, "exit with 2 when the kernel differs from the plan")
 	s.flags(c)
 	o.flag(c)
+	c.Flags().Lookup("output").Usage = "`FORMAT` to print in, text or json; or a FILE to write the plan to"
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		if strings.ContainsAny(o.format, "./") {
+			file, o.format = o.format, "text"
+		}
+		return o.check(c)
+	}
 	return c
+}
+
+// writePlan writes the plan that is shown; a file that is there is replaced
+// whole.
+func writePlan(l *loader.Loader, policy *classes.Policy, file string, p *plan.Plan, changes plan.Changes) error {
+	saved, err := l.Save(policy, p, changes)
+	if err != nil {
+		return err
+	}
+	text, err := saved.Encode()
+	if err != nil {
+		return err
+	}
+	fresh := file + ".new"
+	if err := os.WriteFile(fresh, text, 0o600); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	if err := os.Rename(fresh, file); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	return nil
 }
 
 func printPlan(w io.Writer, p *plan.Plan, changes plan.Changes) error {

@@ -16,6 +16,7 @@ import (
 
 // source is where a verb takes its policy from, and what host it means.
 type source struct {
+	env
 	files      []string
 	cgroupRoot string
 }
@@ -57,7 +58,8 @@ func (s *source) load() (*classes.Policy, error) {
 
 // onHost calls do with the host taken up.
 func (s *source) onHost(do func(*loader.Loader) error) error {
-	l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot})
+	l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot, Author: s.author, Done: s.done,
+		Waiting: func(holder string) { fmt.Fprintf(s.stderr, "waymark: waiting for %s to finish\n", holder) }})
 	if err != nil {
 		return err
 	}

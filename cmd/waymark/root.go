@@ -23,12 +23,14 @@ func newRoot(e env) *cobra.Command {
 route that class by its uplink, and proves it with counters.
 
 Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code), 3 bad policy,
-4 conflict with someone else's state, 5 not permitted or the kernel lacks it.`,
+4 conflict with someone else's state or a plan that the host no longer fits,
+5 not permitted or the kernel lacks it.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newCheck(e), newPlan(e), newApply(e), newStatus(e), newExplain(e), newDown(e), newDemo(e),
+		newCheck(e), newPlan(e), newApply(e), newConfirm(e), newRollback(e), newStatus(e), newExplain(e), newDown(e), newDemo(e),
+		newWait(e),
 	)
 	// Alone it prints its help, which is no use worth a line.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable .HasParent}}", 1))

@@ -17,7 +17,7 @@ import (
 )
 
 func newStatus(e env) *cobra.Command {
-	var s source
+	s := source{env: e}
 	var o output
 	c := &cobra.Command{
 		Use:   "status",
@@ -27,7 +27,7 @@ func newStatus(e env) *cobra.Command {
 			return s.onHost(func(l *loader.Loader) error {
 				status, err := l.Status()
 				if errors.Is(err, fs.ErrNotExist) {
-					return errors.New("nothing is applied in this network namespace: run `waymark apply`")
+					return errNothingApplied
 				}
 				if err != nil {
 					return err
@@ -73,6 +73,18 @@ func printStatus(w io.Writer, s *loader.Status) error {
 	}
 	if len(s.Waiting)+len(s.Notes) > 0 || s.Arming.Failed > 0 {
 		fmt.Fprintln(t)
+	}
+	if len(s.States) > 1 {
+		fmt.Fprintln(t, "\nSTATE\tAPPLIED\tBY\tCHANGE")
+		for _, p := range s.States {
+			fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", p.Number, p.Applied.Format("2006-01-02 15:04:05 MST"), p.Author, p.Change)
+		}
+	}
+	if s.GoesBack != nil {
+		fmt.Fprintf(t, "\n%s\n", goesBack(s.GoesBack))
+	}
+	if s.Unfinished != "" {
+		fmt.Fprintf(t, "\n%s was interrupted: the next `waymark apply`, `rollback` or `confirm` undoes or finishes it first, `down` removes everything\n", s.Unfinished)
 	}
 	if s.Conflict != "" {
 		fmt.Fprintf(t, "\nconflict: %s\n", s.Conflict)

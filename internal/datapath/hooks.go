@@ -47,8 +47,8 @@ func pinned(name string) (plan.Hook, bool) {
 		return h, err == nil && tcxAttach[program] != 0
 	}
 	h := plan.Hook{Program: name, Pin: name}
-	_, ok := cgroupAttach[name]
-	return h, ok || h.Arms()
+	_, atCgroup := cgroupAttach[name] // whose zero is a hook, too
+	return h, atCgroup || h.Arms()
 }
 
 func (i *Instance) attachedAt(h plan.Hook) bool {

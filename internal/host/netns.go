@@ -4,6 +4,7 @@ package host
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,16 @@ func NetnsInode() (uint64, error) {
 		return 0, fmt.Errorf("read network namespace: %w", err)
 	}
 	return s.Ino, nil
+}
+
+// OpenNetns opens the calling thread's network namespace. All who open it
+// get the same file, which can be locked.
+func OpenNetns() (*os.File, error) {
+	file, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace: %w", err)
+	}
+	return file, nil
 }
 
 // NetnsCookie returns the cookie of the calling thread's network namespace,

@@ -204,6 +204,25 @@ func (n Numbers) under(p *classes.Policy) Numbers {
 	return n
 }
 
+// With adds the blocks of a plan that may be in force in part: a socket that
+// got one of their numbers keeps its way for as long as it is open.
+func (n Numbers) With(other Numbers) Numbers {
+	if n.Mask != other.Mask {
+		return n
+	}
+	free := newSpace(n.Mask.Highest())
+	for _, b := range n.Blocks {
+		free.take(b)
+	}
+	n.Blocks = slices.Clone(n.Blocks)
+	for _, b := range other.Blocks {
+		if !slices.Contains((*free)[b.First:b.First+b.Size], true) {
+			n.Blocks = append(n.Blocks, b)
+		}
+	}
+	return n
+}
+
 // clone is a copy whose maps exist. Tables counted from another base are
 // left out.
 func (n Numbers) clone(base int) Numbers {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"waymark/bpf"
+	"waymark/classes"
+	"waymark/internal/plan"
+)
+
+// SavedPlan is a plan that was looked at, and is to be applied as it was
+// seen or not at all. It holds the policy, and all of the host that the plan
+// came from shows in the plan and in the changes it asked for.
+type SavedPlan struct {
+	Made       time.Time      `json:"made"`
+	Netns      uint64         `json:"netns"`  // inode
+	Object     string         `json:"object"` // bpf.ObjectID of the programs it would attach
+	CgroupRoot string         `json:"cgroupRoot"`
+	Files      []classes.File `json:"files"`
+	Text       string         `json:"text"`   // plan and changes, as they were shown
+	Digest     string         `json:"digest"` // of all that is in plan and changes, shown or not
+}
+
+// Save is what Plan answered for a policy, to be kept.
+func (l *Loader) Save(policy *classes.Policy, p *plan.Plan, changes plan.Changes) (*SavedPlan, error) {
+	var text strings.Builder
+	all, err := json.Marshal([]any{p, changes})
+	if err := errors.Join(err, p.Print(&text), changes.Print(&text)); err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(all)
+	return &SavedPlan{Made: time.Now().UTC().Truncate(time.Second), Netns: l.netns, Object: bpf.ObjectID(), CgroupRoot: l.root,
+		Files: policy.Files(), Text: text.String(), Digest: hex.EncodeToString(digest[:])}, nil
+}
+
+// Drift is the error of a saved plan that no longer fits the host.
+type Drift struct {
+	Made    time.Time
+	Differs []string // what is another now, a line each: "-" as it was, "+" as it is
+}
+
+func (d *Drift) Error() string {
+	return fmt.Sprintf("the host is not as it was when the plan was made (%s):\n  %s\n  hint: make the plan anew with `waymark plan -o FILE`, look at it, and apply that",
+		d.Made.Format("2006-01-02 15:04:05 MST"), strings.Join(d.Differs, "\n  "))
+}
+
+// ApplySaved applies exactly the saved plan; where the host is no longer as
+// it was when the plan was made, the error is a *Drift and nothing is done.
+// Other errors, and trial, are as of Try; trial 0 is as of Apply.
+func (l *Loader) ApplySaved(saved *SavedPlan, trial time.Duration) (*Applied, error) {
+	policy, err := classes.ParseFiles(saved.Files...)
+	if err != nil {
+		return nil, err
+	}
+	if saved.Netns != l.netns {
+		return nil, &Drift{saved.Made, []string{fmt.Sprintf("- network namespace %d", saved.Netns), fmt.Sprintf("+ network namespace %d", l.netns)}}
+	}
+	if err := l.at(saved.CgroupRoot); err != nil {
+		return nil, err
+	}
+	return l.applyWanted(wanted{policy: policy, trial: trial, agrees: func(w *survey) error {
+		now, err := l.Save(policy, w.plan, w.changes)
+		if err != nil {
+			return err
+		}
+		if lines := saved.differs(now); len(lines) > 0 {
+			return &Drift{saved.Made, lines}
+		}
+		return nil
+	}})
+}
+
+// differs says in lines what is another in a plan made now.
+func (s *SavedPlan) differs(now *SavedPlan) []string {
+	if s.Object != now.Object {
+		return []string{"- the programs of another waymark, " + s.Object, "+ the programs of this one, " + now.Object}
+	}
+	if lines := lineDifference(s.Text, now.Text); len(lines) > 0 {
+		return lines
+	}
+	if s.Digest != now.Digest {
+		return []string{"~ interfaces, addresses or cgroups of the same names have other numbers"}
+	}
+	return nil
+}
+
+// lineDifference is what each of two texts has more of than the other.
+func lineDifference(before, after string) (lines []string) {
+	for _, side := range []struct{ sign, text, other string }{{"- ", before, after}, {"+ ", after, before}} {
+		left := map[string]int{}
+		for line := range strings.Lines(side.other) {
+			left[line]++
+		}
+		for line := range strings.Lines(side.text) {
+			if left[line]--; left[line] < 0 {
+				lines = append(lines, side.sign+strings.TrimSuffix(line, "\n"))
+			}
+		}
+	}
+	return lines
+}
+
+// ReadSavedPlan reads what Encode wrote.
+func ReadSavedPlan(text []byte) (*SavedPlan, error) {
+	var file savedFile
+	if err := json.Unmarshal(text, &file); err != nil || file.Kind != savedKind {
+		return nil, errors.New("it is no plan that `waymark plan -o FILE` wrote (a policy is named with -f)")
+	}
+	if file.APIVersion != savedVersion {
+		return nil, fmt.Errorf("it is of version %q, and this waymark reads %s: make the plan anew", file.APIVersion, savedVersion)
+	}
+	return &file.Item, nil
+}
+
+// Encode is the plan as it is kept in a file.
+func (s *SavedPlan) Encode() ([]byte, error) {
+	return json.MarshalIndent(savedFile{savedVersion, savedKind, *s}, "", "  ")
+}
+
+const savedVersion, savedKind = "waymark/v1", "SavedPlan"
+
+type savedFile struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Item       SavedPlan `json:"item"`
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"waymark/internal/lab"
+)
+
+// A killing is a command that is killed before one of its changes after the
+// other. Its classes never go by main's uplink, so that no mix of two
+// policies can hide.
+type killing struct {
+	name    string
+	start   []string // policies that are applied one after the other
+	args    func(t *testing.T, s *site) []string
+	old     string // the policy in force before; "" is none
+	new     string // the one after
+	routers []int  // where a flow may leave: by the old policy, or by the new
+}
+
+const (
+	killOld = threeUplinks + "classes:\n" +
+		"  - {name: group, route: [b], otherwise: unreachable, match: [{cgroup: app.slice}]}\n" +
+		"  - {name: other, route: [c], otherwise: unreachable, match: [{cgroup: other.slice, dst: [203.0.113.0/24, \"2001:db8:f::/64\"]}]}\n"
+	killNew = threeUplinks + "classes:\n" +
+		"  - {name: other, route: [b], otherwise: unreachable, match: [{cgroup: other.slice}]}\n" +
+		"  - {name: group, route: [c, b], otherwise: unreachable, match: [{cgroup: app.slice}]}\n"
+	killMask = "mark: {mask: 0x00ff0000}\n" + killNew
+)
+
+var killings = []killing{
+	{"first apply", nil, applies(killOld), "", killOld, []int{byA, byB, byC}},
+	{"apply", []string{killOld}, applies(killNew), killOld, killNew, []int{byB, byC}},
+	{"apply with another mask", []string{killOld}, applies(killMask), killOld, killMask, []int{byB, byC}},
+	{"rollback", []string{killOld, killNew}, verbs("rollback"), killNew, killOld, []int{byB, byC}},
+	{"down", []string{killOld}, verbs("down"), killOld, "", []int{byA, byB, byC}},
+}
+
+func applies(policy string) func(*testing.T, *site) []string {
+	return func(t *testing.T, s *site) []string {
+		return append([]string{"apply"}, s.writeAs(t, "killed.yaml", policy)...)
+	}
+}
+
+func verbs(verb string) func(*testing.T, *site) []string {
+	return func(*testing.T, *site) []string { return []string{verb} }
+}
+
+// TestKilled kills commands before single changes: one of each kind, and
+// some of each command. With -long it is every one of every command, but
+// those in the midst of many alike.
+func TestKilled(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range killings {
+		t.Run(k.name, func(t *testing.T) {
+			s := newSite(t, lab.Options{Uplinks: 3})
+			s.cgroups(t, "app.slice", "other.slice")
+			s.mark(t)
+			var changes []change
+			k.begin(t, s)
+			s.changesOf(t, k.args(t, s), func(c change) bool {
+				changes = append(changes, c)
+				return false
+			})
+			t.Logf("%d changes", len(changes))
+			s.ok(t, "down")
+			for _, c := range sample(changes, seen) {
+				t.Run(fmt.Sprintf("before %d, %s", c.n, c.kind), func(t *testing.T) { k.kill(t, s, c.n) })
+			}
+		})
+	}
+}
+
+// sample is some changes of one command: the second, the middle one and the
+// last, and those of a kind that was not seen yet.
+func sample(changes []change, seen map[string]bool) []change {
+	var some []change
+	for i, c := range changes {
+		if i == 1 || i == len(changes)/2 || i == len(changes)-1 || !seen[c.kind] || *long && !amid(changes, i) {
+			some = append(some, c)
+		}
+		seen[c.kind] = true
+	}
+	return some
+}
+
+// amid tells whether a change stands in the midst of many of its kind: the
+// walk clears a map of a thousand words, one by one.
+func amid(changes []change, i int) bool {
+	const around = 8
+	for k := max(0, i-around); k <= min(i+around, len(changes)-1); k++ {
+		if changes[k].kind != changes[i].kind {
+			return false
+		}
+	}
+	return true
+}
+
+func (k killing) begin(t *testing.T, s *site) {
+	t.Helper()
+	for _, policy := range k.start {
+		s.apply(t, policy)
+	}
+}
+
+func (k killing) kill(t *testing.T, s *site, n int) {
+	k.begin(t, s)
+	var open *lab.Client
+	job := in("app.slice", v4.job(lab.TCP, 1))
+	if k.old != "" {
+		open = s.open(t, job)
+	}
+	if _, code := s.changesOf(t, k.args(t, s), func(c change) bool { return c.n == n }); code > 0 {
+		t.Fatalf("exit %d", code) // 0: it had no such change to make this time
+	}
+	k.probe(t, s)
+	// With another mask an open socket has no number to be kept by, and a
+	// class that never leaks lets it out no more.
+	if open != nil && k.new != "" && k.new != killMask {
+		router := map[string]int{killOld: byB, killNew: byC}[k.old]
+		s.sends(t, job, open).stays(t, router, s.address(router, job.To[0].Addr()))
+	}
+	s.waymark(t, "status") // must not mind
+	switch n % 3 {
+	case 0:
+		// It has nothing to confirm, and finishes or undoes what was begun.
+		s.waymark(t, "confirm")
+		k.whole(t, s)
+		k.probe(t, s)
+	case 1:
+		s.apply(t, killNew)
+		s.follow(t, "app.slice", byC)
+		s.follow(t, "other.slice", byB)
+		k.new = killNew
+		k.whole(t, s)
+	}
+	s.ok(t, "down")
+	s.gone(t)
+}
+
+// probe opens new sockets, each of which has to leave by one uplink, with
+// its address.
+func (k killing) probe(t *testing.T, s *site) {
+	t.Helper()
+	for _, job := range []lab.Job{
+		in("app.slice", v4.job(lab.TCP, 1)), in("app.slice", v6.job(lab.UDP, 1)), in("app.slice", v4.job(lab.SendTo, 1)),
+		in("other.slice", v6.job(lab.TCP, 1)), in("other.slice", v4.job(lab.UDP, 1)), in("other.slice", v6.job(lab.SendTo, 1)),
+	} {
+		trip := s.send(t, s.Host, job)
+		router := slices.IndexFunc(trip.at, func(packets []lab.Packet) bool { return len(packets) > 0 })
+		if !slices.Contains(k.routers, router) {
+			t.Errorf("%s from %s: %v; at the routers: %v", job.Kind, job.Cgroup, trip.Err(), trip.at)
+			continue
+		}
+		trip.left(t, router, s.address(router, job.To[0].Addr()))
+	}
+}
+
+// whole checks that the old policy is in force, or the new, and nothing else.
+func (k killing) whole(t *testing.T, s *site) {
+	t.Helper()
+	for _, policy := range []string{k.new, k.old} {
+		if policy == "" {
+			if lines(s.before, s.state(t)) == "" {
+				return
+			}
+			continue
+		}
+		if s.waymark(t, append([]string{"plan", "--exit-code"}, s.write(t, policy)...)...).code == 0 {
+			return
+		}
+	}
+	t.Errorf("neither the old nor the new policy is in force: %s", s.waymark(t, "status").stdout)
+}
