@@ -61,6 +61,34 @@ func TestFreshCgroupIsArmed(t *testing.T) {
 	s.leaves(t, in("b/unit-x.service", v4.job(lab.TCP, 1)), byA)
 }
 
+// TestArmingIsPutBack takes a hook away, and room: status says so, and the
+// next apply gets the cgroups that were made without.
+func TestArmingIsPutBack(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 2})
+	s.apply(t, freshPolicy)
+	s.unpin(t, "arm")
+	const unarmed = "system.slice/db-1.service"
+	s.leaves(t, in(unarmed, v4.job(lab.UDP, 1)), byA)
+	if drift := s.status(t).Drift; len(drift.Attach) != 1 || drift.Attach[0].Program != "arm" {
+		t.Errorf("drift is %+v, want the hook alone", drift)
+	}
+	s.apply(t, freshPolicy)
+	s.leaves(t, in(unarmed, v4.job(lab.UDP, 1)), byB)
+
+	s.leaveRoom(t, 1)
+	s.cgroups(t, "system.slice/db-2.service")
+	const roomless = "system.slice/db-3.service"
+	s.leaves(t, in(roomless, v4.job(lab.UDP, 1)), byA)
+	if status := s.status(t); status.Arming.Failed != 1 || !status.Drift.Classes {
+		t.Errorf("status is %+v, drift %+v: want one that found no room", status.Arming, status.Drift)
+	}
+	s.apply(t, freshPolicy)
+	s.leaves(t, in(roomless, v4.job(lab.UDP, 1)), byB)
+	if status := s.status(t); status.Arming.Failed != 0 || !status.Drift.Empty() {
+		t.Errorf("status is %+v, drift %+v: want all to be well", status.Arming, status.Drift)
+	}
+}
+
 // TestTenThousandCgroups makes and removes them with a process in each that
 // opens a socket at once: none is unclassed, and no entry is left.
 func TestTenThousandCgroups(t *testing.T) {
@@ -124,17 +152,58 @@ func many(short, longer int) int {
 	return short
 }
 
-// entries counts those of the map of cgroups in force.
-func (s *site) entries(t *testing.T) (n int) {
+// unpin takes a hook away, and waits until the kernel has let its program go,
+// which is after the link has.
+func (s *site) unpin(t *testing.T, name string) {
 	t.Helper()
-	var version uint32
+	var ids []ebpf.ProgramID
+	for id, of := range s.objects(t).programs {
+		if of == name {
+			ids = append(ids, id)
+		}
+	}
+	if err := os.Remove(filepath.Join(s.pins(), name)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, name+" is gone", func() error {
+		for _, id := range ids {
+			if p, err := ebpf.NewProgramFromID(id); err == nil {
+				p.Close()
+				return fmt.Errorf("program %d is still there", id)
+			}
+		}
+		return nil
+	})
+}
+
+// liveCgroups is the outer map of cgroups, and which of it is in force.
+func (s *site) liveCgroups(t *testing.T) (outer *ebpf.Map, version uint32) {
+	t.Helper()
 	live := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), "live"), nil))
 	defer live.Close()
 	if err := live.Lookup(uint32(0), &version); err != nil {
 		t.Fatal(err)
 	}
-	outer := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), "cgroups"), nil))
-	defer outer.Close()
+	outer = must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), "cgroups"), nil))
+	t.Cleanup(func() { outer.Close() })
+	return outer, version
+}
+
+// leaveRoom puts an empty map of n entries in the place of the one in force.
+func (s *site) leaveRoom(t *testing.T, n uint32) {
+	t.Helper()
+	outer, version := s.liveCgroups(t)
+	small := must[*ebpf.Map](t)(ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Hash, KeySize: 8, ValueSize: 4, MaxEntries: n, Flags: unix.BPF_F_NO_PREALLOC}))
+	defer small.Close()
+	if err := outer.Put(version, small); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// entries counts those of the map of cgroups in force.
+func (s *site) entries(t *testing.T) (n int) {
+	t.Helper()
+	outer, version := s.liveCgroups(t)
 	var id ebpf.MapID
 	if err := outer.Lookup(version, &id); err != nil {
 		t.Fatal(err)
