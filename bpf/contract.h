@@ -103,6 +103,7 @@ enum limits {
 	TEXT_BYTES = 59,
 	CGROUP_CELL = 2,
 	MAX_INSIDE = 128,
+	MAX_PINS = 128,
 };
 
 enum field {
@@ -187,6 +188,8 @@ _Static_assert(sizeof(struct text_cell) == sizeof(struct table_cell), "a text is
  * for number 0: wherever it leaves is right, and `route` is main's way.
  * CLASS_NO_LEAK: what cannot go its class's way is dropped, not left.
  * CLASS_STRICT: what main knows by more than its default does not count.
+ * CLASS_MOVES and CLASS_RESETS are the fate of open sockets that come into
+ * the class by a change; with neither they are kept as they are.
  */
 enum class_flags {
 	CLASS_IN_USE = 1,
@@ -194,6 +197,8 @@ enum class_flags {
 	CLASS_ANYWHERE = 4,
 	CLASS_NO_LEAK = 8,
 	CLASS_STRICT = 16,
+	CLASS_MOVES = 32,
+	CLASS_RESETS = 64,
 };
 
 struct class_entry {
@@ -263,7 +268,8 @@ struct class_counters {
  * all. `first` is the mark a datagram socket had before a destination's
  * class replaced it, with NOTE_SWITCHES: its next datagram to a destination
  * of no class gets it back. `class_mark` is the class of a socket whose own
- * mark cannot be changed from outside (UDP), with NOTE_CLASS.
+ * mark cannot be changed from outside (UDP), with NOTE_CLASS. NOTE_KEPT: a
+ * change gave the socket another class, and it was left as it was.
  */
 enum note_flags {
 	NOTE_SWITCHES = 1,
@@ -271,6 +277,7 @@ enum note_flags {
 	NOTE_BEFORE = 4,  /* it was open before the apply that classed it */
 	NOTE_INBOUND = 8, /* an accepted connection */
 	NOTE_SOURCE = 16, /* its last datagram's source was named, or is where it was asked */
+	NOTE_KEPT = 32,
 };
 
 struct socket_note {
@@ -299,11 +306,40 @@ struct arming {
 	__u64 failed;
 };
 
-/* What a walk over the open sockets did. */
+/*
+ * An address that is an uplink's own: the rules send what comes from it by
+ * that uplink, whatever its mark. `uplink` is its number; 0 bits end the
+ * list.
+ */
+struct pin {
+	struct inside_prefix source;
+	__u32 uplink;
+};
+
+/* What becomes of an open socket that a change gave another class. */
+enum fate {
+	FATE_OF_CLASS, /* what the class says that it comes into */
+	FATE_KEEP,
+	FATE_MOVE,
+	FATE_RESET,
+};
+
+/* In place of the version before a change: there is none, and every socket without a class gets its own. */
+enum walk_versions { NO_VERSION = 2 };
+
+/*
+ * What a walk over the open sockets did with those that a change gave
+ * another class, or whose class has another number. Listeners and
+ * unconnected UDP sockets are no flows, and not counted.
+ */
 struct walk_result {
-	__u64 marked;  /* TCP sockets that got their class's mark */
-	__u64 noted;   /* UDP sockets whose class is noted */
-	__u64 inbound; /* accepted connections, left as they are */
+	__u64 marked; /* open before there were classes: TCP that got its class's mark */
+	__u64 noted;  /* the same for UDP, whose class is noted */
+	__u64 moved;
+	__u64 kept;
+	__u64 pinned;  /* kept, for their source address lives on another uplink */
+	__u64 inbound; /* kept, for they are accepted connections, which leave where they came in */
+	__u64 reset;
 	__u64 failed;
 };
 

@@ -156,11 +156,14 @@ enum { BYTE_OFFSET = 0, BYTE_SIZE = 1, FIELD_EXISTS = 2, LEFT_SHIFT = 4, RIGHT_S
 		bits << FIELD_INFO((object)->field, LEFT_SHIFT) >> FIELD_INFO((object)->field, RIGHT_SHIFT); \
 	})
 
+static __always_inline __u8 locks_at(const struct sock *kernel_sk)
+{
+	return READ_BITS(kernel_sk, sk_userlocks);
+}
+
 static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 {
-	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
-
-	return READ_BITS(kernel_sk, sk_userlocks);
+	return locks_at((const struct sock *)address_of(sk));
 }
 
 /* The id of a cgroup's ancestor at a level; 0: it lies less deep. */

@@ -4,4 +4,4 @@
 // kernel share, and the Go bindings generated from them.
 package bpf
 
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -no-global-types -type table_header -type table_cell -type cgroup_start -type text_cell -type arming -type class_entry -type uplink_entry -type class_counters -type mask_run -type limits -type field -type ref_kind -type class_flags -type uplink_flags -type misroute_cause -type note_flags -type socket_note -type walk_result -type inside_prefix Waymark waymark.c -- -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v3
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -no-global-types -type table_header -type table_cell -type cgroup_start -type text_cell -type arming -type class_entry -type uplink_entry -type class_counters -type mask_run -type limits -type field -type ref_kind -type class_flags -type uplink_flags -type misroute_cause -type note_flags -type socket_note -type walk_result -type inside_prefix -type pin -type fate -type walk_versions Waymark waymark.c -- -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v3

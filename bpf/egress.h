@@ -127,6 +127,16 @@ static __always_inline int unseen(struct __sk_buff *skb)
 	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6);
 }
 
+/*
+ * Whether a datagram's socket still carries the number of a class that it was
+ * taken out of, into none: main's way is then another than the one it took.
+ */
+static __always_inline int strays(const struct __sk_buff *skb, __u32 mark, const struct class_entry *class)
+{
+	return class->flags & CLASS_ANYWHERE && class_number(skb->mark) && !class_number(mark) && class->hops &&
+	       class->route[0] != uplink;
+}
+
 static __always_inline int egress_impl(struct __sk_buff *skb)
 {
 	__u32 mark = mark_of(skb), late = 0;
@@ -142,7 +152,7 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 	}
 	if (!class)
 		return TCX_NEXT;
-	if (!on_course(class))
+	if (!on_course(class) || strays(skb, mark, class))
 		return off_course(skb, mark, late ? CAUSE_LATE : CAUSE_UNKNOWN);
 	struct class_counters *c = line_of(class);
 	if (!c)

@@ -21,6 +21,7 @@ typedef long long __s64;
 #define __array(name, val) typeof(val) *name[]
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline __attribute__((noinline))
+#define __kfunc_if_there __attribute__((section(".ksyms"), weak))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define bpf_ntohs(x) ((__u16)__builtin_bswap16((__u16)(x)))
@@ -183,8 +184,18 @@ _Static_assert(__builtin_offsetof(struct bpf_sock_ops, sk) == 184, "as the kerne
 
 enum { BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5 };
 
+struct bpf_iter_meta {
+	union {
+		struct seq_file *seq;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
+};
+
 struct bpf_iter__tcp {
-	__u64 meta;
+	union {
+		struct bpf_iter_meta *meta;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
 	union {
 		struct sock_common *sk_common;
 		__u64 : 64;
@@ -192,7 +203,10 @@ struct bpf_iter__tcp {
 };
 
 struct bpf_iter__udp {
-	__u64 meta;
+	union {
+		struct bpf_iter_meta *meta;
+		__u64 : 64;
+	} __attribute__((aligned(8)));
 	union {
 		struct udp_sock *udp_sk;
 		__u64 : 64;
@@ -257,11 +271,13 @@ static long (*const bpf_fib_lookup)(void *ctx, struct bpf_fib_lookup *params, in
 static __u64 (*const bpf_skb_ancestor_cgroup_id)(struct __sk_buff *skb, int level) = (void *)83;
 static long (*const bpf_redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *params, int plen, __u64 flags) = (void *)152;
 static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
+static __u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
 static long (*const bpf_setsockopt)(void *ctx, int level, int name, void *value, int len) = (void *)49;
 static struct bpf_sock *(*const bpf_sk_fullsock)(struct bpf_sock *sk) = (void *)95;
 static void *(*const bpf_sk_storage_get)(void *map, void *sk, void *value, __u64 flags) = (void *)107;
 static __u64 (*const bpf_get_netns_cookie)(void *ctx) = (void *)122;
 static __u64 (*const bpf_get_current_ancestor_cgroup_id)(int level) = (void *)123;
+static long (*const bpf_seq_write)(struct seq_file *seq, const void *data, __u32 len) = (void *)127;
 static long (*const bpf_loop)(__u32 times, void *callback, void *ctx, __u64 flags) = (void *)181;
 
 #endif

@@ -274,14 +274,9 @@ static __always_inline void find_number_sets(struct search *s, const struct tabl
 		s->ref[0][FIELD_IIF] = find_number_set(s->version, h->iif, flow->iif);
 }
 
-static __always_inline const struct table_header *begin_search(struct search *s)
+static __always_inline const struct table_header *search_version(struct search *s, __u32 version)
 {
-	__u32 zero = 0;
-
-	__u32 *version = bpf_map_lookup_elem(&live, &zero);
-	if (!version)
-		return 0;
-	s->version = *version;
+	s->version = version;
 	void *table = table_of(s->version);
 	if (!table)
 		return 0;
@@ -291,6 +286,14 @@ static __always_inline const struct table_header *begin_search(struct search *s)
 	s->depth = h->depth;
 	s->fields = h->fields;
 	return h;
+}
+
+static __always_inline const struct table_header *begin_search(struct search *s)
+{
+	__u32 zero = 0;
+
+	__u32 *version = bpf_map_lookup_elem(&live, &zero);
+	return version ? search_version(s, *version) : 0;
 }
 
 static __always_inline __u32 end_search(struct search *s, const struct table_header *h, const struct flow *flow)

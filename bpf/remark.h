@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Sockets that were open before there was a class for them are classed by
- * walking over them. A TCP socket gets its class's mark; a UDP socket's mark
- * cannot be set from a walk, so its class is noted for tc egress. Sockets
- * that carry a class's number keep it.
+ * A walk over the open sockets, after a change. It asks both versions of the
+ * table what a socket's class is: where the change gave it another one, or
+ * its class another number, it meets its fate. A TCP socket gets the new
+ * mark; a UDP socket's mark cannot be set from a walk, so its class is noted
+ * for tc egress. Hooks class by the task and the walk by the socket: one that
+ * has another class than the old table says keeps it, whatever the new one
+ * says.
  */
 #ifndef WAYMARK_REMARK_H
 #define WAYMARK_REMARK_H
 
 #include "core.h"
 #include "egress.h"
+#include "refuse.h"
 
 enum { TCP_LISTEN = 10, PORT_WORDS = 65536 / 64 };
 
@@ -17,8 +21,29 @@ struct tcp_sock;
 struct udp_sock;
 
 static struct tcp_sock *(*const bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
+extern int bpf_sock_destroy(struct sock_common *sk) __kfunc_if_there;
 
-/* Ports that TCP listens on, a bit each: what is connected there was asked, and answers where it was. */
+/* The versions before and after the change; of the first there may be none. */
+const volatile __u32 walk_from;
+const volatile __u32 walk_to;
+
+/* The fate that was asked for, in place of the classes' own. */
+const volatile __u32 walk_fate;
+
+/*
+ * Set for a network namespace that is not the instance's. Its sockets carry
+ * no class: tc ingress classes their packets, one by one, by the new table
+ * from the moment it was published.
+ */
+const volatile __u32 walk_elsewhere;
+
+/* Set for a walk that counts and does nothing. */
+const volatile __u32 walk_rehearses;
+
+/* Whether the kernel has bpf_sock_destroy. Without it the cookies of sockets to be reset are what the walk prints. */
+const volatile __u32 can_destroy;
+
+/* Ports that TCP listens on, a bit each: what is connected there was asked, and answers where it was. A walk meets listeners first. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PORT_WORDS);
@@ -26,12 +51,37 @@ struct {
 	__type(value, __u64);
 } listened SEC(".maps");
 
+/* By a class's mark before the change: the mark of the class of that name now, or the same if there is none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* set at load */
+	__type(key, __u32);
+	__type(value, __u32);
+} heirs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PINS);
+	__type(key, __u32);
+	__type(value, struct pin);
+} pins SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct walk_result);
 } walked SEC(".maps");
+
+/* Open flows by the slot of the class that they would have, had a change not left them as they were. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set at load */
+	__type(key, __u32);
+	__type(value, __u64);
+} kept SEC(".maps");
+
+/* Functions are not inlined where their stack would stand under the search's. */
 
 __noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 levels, __u32 none)
 {
@@ -42,20 +92,13 @@ __noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 leve
 	return FIND_CGROUP_SET(version, levels, none, ancestor_id(cgroup, level));
 }
 
-static __always_inline void read_flow(const struct sock *sk, struct flow *flow)
+static __always_inline void read_addresses(const struct sock *sk, struct flow *flow)
 {
-	__u16 family = 0, protocol = 0, ports[2] = {};
 	__u32 addresses[2][4] = {};
+	__u16 family = 0;
 
 	READ(family, sk->__sk_common.skc_family);
-	READ(protocol, sk->sk_protocol);
-	READ(ports[0], sk->__sk_common.skc_num);
-	READ(ports[1], sk->__sk_common.skc_dport);
-	READ(flow->uid, sk->sk_uid.val);
 	flow->family = family;
-	flow->proto = protocol_of(protocol);
-	flow->ports[0] = ports[0];
-	flow->ports[1] = bpf_ntohs(ports[1]);
 	if (family == AF_INET) {
 		READ(addresses[0][0], sk->__sk_common.skc_rcv_saddr);
 		READ(addresses[1][0], sk->__sk_common.skc_daddr);
@@ -65,27 +108,127 @@ static __always_inline void read_flow(const struct sock *sk, struct flow *flow)
 	}
 	to_words(&flow->addresses[0], addresses[0]);
 	to_words(&flow->addresses[1], addresses[1]);
-	if (family == AF_INET6 && is_v4_mapped(&flow->addresses[1]))
+}
+
+/* The flow as the hooks saw it: a source that the kernel chose is none, and what is not connected has no destination. */
+static __noinline void read_flow(const struct sock *sk, __u32 fields, struct flow *flow)
+{
+	__u16 protocol = 0, ports[2] = {};
+
+	READ(protocol, sk->sk_protocol);
+	READ(flow->uid, sk->sk_uid.val);
+	flow->proto = protocol_of(protocol);
+	if (!(fields & (1 << FIELD_SRC | 1 << FIELD_DST | 1 << FIELD_SPORT | 1 << FIELD_DPORT)))
+		return;
+	__u8 locks = locks_at(sk);
+	READ(ports[0], sk->__sk_common.skc_num);
+	READ(ports[1], sk->__sk_common.skc_dport);
+	flow->ports[0] = locks & SOCK_BINDPORT_LOCK ? ports[0] : 0;
+	flow->ports[1] = bpf_ntohs(ports[1]);
+	read_addresses(sk, flow);
+	if (flow->family == AF_INET6 && is_v4_mapped(&flow->addresses[1]))
 		unmap(flow);
-	/* What is not connected has no destination: only matches that name none hold. */
+	if (!(locks & SOCK_BINDADDR_LOCK))
+		__builtin_memset(&flow->addresses[0], 0, sizeof(flow->addresses[0]));
 	if (!ports[1])
 		flow->family = 0;
 }
 
-/* The mark of a socket's class; 0: none. */
-__noinline __u32 classify_socket(__u64 address)
+/* The mark of a socket's class by a version of the table; 0: none. */
+__noinline __u32 classify_socket(__u64 address, __u32 version)
 {
 	const struct sock *sk = (const struct sock *)address;
 	struct flow flow = {};
 	struct search s = {};
-	const struct table_header *h = begin_search(&s);
+	const struct table_header *h = search_version(&s, version);
 
 	if (!h)
 		return 0;
-	read_flow(sk, &flow);
+	read_flow(sk, s.fields, &flow);
 	if (s.fields >> FIELD_CGROUP & 1)
 		s.ref[0][FIELD_CGROUP] = find_socket_cgroup_set(address, s.version, h->cgroup_levels, h->no_cgroup);
 	return end_search(&s, h, &flow);
+}
+
+static __always_inline __u32 heir_of(__u32 mark)
+{
+	__u32 *heir = bpf_map_lookup_elem(&heirs, &mark);
+
+	return heir ? *heir : mark;
+}
+
+/*
+ * The class's mark that a socket should have after the change; `has`, which
+ * it carries, if the change does not concern it. One that an earlier change
+ * left as it was stays so until another changes its class.
+ */
+static __always_inline __u32 due_mark(__u64 address, __u32 *has, struct socket_note *note)
+{
+	if (walk_from == NO_VERSION)
+		return *has ? *has : classify_socket(address, walk_to);
+
+	__u32 was = classify_socket(address, walk_from), is = classify_socket(address, walk_to);
+	__u32 left = note && note->flags & NOTE_KEPT;
+	if (walk_elsewhere) {
+		*has = was;
+		return is;
+	}
+	if (left && is == *has && !walk_rehearses)
+		note->flags &= ~NOTE_KEPT;
+	__u32 *heir = bpf_map_lookup_elem(&heirs, has);
+	if (heir_of(was) != is && (left || *has == was || (*has && !heir)))
+		return is;
+	return heir && !left ? *heir : *has;
+}
+
+static __always_inline __u32 fate_in(__u32 mark)
+{
+	const struct class_entry *class = class_of(mark);
+
+	if (walk_fate != FATE_OF_CLASS || !class)
+		return walk_fate;
+	if (class->flags & CLASS_RESETS)
+		return FATE_RESET;
+	return class->flags & CLASS_MOVES ? FATE_MOVE : FATE_KEEP;
+}
+
+/* The uplinks that a class may leave by now, as a bitmap; all if it cannot be said. */
+static __always_inline __u64 ways_of(const struct class_entry *class)
+{
+	if (class->flags & CLASS_BALANCED)
+		return class->uplinks;
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops)
+			break;
+		__u32 index = class->route[i];
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (u && u->flags & UPLINK_USABLE)
+			return 1ULL << (index & 63);
+	}
+	return ~0ULL;
+}
+
+/* Whether a socket's source is another uplink's own address than those that a class leaves by. */
+__noinline int is_pinned(__u64 address, __u32 mark)
+{
+	const struct class_entry *class = class_of(mark);
+	struct flow flow = {};
+	__u64 homes = 0;
+
+	if (!class)
+		return 0;
+	read_addresses((const struct sock *)address, &flow);
+	if (flow.family == AF_INET)
+		flow.addresses[0] = mapped(flow.addresses[0].word[0]);
+	for (__u32 i = 0; i < MAX_PINS; i++) {
+		__u32 index = i;
+		const struct pin *pin = bpf_map_lookup_elem(&pins, &index);
+		if (!pin || !pin->source.bits)
+			break;
+		if (in_prefix(&pin->source, &flow.addresses[0]))
+			homes |= 1ULL << (pin->uplink & 63);
+	}
+	return homes && !(homes & ways_of(class));
 }
 
 static __always_inline struct walk_result *result(void)
@@ -95,56 +238,203 @@ static __always_inline struct walk_result *result(void)
 	return bpf_map_lookup_elem(&walked, &zero);
 }
 
-static __always_inline void remark_tcp_impl(struct sock_common *skc)
+/* Whether a flow is left as it is, and counted for the reason. */
+static __always_inline int stays(struct walk_result *r, __u64 address, __u32 due, __u32 fate, int inbound)
 {
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(skc);
-	struct walk_result *r = result();
-	__u16 port = skc->skc_num;
-	__u32 word = port / 64, carried = 0;
-
-	__u64 *ports = bpf_map_lookup_elem(&listened, &word);
-	if (!tcp || !r || !ports)
-		return;
-	if (skc->skc_state != TCP_LISTEN && *ports >> (port & 63) & 1) {
+	if (inbound)
 		r->inbound++;
-		return;
-	}
-	const struct sock *sk = (const struct sock *)tcp;
-	READ(carried, sk->sk_mark);
-	if (class_number(carried) || is_whole(carried))
-		return;
-	__u32 class_mark = classify_socket(address_of(sk));
-	if (!class_mark)
-		return;
-	__u32 mark = with_class(carried, class_mark);
-	if (bpf_setsockopt(tcp, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
-		r->failed++;
+	else if (fate == FATE_KEEP)
+		r->kept++;
+	else if (fate == FATE_MOVE && is_pinned(address, due))
+		r->pinned++;
 	else
-		r->marked++;
+		return 0;
+	return 1;
 }
 
-static __always_inline void note_udp_impl(struct udp_sock *udp)
+/* Remembers a flow that stays, so that it is counted until it ends. */
+static __noinline void note_kept(struct sock_common *sk, struct socket_note *note)
+{
+	struct socket_note fresh = {.flags = NOTE_KEPT};
+
+	if (note)
+		note->flags |= NOTE_KEPT;
+	else
+		bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+static __noinline void reset_socket(struct walk_result *r, struct bpf_iter_meta *meta, struct sock_common *sk)
+{
+	if (can_destroy) {
+		if (bpf_sock_destroy(sk))
+			r->failed++;
+		else
+			r->reset++;
+		return;
+	}
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	if (bpf_seq_write(meta->seq, &cookie, sizeof(cookie)))
+		r->failed++;
+}
+
+/* What becomes of a flow that is due another class; returns whether it takes it. */
+static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *meta, struct sock_common *sk,
+				 struct socket_note *note, __u32 due, int inbound)
+{
+	__u32 fate = fate_in(due);
+
+	if (walk_elsewhere && fate == FATE_KEEP)
+		fate = FATE_MOVE;
+	if (stays(r, address_of(sk), due, fate, inbound)) {
+		if (!walk_elsewhere && !walk_rehearses)
+			note_kept(sk, note);
+		return 0;
+	}
+	if (fate == FATE_RESET && walk_rehearses) {
+		r->reset++;
+		return 0;
+	}
+	if (fate == FATE_RESET) {
+		reset_socket(r, meta, sk);
+		return 0;
+	}
+	if (walk_elsewhere || walk_rehearses) {
+		r->moved++;
+		return 0;
+	}
+	if (note)
+		note->flags &= ~NOTE_KEPT;
+	return 1;
+}
+
+static __noinline void set_tcp_mark(struct walk_result *r, struct tcp_sock *tcp, __u32 mark, __u64 *counted)
+{
+	if (bpf_setsockopt(tcp, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+		r->failed++;
+	else if (counted)
+		(*counted)++;
+}
+
+/* Whether something listens on a socket's port: then it was accepted. A listener is remembered. */
+static __noinline int was_accepted(struct sock_common *skc)
+{
+	__u16 port = skc->skc_num;
+	__u32 word = port / 64;
+	__u64 *ports = bpf_map_lookup_elem(&listened, &word);
+
+	if (ports && skc->skc_state == TCP_LISTEN)
+		*ports |= 1ULL << (port & 63);
+	return ports && *ports >> (port & 63) & 1;
+}
+
+static __always_inline void remark_tcp_impl(struct bpf_iter_meta *meta, struct sock_common *skc)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(skc);
+	__u32 carried = 0;
+
+	if (!tcp)
+		return;
+	int asked = was_accepted(skc);
+	const struct sock *sk = (const struct sock *)tcp;
+	READ(carried, sk->sk_mark);
+	struct socket_note *note = bpf_sk_storage_get(&notes, skc, 0, 0);
+	__u32 has = carried & mask, due = due_mark(address_of(sk), &has, note);
+	struct walk_result *r = result();
+	if (due == has || is_whole(carried) || !r)
+		return;
+	__u32 first = walk_from == NO_VERSION, mark = with_class(carried, due);
+	if (skc->skc_state == TCP_LISTEN) {
+		/* No flow: what is asked of it from now on has the new class, whatever becomes of the rest. */
+		if (!walk_elsewhere && !walk_rehearses)
+			set_tcp_mark(r, tcp, mark, first ? &r->marked : 0);
+	} else if (first) {
+		if (asked)
+			r->inbound++;
+		else
+			set_tcp_mark(r, tcp, mark, &r->marked);
+	} else if (takes(r, meta, skc, note, due, asked)) {
+		set_tcp_mark(r, tcp, mark, &r->moved);
+	}
+}
+
+/* Notes the class of a UDP socket, whose mark stays; returns whether there was room. */
+static __noinline int note_class(struct udp_sock *udp, struct socket_note *note, __u32 class_mark, __u32 flags)
+{
+	struct socket_note fresh = {.flags = NOTE_CLASS | flags, .class_mark = class_mark};
+
+	if (!note)
+		return bpf_sk_storage_get(&notes, udp, &fresh, BPF_SK_STORAGE_GET_F_CREATE) != 0;
+	note->class_mark = class_mark;
+	note->flags |= NOTE_CLASS | flags;
+	return 1;
+}
+
+/* An unconnected socket has a flow per datagram: the next one that no match takes leaves with this class. */
+static __noinline void note_switch(struct udp_sock *udp, struct socket_note *note, __u32 mark)
+{
+	struct socket_note fresh = {.flags = NOTE_SWITCHES, .first = mark};
+
+	if (!note) {
+		bpf_sk_storage_get(&notes, udp, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+		return;
+	}
+	note->first = mark;
+	note->flags = (note->flags & ~NOTE_CLASS) | NOTE_SWITCHES;
+}
+
+/* The class's mark that a UDP socket has: the noted one, or for one without a destination that of no match. */
+static __always_inline __u32 udp_class_mark(__u32 carried, const struct socket_note *note, int connected)
+{
+	if (note && note->flags & NOTE_CLASS)
+		return note->class_mark;
+	if (note && note->flags & NOTE_SWITCHES && !connected)
+		return note->first & mask;
+	return carried & mask;
+}
+
+static __always_inline void note_udp_impl(struct bpf_iter_meta *meta, struct udp_sock *udp)
 {
 	const struct sock *sk = (const struct sock *)udp;
 	struct walk_result *r = result();
 	__u32 carried = 0;
+	__u16 port = 0;
 
 	if (!r)
 		return;
 	READ(carried, sk->sk_mark);
-	if (class_number(carried))
+	READ(port, sk->__sk_common.skc_dport);
+	struct socket_note *note = bpf_sk_storage_get(&notes, udp, 0, 0);
+	int connected = port != 0, noted = 0;
+	__u32 has = udp_class_mark(carried, note, connected), due = due_mark(address_of(sk), &has, note);
+	if (due == has || is_whole(carried))
 		return;
-	__u32 class_mark = classify_socket(address_of(sk));
-	if (!class_mark)
-		return;
-	struct socket_note fresh = {.flags = NOTE_CLASS | NOTE_BEFORE, .class_mark = class_mark};
-	struct socket_note *note = bpf_sk_storage_get(&notes, udp, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!note) {
-		r->failed++;
-		return;
+	if (walk_from == NO_VERSION) {
+		noted = note_class(udp, note, due, NOTE_BEFORE);
+		r->noted += noted;
+		r->failed += !noted;
+	} else if (!connected) {
+		if (!walk_elsewhere && !walk_rehearses)
+			note_switch(udp, note, with_class(carried, due));
+	} else if (takes(r, meta, (struct sock_common *)udp, note, due, 0)) {
+		noted = note_class(udp, note, due, NOTE_BEFORE);
+		r->moved += noted;
+		r->failed += !noted;
 	}
-	note->class_mark = class_mark;
-	note->flags |= NOTE_CLASS;
-	r->noted++;
+}
+
+/* Counts a flow that a change left as it was. */
+static __always_inline void count_kept(void *sk)
+{
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+
+	if (!note || !(note->flags & NOTE_KEPT))
+		return;
+	const struct class_entry *class = class_of(classify_socket(address_of(sk), walk_to));
+	if (!class)
+		return;
+	__u32 slot = class->slot;
+	__u64 *flows = bpf_map_lookup_elem(&kept, &slot);
+	if (flows)
+		(*flows)++;
 }
 #endif

@@ -91,7 +91,7 @@ static __always_inline __u32 datagram_mark(struct bpf_sock *sk, __u32 class_mark
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 
 	if (note)
-		note->flags &= ~NOTE_CLASS;
+		note->flags &= ~(NOTE_CLASS | NOTE_KEPT);
 	if (!class_mark)
 		return note && note->flags & NOTE_SWITCHES ? with_class(old, note->first & mask) : old;
 	if (class_mark == (old & mask) || (note && note->flags & NOTE_SWITCHES))

@@ -199,25 +199,10 @@ int disarm(__u64 *args)
 }
 
 SEC("iter/tcp")
-int find_listeners(struct bpf_iter__tcp *ctx)
-{
-	struct sock_common *skc = ctx->sk_common;
-
-	if (!skc || skc->skc_state != TCP_LISTEN)
-		return 0;
-	__u16 port = skc->skc_num;
-	__u32 word = port / 64;
-	__u64 *ports = bpf_map_lookup_elem(&listened, &word);
-	if (ports)
-		*ports |= 1ULL << (port & 63);
-	return 0;
-}
-
-SEC("iter/tcp")
 int remark_tcp(struct bpf_iter__tcp *ctx)
 {
 	if (ctx->sk_common)
-		remark_tcp_impl(ctx->sk_common);
+		remark_tcp_impl(ctx->meta, ctx->sk_common);
 	return 0;
 }
 
@@ -225,7 +210,25 @@ SEC("iter/udp")
 int note_udp(struct bpf_iter__udp *ctx)
 {
 	if (ctx->udp_sk)
-		note_udp_impl(ctx->udp_sk);
+		note_udp_impl(ctx->meta, ctx->udp_sk);
+	return 0;
+}
+
+SEC("iter/tcp")
+int count_tcp(struct bpf_iter__tcp *ctx)
+{
+	struct tcp_sock *tcp = ctx->sk_common ? bpf_skc_to_tcp_sock(ctx->sk_common) : 0;
+
+	if (tcp)
+		count_kept(tcp);
+	return 0;
+}
+
+SEC("iter/udp")
+int count_udp(struct bpf_iter__udp *ctx)
+{
+	if (ctx->udp_sk)
+		count_kept(ctx->udp_sk);
 	return 0;
 }
 
@@ -277,4 +280,7 @@ const struct {
 	struct socket_note socket;
 	struct walk_result walk;
 	struct inside_prefix inside;
+	struct pin pin;
+	enum fate open;
+	enum walk_versions versions;
 } *contract_types __attribute__((unused));

@@ -56,6 +56,17 @@ const (
 	WaymarkClassFlagsCLASS_ANYWHERE WaymarkClassFlags = 4
 	WaymarkClassFlagsCLASS_NO_LEAK  WaymarkClassFlags = 8
 	WaymarkClassFlagsCLASS_STRICT   WaymarkClassFlags = 16
+	WaymarkClassFlagsCLASS_MOVES    WaymarkClassFlags = 32
+	WaymarkClassFlagsCLASS_RESETS   WaymarkClassFlags = 64
+)
+
+type WaymarkFate uint32
+
+const (
+	WaymarkFateFATE_OF_CLASS WaymarkFate = 0
+	WaymarkFateFATE_KEEP     WaymarkFate = 1
+	WaymarkFateFATE_MOVE     WaymarkFate = 2
+	WaymarkFateFATE_RESET    WaymarkFate = 3
 )
 
 type WaymarkField uint32
@@ -96,6 +107,7 @@ const (
 	WaymarkLimitsTEXT_BYTES     WaymarkLimits = 59
 	WaymarkLimitsCGROUP_CELL    WaymarkLimits = 2
 	WaymarkLimitsMAX_INSIDE     WaymarkLimits = 128
+	WaymarkLimitsMAX_PINS       WaymarkLimits = 128
 )
 
 type WaymarkMaskRun struct {
@@ -125,7 +137,14 @@ const (
 	WaymarkNoteFlagsNOTE_BEFORE   WaymarkNoteFlags = 4
 	WaymarkNoteFlagsNOTE_INBOUND  WaymarkNoteFlags = 8
 	WaymarkNoteFlagsNOTE_SOURCE   WaymarkNoteFlags = 16
+	WaymarkNoteFlagsNOTE_KEPT     WaymarkNoteFlags = 32
 )
+
+type WaymarkPin struct {
+	_      structs.HostLayout
+	Source WaymarkInsidePrefix
+	Uplink uint32
+}
 
 type WaymarkRefKind uint32
 
@@ -192,53 +211,73 @@ type WaymarkWalkResult struct {
 	_       structs.HostLayout
 	Marked  uint64
 	Noted   uint64
+	Moved   uint64
+	Kept    uint64
+	Pinned  uint64
 	Inbound uint64
+	Reset   uint64
 	Failed  uint64
 }
+
+type WaymarkWalkVersions uint32
+
+const (
+	WaymarkWalkVersionsNO_VERSION WaymarkWalkVersions = 2
+)
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	WaymarkMapArmed          = "armed"
-	WaymarkMapArrivals       = "arrivals"
-	WaymarkMapCgroups        = "cgroups"
-	WaymarkMapClasses        = "classes"
-	WaymarkMapCounters       = "counters"
-	WaymarkMapFragments      = "fragments"
-	WaymarkMapInside         = "inside"
-	WaymarkMapListened       = "listened"
-	WaymarkMapLive           = "live"
-	WaymarkMapNotes          = "notes"
-	WaymarkMapPath           = "path"
-	WaymarkMapTables         = "tables"
-	WaymarkMapUplinks        = "uplinks"
-	WaymarkMapWalked         = "walked"
-	WaymarkMapWholeMarks     = "whole_marks"
-	WaymarkProgAccepted      = "accepted"
-	WaymarkProgArm           = "arm"
-	WaymarkProgArrive        = "arrive"
-	WaymarkProgConnect4      = "connect4"
-	WaymarkProgConnect6      = "connect6"
-	WaymarkProgDisarm        = "disarm"
-	WaymarkProgEgress        = "egress"
-	WaymarkProgFindListeners = "find_listeners"
-	WaymarkProgIngress       = "ingress"
-	WaymarkProgNoteUdp       = "note_udp"
-	WaymarkProgRemarkTcp     = "remark_tcp"
-	WaymarkProgSendmsg4      = "sendmsg4"
-	WaymarkProgSendmsg6      = "sendmsg6"
-	WaymarkProgSetsockopt    = "setsockopt"
-	WaymarkProgSockCreate    = "sock_create"
-	WaymarkVarContractTypes  = "contract_types"
-	WaymarkVarIif            = "iif"
-	WaymarkVarLinkHeader     = "link_header"
-	WaymarkVarMask           = "mask"
-	WaymarkVarMaskRuns       = "mask_runs"
-	WaymarkVarNetnsCookie    = "netns_cookie"
-	WaymarkVarRetiredMask    = "retired_mask"
-	WaymarkVarUplink         = "uplink"
-	WaymarkVarUplinkLimit    = "uplink_limit"
+	WaymarkMapArmed         = "armed"
+	WaymarkMapArrivals      = "arrivals"
+	WaymarkMapCgroups       = "cgroups"
+	WaymarkMapClasses       = "classes"
+	WaymarkMapCounters      = "counters"
+	WaymarkMapFragments     = "fragments"
+	WaymarkMapHeirs         = "heirs"
+	WaymarkMapInside        = "inside"
+	WaymarkMapKept          = "kept"
+	WaymarkMapListened      = "listened"
+	WaymarkMapLive          = "live"
+	WaymarkMapNotes         = "notes"
+	WaymarkMapPath          = "path"
+	WaymarkMapPins          = "pins"
+	WaymarkMapTables        = "tables"
+	WaymarkMapUplinks       = "uplinks"
+	WaymarkMapWalked        = "walked"
+	WaymarkMapWholeMarks    = "whole_marks"
+	WaymarkProgAccepted     = "accepted"
+	WaymarkProgArm          = "arm"
+	WaymarkProgArrive       = "arrive"
+	WaymarkProgConnect4     = "connect4"
+	WaymarkProgConnect6     = "connect6"
+	WaymarkProgCountTcp     = "count_tcp"
+	WaymarkProgCountUdp     = "count_udp"
+	WaymarkProgDisarm       = "disarm"
+	WaymarkProgEgress       = "egress"
+	WaymarkProgIngress      = "ingress"
+	WaymarkProgNoteUdp      = "note_udp"
+	WaymarkProgRemarkTcp    = "remark_tcp"
+	WaymarkProgSendmsg4     = "sendmsg4"
+	WaymarkProgSendmsg6     = "sendmsg6"
+	WaymarkProgSetsockopt   = "setsockopt"
+	WaymarkProgSockCreate   = "sock_create"
+	WaymarkVarCanDestroy    = "can_destroy"
+	WaymarkVarContractTypes = "contract_types"
+	WaymarkVarIif           = "iif"
+	WaymarkVarLinkHeader    = "link_header"
+	WaymarkVarMask          = "mask"
+	WaymarkVarMaskRuns      = "mask_runs"
+	WaymarkVarNetnsCookie   = "netns_cookie"
+	WaymarkVarRetiredMask   = "retired_mask"
+	WaymarkVarUplink        = "uplink"
+	WaymarkVarUplinkLimit   = "uplink_limit"
+	WaymarkVarWalkElsewhere = "walk_elsewhere"
+	WaymarkVarWalkFate      = "walk_fate"
+	WaymarkVarWalkFrom      = "walk_from"
+	WaymarkVarWalkRehearses = "walk_rehearses"
+	WaymarkVarWalkTo        = "walk_to"
 )
 
 // LoadWaymark returns the embedded CollectionSpec for Waymark.
@@ -283,21 +322,22 @@ type WaymarkSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkProgramSpecs struct {
-	Accepted      *ebpf.ProgramSpec `ebpf:"accepted"`
-	Arm           *ebpf.ProgramSpec `ebpf:"arm"`
-	Arrive        *ebpf.ProgramSpec `ebpf:"arrive"`
-	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
-	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
-	Disarm        *ebpf.ProgramSpec `ebpf:"disarm"`
-	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
-	FindListeners *ebpf.ProgramSpec `ebpf:"find_listeners"`
-	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
-	NoteUdp       *ebpf.ProgramSpec `ebpf:"note_udp"`
-	RemarkTcp     *ebpf.ProgramSpec `ebpf:"remark_tcp"`
-	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
-	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
-	Setsockopt    *ebpf.ProgramSpec `ebpf:"setsockopt"`
-	SockCreate    *ebpf.ProgramSpec `ebpf:"sock_create"`
+	Accepted   *ebpf.ProgramSpec `ebpf:"accepted"`
+	Arm        *ebpf.ProgramSpec `ebpf:"arm"`
+	Arrive     *ebpf.ProgramSpec `ebpf:"arrive"`
+	Connect4   *ebpf.ProgramSpec `ebpf:"connect4"`
+	Connect6   *ebpf.ProgramSpec `ebpf:"connect6"`
+	CountTcp   *ebpf.ProgramSpec `ebpf:"count_tcp"`
+	CountUdp   *ebpf.ProgramSpec `ebpf:"count_udp"`
+	Disarm     *ebpf.ProgramSpec `ebpf:"disarm"`
+	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
+	Ingress    *ebpf.ProgramSpec `ebpf:"ingress"`
+	NoteUdp    *ebpf.ProgramSpec `ebpf:"note_udp"`
+	RemarkTcp  *ebpf.ProgramSpec `ebpf:"remark_tcp"`
+	Sendmsg4   *ebpf.ProgramSpec `ebpf:"sendmsg4"`
+	Sendmsg6   *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	Setsockopt *ebpf.ProgramSpec `ebpf:"setsockopt"`
+	SockCreate *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // WaymarkMapSpecs contains maps before they are loaded into the kernel.
@@ -310,11 +350,14 @@ type WaymarkMapSpecs struct {
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
+	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
 	Inside     *ebpf.MapSpec `ebpf:"inside"`
+	Kept       *ebpf.MapSpec `ebpf:"kept"`
 	Listened   *ebpf.MapSpec `ebpf:"listened"`
 	Live       *ebpf.MapSpec `ebpf:"live"`
 	Notes      *ebpf.MapSpec `ebpf:"notes"`
 	Path       *ebpf.MapSpec `ebpf:"path"`
+	Pins       *ebpf.MapSpec `ebpf:"pins"`
 	Tables     *ebpf.MapSpec `ebpf:"tables"`
 	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
 	Walked     *ebpf.MapSpec `ebpf:"walked"`
@@ -325,6 +368,7 @@ type WaymarkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkVariableSpecs struct {
+	CanDestroy    *ebpf.VariableSpec `ebpf:"can_destroy"`
 	ContractTypes *ebpf.VariableSpec `ebpf:"contract_types"`
 	Iif           *ebpf.VariableSpec `ebpf:"iif"`
 	LinkHeader    *ebpf.VariableSpec `ebpf:"link_header"`
@@ -334,6 +378,11 @@ type WaymarkVariableSpecs struct {
 	RetiredMask   *ebpf.VariableSpec `ebpf:"retired_mask"`
 	Uplink        *ebpf.VariableSpec `ebpf:"uplink"`
 	UplinkLimit   *ebpf.VariableSpec `ebpf:"uplink_limit"`
+	WalkElsewhere *ebpf.VariableSpec `ebpf:"walk_elsewhere"`
+	WalkFate      *ebpf.VariableSpec `ebpf:"walk_fate"`
+	WalkFrom      *ebpf.VariableSpec `ebpf:"walk_from"`
+	WalkRehearses *ebpf.VariableSpec `ebpf:"walk_rehearses"`
+	WalkTo        *ebpf.VariableSpec `ebpf:"walk_to"`
 }
 
 // WaymarkObjects contains all objects after they have been loaded into the kernel.
@@ -362,11 +411,14 @@ type WaymarkMaps struct {
 	Classes    *ebpf.Map `ebpf:"classes"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
+	Heirs      *ebpf.Map `ebpf:"heirs"`
 	Inside     *ebpf.Map `ebpf:"inside"`
+	Kept       *ebpf.Map `ebpf:"kept"`
 	Listened   *ebpf.Map `ebpf:"listened"`
 	Live       *ebpf.Map `ebpf:"live"`
 	Notes      *ebpf.Map `ebpf:"notes"`
 	Path       *ebpf.Map `ebpf:"path"`
+	Pins       *ebpf.Map `ebpf:"pins"`
 	Tables     *ebpf.Map `ebpf:"tables"`
 	Uplinks    *ebpf.Map `ebpf:"uplinks"`
 	Walked     *ebpf.Map `ebpf:"walked"`
@@ -381,11 +433,14 @@ func (m *WaymarkMaps) Close() error {
 		m.Classes,
 		m.Counters,
 		m.Fragments,
+		m.Heirs,
 		m.Inside,
+		m.Kept,
 		m.Listened,
 		m.Live,
 		m.Notes,
 		m.Path,
+		m.Pins,
 		m.Tables,
 		m.Uplinks,
 		m.Walked,
@@ -397,6 +452,7 @@ func (m *WaymarkMaps) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkVariables struct {
+	CanDestroy    *ebpf.Variable `ebpf:"can_destroy"`
 	ContractTypes *ebpf.Variable `ebpf:"contract_types"`
 	Iif           *ebpf.Variable `ebpf:"iif"`
 	LinkHeader    *ebpf.Variable `ebpf:"link_header"`
@@ -406,27 +462,33 @@ type WaymarkVariables struct {
 	RetiredMask   *ebpf.Variable `ebpf:"retired_mask"`
 	Uplink        *ebpf.Variable `ebpf:"uplink"`
 	UplinkLimit   *ebpf.Variable `ebpf:"uplink_limit"`
+	WalkElsewhere *ebpf.Variable `ebpf:"walk_elsewhere"`
+	WalkFate      *ebpf.Variable `ebpf:"walk_fate"`
+	WalkFrom      *ebpf.Variable `ebpf:"walk_from"`
+	WalkRehearses *ebpf.Variable `ebpf:"walk_rehearses"`
+	WalkTo        *ebpf.Variable `ebpf:"walk_to"`
 }
 
 // WaymarkPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkPrograms struct {
-	Accepted      *ebpf.Program `ebpf:"accepted"`
-	Arm           *ebpf.Program `ebpf:"arm"`
-	Arrive        *ebpf.Program `ebpf:"arrive"`
-	Connect4      *ebpf.Program `ebpf:"connect4"`
-	Connect6      *ebpf.Program `ebpf:"connect6"`
-	Disarm        *ebpf.Program `ebpf:"disarm"`
-	Egress        *ebpf.Program `ebpf:"egress"`
-	FindListeners *ebpf.Program `ebpf:"find_listeners"`
-	Ingress       *ebpf.Program `ebpf:"ingress"`
-	NoteUdp       *ebpf.Program `ebpf:"note_udp"`
-	RemarkTcp     *ebpf.Program `ebpf:"remark_tcp"`
-	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
-	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
-	Setsockopt    *ebpf.Program `ebpf:"setsockopt"`
-	SockCreate    *ebpf.Program `ebpf:"sock_create"`
+	Accepted   *ebpf.Program `ebpf:"accepted"`
+	Arm        *ebpf.Program `ebpf:"arm"`
+	Arrive     *ebpf.Program `ebpf:"arrive"`
+	Connect4   *ebpf.Program `ebpf:"connect4"`
+	Connect6   *ebpf.Program `ebpf:"connect6"`
+	CountTcp   *ebpf.Program `ebpf:"count_tcp"`
+	CountUdp   *ebpf.Program `ebpf:"count_udp"`
+	Disarm     *ebpf.Program `ebpf:"disarm"`
+	Egress     *ebpf.Program `ebpf:"egress"`
+	Ingress    *ebpf.Program `ebpf:"ingress"`
+	NoteUdp    *ebpf.Program `ebpf:"note_udp"`
+	RemarkTcp  *ebpf.Program `ebpf:"remark_tcp"`
+	Sendmsg4   *ebpf.Program `ebpf:"sendmsg4"`
+	Sendmsg6   *ebpf.Program `ebpf:"sendmsg6"`
+	Setsockopt *ebpf.Program `ebpf:"setsockopt"`
+	SockCreate *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *WaymarkPrograms) Close() error {
@@ -436,9 +498,10 @@ func (p *WaymarkPrograms) Close() error {
 		p.Arrive,
 		p.Connect4,
 		p.Connect6,
+		p.CountTcp,
+		p.CountUdp,
 		p.Disarm,
 		p.Egress,
-		p.FindListeners,
 		p.Ingress,
 		p.NoteUdp,
 		p.RemarkTcp,

@@ -20,6 +20,7 @@ type Policy struct {
 	Tables  Tables
 	Uplinks []Uplink // at least one; names and interfaces are unique
 	Classes []Class  // earlier wins
+	Moves   []Move   // before all classes; later wins
 
 	sources []*source
 }

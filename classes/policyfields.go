@@ -16,6 +16,7 @@ var policyFields = []field[Policy]{
 	{key: "tables", example: "{base: 7000}", read: (*decoder).tables},
 	{key: "uplinks", example: "[{name: fiber, interface: eth0}]", read: (*decoder).uplinks},
 	{key: "classes", example: "[{name: bulk, route: fiber, match: [{cgroup: backup.slice}]}]", read: (*decoder).classes},
+	{key: "moves", example: "[{cgroup: backup.slice, to: bulk}]", read: (*decoder).moves},
 }
 
 var markFields = []field[Mark]{

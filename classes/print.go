@@ -28,6 +28,12 @@ func (p *Policy) String() string {
 	for i := range p.Classes {
 		p.Classes[i].print(&b)
 	}
+	if len(p.Moves) > 0 {
+		b.WriteString("\nmoves:\n")
+	}
+	for _, m := range p.Moves {
+		fmt.Fprintf(&b, "  - %s\n", m)
+	}
 	return b.String()
 }
 

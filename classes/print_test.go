@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestPrintParse prints random policies and parses them again.
@@ -139,4 +141,28 @@ func (r dice) prefix() netip.Prefix {
 		a = netip.AddrFrom16([16]byte{0x20, byte(r.IntN(256)), 0xd, byte(r.IntN(256)), 15: byte(r.IntN(256))})
 	}
 	return netip.PrefixFrom(a, r.IntN(a.BitLen()+1)).Masked()
+}
+
+// TestPrintMoves prints moves of every kind, and reads them again.
+func TestPrintMoves(t *testing.T) {
+	const base = "uplinks: [{name: fiber, interface: eth0}]\nclasses: [{name: bulk, route: [fiber], match: [{uid: 1}]}]\n"
+	moves := []Move{
+		{Match: Match{Cgroup: []string{"system.slice/a b.service"}}, To: "bulk", Existing: FateMove},
+		{Match: Match{UID: []User{{Name: "trader"}, {Lo: 7, Hi: 9}}}, To: Unclassed},
+		{From: "bulk", To: Unclassed, Existing: FateReset},
+	}
+	subjects := []string{"system.slice/a b.service", "uid:[trader, 7-9]", "class:bulk"}
+	for i, m := range moves {
+		p, err := ParseFiles(File{"policy.yaml", base}, File{"policy.d/move.yaml", m.DropIn("by somebody")})
+		if err != nil {
+			t.Fatalf("%s: %v", m, err)
+		}
+		if diff := cmp.Diff([]Move{m}, p.Moves, alike); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", m, diff)
+		}
+		samePrinted(t, p)
+		if got := p.Moves[0].Subject(); got != subjects[i] {
+			t.Errorf("the subject is %q, want %q", got, subjects[i])
+		}
+	}
 }

@@ -20,6 +20,7 @@ func (d *decoder) validate() {
 	unique(d, "uplink with the interface", p.Uplinks, func(u *Uplink) (string, Position) { return u.Interface, u.Pos })
 	unique(d, "class with the name", p.Classes, func(c *Class) (string, Position) { return c.Name, c.Pos })
 	d.checkRoutes()
+	d.checkMoves()
 	d.checkMask()
 	d.checkTables()
 	if len(d.problems) == 0 {

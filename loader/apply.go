@@ -57,11 +57,13 @@ type wanted struct {
 	back   int           // the number of the state that it returns to; 0: it returns to none
 	why    string        // before the change's line, for one that nobody asked for
 	agrees func(*survey) error
+	edit   func([]Override) []Override // of the overrides that there are; nil: they stay
+	fate   classes.Fate                // of open sockets, in place of the classes' own; "": theirs
 }
 
 // change brings the kernel to what is wanted. The lock is held.
 func (l *Loader) change(want wanted) (*Applied, error) {
-	w, err := l.survey(want.policy)
+	w, err := l.survey(want)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func (l *Loader) change(want wanted) (*Applied, error) {
 			return nil, err
 		}
 	}
-	a := &apply{Loader: l, survey: w, trial: want.trial}
+	a := &apply{Loader: l, survey: w, trial: want.trial, fate: want.fate}
 	if a.next, err = l.next(want, w); err != nil {
 		return nil, err
 	}
@@ -104,6 +106,7 @@ type apply struct {
 	steps
 	next   *State             // that the change leads to
 	trial  time.Duration      // of it; 0: it stays
+	fate   classes.Fate       // of open sockets, in place of the classes' own; "": theirs
 	older  *datapath.Instance // the instance that a fresh one takes over from; nil for none
 	walked datapath.Walked
 }
@@ -115,8 +118,8 @@ func (a *apply) run() error {
 	a.setSysctls()
 	a.fill()
 	a.attach(func(h plan.Hook) bool { return !h.Arms() })
-	a.walk()
 	a.keepState()
+	a.walk()
 	a.detach()
 	a.restoreSysctls()
 	a.deleteRules()
@@ -170,6 +173,9 @@ func (a *apply) fill() {
 		if a.older != nil {
 			a.do(func() error { return a.instance.TakeOver(a.older) }, func() error { return a.instance.Undo(a.older) })
 		}
+		if a.inherits() {
+			a.do(func() error { return a.instance.Inherit(a.older) }, func() error { return nil })
+		}
 	} else if a.publishes() {
 		a.do(a.publish, a.instance.Retract)
 	}
@@ -182,10 +188,11 @@ func (a *apply) publishes() bool {
 }
 
 func (a *apply) publish() error {
-	return a.instance.Publish(a.plan, a.top, func(t *match.Table) (map[uint64]uint32, error) {
-		return host.NamedCgroups(a.root, t)
-	})
+	return a.instance.Publish(a.plan, a.top, a.scan)
 }
+
+// scan finds the cgroups there are that a table names.
+func (a *apply) scan(t *match.Table) (map[uint64]uint32, error) { return host.NamedCgroups(a.root, t) }
 
 // attach attaches those hooks of a kind that are missing.
 func (a *apply) attach(which func(plan.Hook) bool) {
@@ -205,19 +212,6 @@ func (a *apply) attach(which func(plan.Hook) bool) {
 			return a.instance.Detach(h)
 		})
 	}
-}
-
-// walk classes the sockets that are open already, now that new ones are. A
-// mark on a socket means nothing once its rules are gone, so there is
-// nothing to undo.
-func (a *apply) walk() {
-	if !a.publishes() {
-		return
-	}
-	a.do(func() (err error) {
-		a.walked, err = a.instance.Walk()
-		return err
-	}, func() error { return nil })
 }
 
 func (a *apply) attachOne(h plan.Hook) error {

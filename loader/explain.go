@@ -49,15 +49,17 @@ type Way struct {
 
 // Explain answers from a policy.
 func (l *Loader) Explain(policy *classes.Policy, q Question) (*Explanation, error) {
-	w, err := l.survey(policy)
+	w, err := l.survey(wanted{policy: policy})
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
 	x := &Explanation{Question: q, Class: Unclassed, Mask: uint32(w.plan.Mask)}
 	if line := w.plan.Winner(q.flow()); line != nil {
-		class := w.plan.Classes[line.Class]
-		x.Line, x.Position, x.Class, x.Mark = line.Text, line.Pos.String(), class.Name, class.Mark
+		x.Line, x.Position = line.Text, line.Pos.String()
+		if line.Class != plan.NoClass {
+			x.Class, x.Mark = w.plan.Classes[line.Class].Name, w.plan.Classes[line.Class].Mark
+		}
 	}
 	for _, family := range plan.Families {
 		if q.asks(family) {

@@ -20,7 +20,7 @@ const anyLevel = match.AnyLevel
 const routeFromRA = 9
 
 // facts gathers what the host is, as far as the policy asks.
-func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err error) {
+func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *State) (f plan.Facts, err error) {
 	var interfaces, listened []string
 	for _, u := range policy.Uplinks {
 		interfaces = append(interfaces, u.Interface)
@@ -30,7 +30,7 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 			listened = append(listened, m.IIF...)
 		}
 	}
-	f.Users = host.Users(userNames(policy))
+	f.Users = host.Users(append(userNames(policy), movedUsers(overrides)...))
 	f.Arms = datapath.CanArm()
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
 		return f, err
@@ -64,20 +64,28 @@ func (l *Loader) facts(policy *classes.Policy, state *State) (f plan.Facts, err 
 
 // userNames are those that a policy's matches name.
 func userNames(policy *classes.Policy) (names []string) {
+	policy.AllMatches(func(m classes.Match) { names = append(names, usersIn(m)...) })
+	return names
+}
+
+func movedUsers(overrides []Override) (names []string) {
+	for _, o := range overrides {
+		names = append(names, usersIn(o.Match)...)
+	}
+	return names
+}
+
+func usersIn(m classes.Match) (names []string) {
 	add := func(u *classes.User) {
 		if u != nil && u.Name != "" {
 			names = append(names, u.Name)
 		}
 	}
-	for _, c := range policy.Classes {
-		for _, m := range c.Matches {
-			for i := range m.UID {
-				add(&m.UID[i])
-			}
-			for _, u := range m.Unit {
-				add(u.User)
-			}
-		}
+	for i := range m.UID {
+		add(&m.UID[i])
+	}
+	for _, u := range m.Unit {
+		add(u.User)
 	}
 	return names
 }

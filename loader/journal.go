@@ -25,7 +25,7 @@ import (
 // was said about it.
 func (l *Loader) next(want wanted, w *survey) (*State, error) {
 	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.plan.Fingerprint(), Numbers: w.plan.Numbers,
-		Sysctls: map[string]string{}, CgroupRoot: l.root, Files: want.policy.Files(), Hooks: w.plan.Hooks,
+		Sysctls: map[string]string{}, CgroupRoot: l.root, Files: want.policy.Files(), Hooks: w.plan.Hooks, Overrides: w.overrides,
 		Settings: datapath.SettingsFor(w.plan, w.cookie),
 		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
 	if w.state == nil {
@@ -72,7 +72,7 @@ func (s *State) same(other *State) bool {
 // settled tells whether there is nothing to do to reach a state.
 func (w *survey) settled(next *State) bool {
 	return w.changes.Empty() && w.facts.Arms && w.state != nil && w.state.Unfinished == "" && next.same(w.state) &&
-		(next.Trial == w.state.Trial)
+		next.Trial == w.state.Trial && sameOverrides(next.Overrides, w.state.Overrides)
 }
 
 // journal writes down what is about to be changed. Its undoing comes last of

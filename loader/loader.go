@@ -90,7 +90,7 @@ func (l *Loader) dir() (string, error) {
 // make. Errors are those of plan.Make, or of reading the host; with a
 // plan.Conflicts the plan is there too.
 func (l *Loader) Plan(policy *classes.Policy) (*plan.Plan, plan.Changes, error) {
-	w, err := l.survey(policy)
+	w, err := l.survey(wanted{policy: policy})
 	if err != nil {
 		return nil, plan.Changes{}, err
 	}
@@ -110,6 +110,8 @@ type survey struct {
 	changes  plan.Changes
 	arming   datapath.Arming
 	fresh    bool // the instance there is, if any, cannot carry the plan
+
+	overrides []Override // that the plan was made with
 }
 
 func (w *survey) close() {
@@ -118,7 +120,7 @@ func (w *survey) close() {
 	}
 }
 
-func (l *Loader) survey(policy *classes.Policy) (*survey, error) {
+func (l *Loader) survey(want wanted) (*survey, error) {
 	w := &survey{}
 	var err error
 	if w.cookie, err = host.NetnsCookie(); err != nil {
@@ -136,23 +138,24 @@ func (l *Loader) survey(policy *classes.Policy) (*survey, error) {
 			return nil, err
 		}
 	}
-	if err := w.compare(l, policy); err != nil {
+	if err := w.compare(l, want); err != nil {
 		w.close()
 		return nil, err
 	}
 	return w, nil
 }
 
-func (w *survey) compare(l *Loader, policy *classes.Policy) error {
+func (w *survey) compare(l *Loader, want wanted) error {
 	var err error
-	if w.facts, err = l.facts(policy, w.state); err != nil {
+	w.overrides = want.overrides(w.state)
+	if w.facts, err = l.facts(want.policy, w.overrides, w.state); err != nil {
 		return err
 	}
 	before := plan.Numbers{}
 	if w.state != nil {
 		before = w.state.Numbers
 	}
-	w.plan, err = plan.Make(policy, w.facts, before, plan.Options{CgroupRoot: l.root})
+	w.plan, err = plan.Make(want.policy, w.facts, before, plan.Options{CgroupRoot: l.root, Overrides: planned(w.overrides)})
 	if w.plan == nil {
 		return err
 	}

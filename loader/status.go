@@ -5,6 +5,7 @@ package loader
 import (
 	"time"
 
+	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/plan"
 )
@@ -21,7 +22,8 @@ type Status struct {
 	Waiting    []string        `json:"waiting"`
 	Arming     datapath.Arming `json:"arming"` // of cgroups that were made and removed since the matches were published
 	Arms       bool            `json:"arms"`   // cgroups are armed as they are made
-	Notes      []string        `json:"notes"`  // what the policy asks for and an apply does not do
+	Overrides  []Override      `json:"overrides"`
+	Notes      []string        `json:"notes"` // what the policy asks for and an apply does not do
 	Drift      plan.Changes    `json:"drift"`
 	Conflict   string          `json:"conflict,omitempty"` // somebody else took what the plan needs
 	States     []Past          `json:"states"`             // the one in force, then those there is a way back to, newest first
@@ -35,6 +37,7 @@ type ClassStatus struct {
 	Name   string         `json:"name"`
 	Mark   uint32         `json:"mark"`
 	Route  string         `json:"route"`
+	Kept   uint64         `json:"kept"` // open flows that would be in it now, had a change not left them as they were
 	Counts []UplinkCounts `json:"counts"`
 }
 
@@ -45,7 +48,7 @@ type UplinkCounts struct {
 }
 
 // Unclassed is the name of what is in no class.
-const Unclassed = "unclassed"
+const Unclassed = classes.Unclassed
 
 // Status reads what is applied. An error that is fs.ErrNotExist says that
 // nothing is.
@@ -59,7 +62,7 @@ func (l *Loader) Status() (*Status, error) {
 		return nil, err
 	}
 	l.root = state.CgroupRoot
-	w, err := l.survey(policy)
+	w, err := l.survey(wanted{policy: policy})
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +70,7 @@ func (l *Loader) Status() (*Status, error) {
 	s := &Status{Applied: state.Applied, Netns: l.netns, CgroupRoot: l.root, Mask: w.plan.Mask.String(),
 		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Notes: append([]string{}, w.plan.Notes...), Drift: w.changes,
 		GoesBack: state.Trial.GoesBack(), Unfinished: string(state.Unfinished)}
+	s.Overrides = append([]Override{}, w.overrides...)
 	s.Arming, s.Arms = w.arming, w.facts.Arms
 	dir, err := l.dir()
 	if err != nil {
@@ -78,9 +82,13 @@ func (l *Loader) Status() (*Status, error) {
 	if w.conflict != nil {
 		s.Conflict = w.conflict.Error()
 	}
+	kept, err := w.kept()
+	if err != nil {
+		return nil, err
+	}
 	all := append(w.plan.Classes, plan.Class{Name: Unclassed})
 	for _, c := range all {
-		class := ClassStatus{Name: c.Name, Mark: c.Mark}
+		class := ClassStatus{Name: c.Name, Mark: c.Mark, Kept: kept[c.Slot]}
 		if c.Number != 0 {
 			class.Route = c.Route.String()
 		}
@@ -101,4 +109,13 @@ func (w *survey) counts(slot uint32) (counts []UplinkCounts, err error) {
 		counts = append(counts, UplinkCounts{Uplink: u.Name, Counters: c})
 	}
 	return counts, nil
+}
+
+// kept counts the flows left as they were, by line of counters. Programs of
+// another build may note them otherwise.
+func (w *survey) kept() (map[uint32]uint64, error) {
+	if !w.state.current() {
+		return nil, nil
+	}
+	return w.instance.KeptFlows()
 }

@@ -92,13 +92,18 @@ func (l *Loader) due() error {
 			return fmt.Errorf("go back from state %d, which was not confirmed: %w: see to that, or run `waymark down`", state.Number, err)
 		}
 	}
-	return nil
+	return l.expire()
 }
 
 // deadline is when the state next has something to be carried out.
 func (s *State) deadline() (at time.Duration, ok bool) {
-	if s.Trial == nil {
-		return 0, false
+	if s.Trial != nil {
+		at, ok = s.Trial.Until, true
 	}
-	return s.Trial.Until, true
+	for _, o := range s.Overrides {
+		if o.Until != 0 && (!ok || o.Until < at) {
+			at, ok = o.Until, true
+		}
+	}
+	return at, ok
 }

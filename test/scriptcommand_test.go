@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -56,6 +57,7 @@ func init() {
 		"process": command((*script).process),  // process [cgroup=NAME] [uid=N]: one that sleeps; sets $PID
 		"send":    command((*script).send),     // send KIND ADDRESS:PORT [cgroup=NAME] [uid=N] [count=N]: prints the address it came from
 		"normal":  command((*script).normal),   // normal FILE: prints it without what differs from run to run
+		"waiting": command((*script).waiting),  // waiting TEXT gone waymark ARGUMENT...: until what it prints lacks a text
 		"shape":   command((*script).shape),    // shape FILE: prints the keys and types of a JSON file
 		"replace": command((*script).replaced), // replace OLD NEW FILE: in the file
 	}
@@ -299,4 +301,21 @@ func options(job *lab.Job, args []string) (err error) {
 		}
 	}
 	return nil
+}
+
+// waiting runs the command until its output lacks a text.
+func (s *script) waiting(ts *testscript.TestScript, args []string) error {
+	if len(args) < 3 || args[1] != "gone" || args[2] != "waymark" {
+		return errors.New("usage: waiting TEXT gone waymark ARGUMENT...")
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		c := s.lab.Host.Command(s.waymark, args[3:]...)
+		out, err := c.Output()
+		if err != nil || !strings.Contains(out, args[0]) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%q is still there after a minute", args[0])
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"waymark/internal/datapath"
 	"waymark/internal/lab"
 	"waymark/internal/plan"
 	"waymark/loader"
@@ -129,9 +130,10 @@ func (s *site) writeAs(t *testing.T, name, policy string) []string {
 
 // applied is what `apply -o json` says.
 type applied struct {
-	Changed bool         `json:"changed"`
-	Changes plan.Changes `json:"changes"`
-	Waiting []string     `json:"waiting"`
+	Changed bool            `json:"changed"`
+	Changes plan.Changes    `json:"changes"`
+	Sockets datapath.Walked `json:"sockets"`
+	Waiting []string        `json:"waiting"`
 }
 
 // apply applies a policy, which has to succeed.

@@ -27,6 +27,9 @@ var workers = map[string]func(args []string) error{
 	"be-a-slow-one": sendLater,
 	"be-odd":        beOdd,
 	"be-multipath":  beMultipath,
+	"be-a-crowd":    holdMany,
+
+	"be-a-crowd-of-servers": acceptMany,
 }
 
 // workerMain does a worker's work if this process was started to be one.

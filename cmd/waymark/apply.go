@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"waymark/classes"
-	"waymark/internal/datapath"
 	"waymark/loader"
 )
 
@@ -128,8 +127,8 @@ func printApplied(w io.Writer, a *loader.Applied, trial time.Duration) error {
 	if changes.Empty() {
 		return printTrial(w, a.State.Trial)
 	}
-	if s := a.Walked; s != (datapath.Walked{}) {
-		if _, err := fmt.Fprintf(w, "open sockets: %d marked, %d noted, %d inbound left as they are, %d failed\n", s.Marked, s.Noted, s.Inbound, s.Failed); err != nil {
+	if a.Walked.Total() > 0 {
+		if _, err := fmt.Fprintln(w, socketsLine(a.Walked)); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,13 +66,21 @@ func printStatus(w io.Writer, s *loader.Status) error {
 	if s.Arming.Failed > 0 {
 		fmt.Fprintf(t, "\nno room: cgroups were made %d times that a match names and the table of cgroups had no room for: `waymark apply` makes more", s.Arming.Failed)
 	}
+	for _, c := range s.Classes {
+		if c.Kept > 0 {
+			fmt.Fprintf(t, "\nkept: %s of class %s, where a change found them", count(int(c.Kept), "open flow"), c.Name)
+		}
+	}
+	for _, o := range s.Overrides {
+		fmt.Fprintf(t, "\n%s, by %s since %s%s", o.String(), o.Author, o.Since.Format("2006-01-02 15:04:05 MST"), timeLeft(o))
+	}
 	for _, x := range s.Waiting {
 		fmt.Fprintf(t, "\nwaiting: %s", x)
 	}
 	for _, x := range s.Notes {
 		fmt.Fprintf(t, "\nnote: %s", x)
 	}
-	if len(s.Waiting)+len(s.Notes) > 0 || s.Arming.Failed > 0 {
+	if len(s.Waiting)+len(s.Notes)+len(s.Overrides) > 0 || s.Arming.Failed > 0 {
 		fmt.Fprintln(t)
 	}
 	if len(s.States) > 1 {
@@ -96,6 +105,14 @@ func printStatus(w io.Writer, s *loader.Status) error {
 		}
 	}
 	return t.Flush()
+}
+
+// timeLeft says when an override goes back by itself.
+func timeLeft(o loader.Override) string {
+	if o.Until == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", for another %s", max(0, o.Left()).Round(time.Second))
 }
 
 func nextHops(u plan.Uplink) string {

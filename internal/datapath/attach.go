@@ -70,6 +70,21 @@ func linkHeader(name string) uint32 {
 
 // verify loads the named programs of a specification, with this instance's maps.
 func (i *Instance) verify(spec *ebpf.CollectionSpec, names ...string) ([]*ebpf.Program, error) {
+	collection, err := i.collect(spec, names...)
+	if err != nil {
+		return nil, err
+	}
+	defer collection.Close()
+	programs := make([]*ebpf.Program, len(names))
+	for n, name := range names {
+		programs[n] = collection.DetachProgram(name)
+	}
+	return programs, nil
+}
+
+// collect loads the named programs, with this instance's maps, and with new
+// ones where the instance has none.
+func (i *Instance) collect(spec *ebpf.CollectionSpec, names ...string) (*ebpf.Collection, error) {
 	for name := range spec.Programs {
 		if !slices.Contains(names, name) {
 			delete(spec.Programs, name)
@@ -84,12 +99,7 @@ func (i *Instance) verify(spec *ebpf.CollectionSpec, names ...string) ([]*ebpf.P
 	if err != nil {
 		return nil, fmt.Errorf("load program %s: %w", strings.Join(names, ", "), err)
 	}
-	defer collection.Close()
-	programs := make([]*ebpf.Program, len(names))
-	for n, name := range names {
-		programs[n] = collection.DetachProgram(name)
-	}
-	return programs, nil
+	return collection, nil
 }
 
 func (i *Instance) pin(h plan.Hook) string { return filepath.Join(i.dir, h.Pin) }

@@ -24,17 +24,12 @@ import (
 // Cgroups that are made meanwhile are armed in both versions, if the hooks
 // that do it are attached; those there are, scan finds.
 func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
-	lines, marks := matches(p)
-	table, err := match.Compile(lines, marks, root)
-	if err != nil {
-		return err
-	}
 	live, err := i.live()
 	if err != nil {
 		return err
 	}
 	next := 1 - live
-	if err := i.putVersion(next, table, scan); err != nil {
+	if err := i.build(next, p, root, scan); err != nil {
 		return err
 	}
 	if err := i.putUplinks(p); err != nil {
@@ -52,6 +47,26 @@ func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
 	return i.setLive(next)
 }
 
+// Rehearse builds a plan's table beside the one in force, for a walk to ask.
+// Discard removes it.
+func (i *Instance) Rehearse(p *plan.Plan, root match.Root, scan Scan) error {
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	return i.build(1-live, p, root, scan)
+}
+
+// build makes one version of the table.
+func (i *Instance) build(version uint32, p *plan.Plan, root match.Root, scan Scan) error {
+	lines, marks := matches(p)
+	table, err := match.Compile(lines, marks, root)
+	if err != nil {
+		return err
+	}
+	return i.putVersion(version, table, scan)
+}
+
 // Retract puts the version before the last Publish back in force.
 func (i *Instance) Retract() error {
 	live, err := i.live()
@@ -64,6 +79,14 @@ func (i *Instance) Retract() error {
 // Retire frees the version that is not in force, once no program can be
 // reading it, and forgets the numbers that are in none of the plan's blocks.
 func (i *Instance) Retire(p *plan.Plan) error {
+	if err := i.Discard(); err != nil {
+		return err
+	}
+	return i.forgetNumbers(p)
+}
+
+// Discard frees the version that is not in force.
+func (i *Instance) Discard() error {
 	live, err := i.live()
 	if err != nil {
 		return err
@@ -86,7 +109,33 @@ func (i *Instance) Retire(p *plan.Plan) error {
 			return err
 		}
 	}
-	return i.forgetNumbers(p)
+	return nil
+}
+
+// CgroupIDs are the cgroups that either version of the table names.
+func (i *Instance) CgroupIDs() (map[uint64]bool, error) {
+	ids := map[uint64]bool{}
+	for version := range uint32(2) {
+		var inner ebpf.MapID
+		if err := i.maps.Cgroups.Lookup(version, &inner); err != nil {
+			continue // it was never filled, or is retired
+		}
+		m, err := ebpf.NewMapFromID(inner)
+		if err != nil {
+			return nil, fmt.Errorf("read the table of cgroups: %w", err)
+		}
+		var id uint64
+		var set uint32
+		entries := m.Iterate()
+		for entries.Next(&id, &set) {
+			ids[id] = true
+		}
+		m.Close()
+		if err := entries.Err(); err != nil {
+			return nil, fmt.Errorf("read the table of cgroups: %w", err)
+		}
+	}
+	return ids, nil
 }
 
 func (i *Instance) live() (version uint32, err error) {
@@ -106,7 +155,10 @@ func (i *Instance) setLive(version uint32) error {
 func matches(p *plan.Plan) ([]match.Match, []uint32) {
 	lines, marks := make([]match.Match, len(p.Lines)), make([]uint32, len(p.Lines))
 	for k, l := range p.Lines {
-		lines[k], marks[k] = l.Match, p.Classes[l.Class].Mark
+		lines[k] = l.Match
+		if l.Class != plan.NoClass {
+			marks[k] = p.Classes[l.Class].Mark
+		}
 	}
 	return lines, marks
 }
@@ -179,17 +231,22 @@ func (i *Instance) putInside(p *plan.Plan) error {
 	for k := range uint32(bpf.WaymarkLimitsMAX_INSIDE) {
 		var entry bpf.WaymarkInsidePrefix
 		if int(k) < len(prefixes) {
-			a := prefixes[k].Addr().As16()
-			entry.Bits = uint32(prefixes[k].Bits() + 128 - prefixes[k].Addr().BitLen())
-			for w := range entry.Prefix.Word {
-				entry.Prefix.Word[w] = binary.BigEndian.Uint32(a[4*w:])
-			}
+			entry = insidePrefix(prefixes[k])
 		}
 		if err := i.maps.Inside.Put(k, entry); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func insidePrefix(p netip.Prefix) (entry bpf.WaymarkInsidePrefix) {
+	a := p.Addr().As16()
+	entry.Bits = uint32(p.Bits() + 128 - p.Addr().BitLen())
+	for w := range entry.Prefix.Word {
+		entry.Prefix.Word[w] = binary.BigEndian.Uint32(a[4*w:])
+	}
+	return entry
 }
 
 func (i *Instance) putWholeMarks(p *plan.Plan) error {
@@ -247,6 +304,12 @@ func classEntry(p *plan.Plan, c plan.Class) bpf.WaymarkClassEntry {
 	}
 	if c.Route.Strict {
 		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_STRICT)
+	}
+	switch c.Fate {
+	case classes.FateMove:
+		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_MOVES)
+	case classes.FateReset:
+		e.Flags |= uint16(bpf.WaymarkClassFlagsCLASS_RESETS)
 	}
 	for _, name := range c.Route.Uplinks {
 		n := p.UplinkNamed(name).Number

@@ -86,8 +86,19 @@ func (i *Instance) create() error {
 	if err != nil {
 		return err
 	}
-	if err := spec.LoadAndAssign(&i.maps, nil); err != nil {
+	spec.Programs, spec.Variables = nil, nil
+	for name := range spec.Maps {
+		if i.fields()[name] == nil {
+			delete(spec.Maps, name) // constants, and what is a walk's own
+		}
+	}
+	collection, err := ebpf.NewCollection(spec)
+	if err != nil {
 		return fmt.Errorf("create the BPF maps: %w", err)
+	}
+	defer collection.Close()
+	for name, m := range i.fields() {
+		*m = collection.DetachMap(name)
 	}
 	for name, m := range i.named() {
 		if err := m.Pin(filepath.Join(i.dir, name)); err != nil {
@@ -175,12 +186,10 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapInside:     &i.maps.Inside,
 		bpf.WaymarkMapFragments:  &i.maps.Fragments,
 		bpf.WaymarkMapNotes:      &i.maps.Notes,
-		bpf.WaymarkMapListened:   &i.maps.Listened,
 		bpf.WaymarkMapLive:       &i.maps.Live,
 		bpf.WaymarkMapPath:       &i.maps.Path,
 		bpf.WaymarkMapTables:     &i.maps.Tables,
 		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
-		bpf.WaymarkMapWalked:     &i.maps.Walked,
 		bpf.WaymarkMapWholeMarks: &i.maps.WholeMarks,
 	}
 }

@@ -5,6 +5,8 @@ package datapath
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"waymark/bpf"
 )
 
@@ -19,6 +21,36 @@ func (i *Instance) TakeOver(older *Instance) error {
 		return err
 	}
 	return i.judge(false)
+}
+
+// Inherit gives an instance that was just published the table of the one it
+// takes over from as the version before, for a walk to compare. Both must
+// have the same mask and the same programs.
+func (i *Instance) Inherit(older *Instance) error {
+	from, err := older.live()
+	if err != nil {
+		return err
+	}
+	to, err := i.live()
+	if err != nil {
+		return err
+	}
+	for _, m := range [][2]*ebpf.Map{{older.maps.Tables, i.maps.Tables}, {older.maps.Cgroups, i.maps.Cgroups}} {
+		var id ebpf.MapID
+		if err := m[0].Lookup(from, &id); err != nil {
+			return fmt.Errorf("inherit the table: %w", err)
+		}
+		inner, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return fmt.Errorf("inherit the table: %w", err)
+		}
+		err = m[1].Put(1-to, inner)
+		inner.Close()
+		if err != nil {
+			return fmt.Errorf("inherit the table: %w", err)
+		}
+	}
+	return nil
 }
 
 // Undo is TakeOver, undone: the older instance stays.

@@ -3,70 +3,263 @@
 package datapath
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
+	"waymark/classes"
+	"waymark/internal/plan"
 )
 
-// Walked is what was done with the sockets that were open before there was
-// a class for them.
+// Walked is what became of the open sockets that a change concerned. A
+// socket is counted once; listeners, and UDP sockets that are not connected,
+// are no flows and not counted.
 type Walked struct {
-	Marked  uint64 `json:"marked"`  // TCP sockets that got their class's mark
-	Noted   uint64 `json:"noted"`   // UDP sockets whose class tc egress knows from now on
-	Inbound uint64 `json:"inbound"` // accepted connections, which leave where they came in
-	Failed  uint64 `json:"failed"`
+	Marked  uint64        `json:"marked"`  // open before there were classes: TCP sockets that got their class's mark
+	Noted   uint64        `json:"noted"`   // the same for UDP sockets, whose class tc egress knows from now on
+	Moved   uint64        `json:"moved"`   // leave as their new class does, from the next packet on
+	Kept    uint64        `json:"kept"`    // left as they were, for the fate is keep
+	Pinned  uint64        `json:"pinned"`  // left as they were, for their source address lives on another uplink
+	Inbound uint64        `json:"inbound"` // left as they were, for they were accepted: they leave where they came in
+	Reset   uint64        `json:"reset"`
+	Failed  uint64        `json:"failed"`
+	Took    time.Duration `json:"took"` // CPU time of the walks, in nanoseconds
 }
 
-// Walk classes the open sockets of the calling thread's network namespace
-// that no hook has seen. Sockets that have a class keep it.
-func (i *Instance) Walk() (w Walked, err error) {
-	for word := range i.maps.Listened.MaxEntries() {
-		if err := i.maps.Listened.Put(word, uint64(0)); err != nil {
-			return w, fmt.Errorf("walk over the open sockets: %w", err)
-		}
+// Add adds what another walk did.
+func (w *Walked) Add(o Walked) {
+	w.Marked += o.Marked
+	w.Noted += o.Noted
+	w.Moved += o.Moved
+	w.Kept += o.Kept
+	w.Pinned += o.Pinned
+	w.Inbound += o.Inbound
+	w.Reset += o.Reset
+	w.Failed += o.Failed
+	w.Took += o.Took
+}
+
+// Total is how many sockets there were to deal with.
+func (w Walked) Total() uint64 {
+	return w.Marked + w.Noted + w.Moved + w.Kept + w.Pinned + w.Inbound + w.Reset + w.Failed
+}
+
+// Change is what a walk follows: one table of matches in place of another.
+type Change struct {
+	Plan      *plan.Plan        // the one in force afterwards
+	Heirs     map[uint32]uint32 // plan.Heirs
+	Fate      classes.Fate      // in place of the classes' own; "": theirs
+	First     bool              // there was no table before: sockets without a class get theirs
+	Rehearses bool              // count only, what Rehearse's table would change
+	Back      bool              // the other way round, from the live table to the one before
+	Elsewhere bool              // walk network namespaces that are not the instance's
+}
+
+// Walker is the programs of one walk, verified and ready.
+type Walker struct {
+	collection *ebpf.Collection
+}
+
+// Walker prepares a walk over the sockets that a change concerns. The tables
+// before and after it must both be there: call it after Publish and before
+// Retire.
+func (i *Instance) Walker(c Change) (*Walker, error) {
+	live, err := i.live()
+	if err != nil {
+		return nil, err
 	}
-	if err := i.maps.Walked.Put(uint32(0), bpf.WaymarkWalkResult{}); err != nil {
-		return w, fmt.Errorf("walk over the open sockets: %w", err)
+	from, to := 1-live, live
+	if c.Back || c.Rehearses {
+		from, to = to, from
 	}
+	if c.First {
+		from = uint32(bpf.WaymarkWalkVersionsNO_VERSION)
+	}
+	w, err := i.walker(map[string]any{
+		bpf.WaymarkVarWalkFrom:      from,
+		bpf.WaymarkVarWalkTo:        to,
+		bpf.WaymarkVarWalkFate:      fates[c.Fate],
+		bpf.WaymarkVarWalkElsewhere: truth(c.Elsewhere),
+		bpf.WaymarkVarWalkRehearses: truth(c.Rehearses),
+		bpf.WaymarkVarCanDestroy:    truth(canDestroy()),
+	}, len(c.Heirs), bpf.WaymarkProgRemarkTcp, bpf.WaymarkProgNoteUdp)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.fill(c); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("prepare the walk over the open sockets: %w", err)
+	}
+	return w, nil
+}
+
+// fates are the fates as the programs know them.
+var fates = map[classes.Fate]uint32{
+	"":                uint32(bpf.WaymarkFateFATE_OF_CLASS),
+	classes.FateKeep:  uint32(bpf.WaymarkFateFATE_KEEP),
+	classes.FateMove:  uint32(bpf.WaymarkFateFATE_MOVE),
+	classes.FateReset: uint32(bpf.WaymarkFateFATE_RESET),
+}
+
+func truth(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// canDestroy tells whether programs can destroy a socket (6.5). It is a
+// variable for the tests of what other kernels get.
+var canDestroy = func() bool {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return false
+	}
+	var f *btf.Func
+	return kernel.TypeByName("bpf_sock_destroy", &f) == nil
+}
+
+// walker loads programs with maps of their own beside the instance's.
+func (i *Instance) walker(constants map[string]any, heirs int, programs ...string) (*Walker, error) {
 	spec, err := i.spec()
 	if err != nil {
-		return w, err
+		return nil, err
 	}
-	programs, err := i.verify(spec, bpf.WaymarkProgFindListeners, bpf.WaymarkProgRemarkTcp, bpf.WaymarkProgNoteUdp)
-	if err != nil {
-		return w, err
-	}
-	for _, p := range programs {
-		defer p.Close()
-	}
-	for _, p := range programs {
-		if err := walk(p); err != nil {
-			return w, fmt.Errorf("walk over the open sockets: %w", err)
+	for name, value := range constants {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("set %s in the BPF object: %w", name, err)
 		}
 	}
-	var r bpf.WaymarkWalkResult
-	if err := i.maps.Walked.Lookup(uint32(0), &r); err != nil {
-		return w, fmt.Errorf("walk over the open sockets: %w", err)
+	spec.Maps[bpf.WaymarkMapHeirs].MaxEntries = uint32(max(1, heirs))
+	spec.Maps[bpf.WaymarkMapKept].MaxEntries = i.settings.Slots
+	collection, err := i.collect(spec, programs...)
+	if err != nil {
+		return nil, err
 	}
-	return Walked{Marked: r.Marked, Noted: r.Noted, Inbound: r.Inbound, Failed: r.Failed}, nil
+	return &Walker{collection}, nil
 }
 
-// walk runs one iterator to its end.
-func walk(p *ebpf.Program) error {
+func (w *Walker) fill(c Change) error {
+	for before, after := range c.Heirs {
+		if err := w.collection.Maps[bpf.WaymarkMapHeirs].Put(before, after); err != nil {
+			return err
+		}
+	}
+	for k, p := range c.Plan.Pins() {
+		if k == int(bpf.WaymarkLimitsMAX_PINS) {
+			break
+		}
+		pin := bpf.WaymarkPin{Source: insidePrefix(p.Source), Uplink: uint32(p.Uplink)}
+		if err := w.collection.Maps[bpf.WaymarkMapPins].Put(uint32(k), pin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close lets the programs go.
+func (w *Walker) Close() { w.collection.Close() }
+
+// Walk deals with the open sockets of the calling thread's network
+// namespace. doomed are the cookies of those that have to be reset and that
+// the kernel's programs cannot.
+func (w *Walker) Walk() (done Walked, doomed []uint64, err error) {
+	if err := w.forget(); err != nil {
+		return done, nil, fmt.Errorf("walk over the open sockets: %w", err)
+	}
+	for _, program := range []string{bpf.WaymarkProgRemarkTcp, bpf.WaymarkProgNoteUdp} {
+		printed, took, err := iterate(w.collection.Programs[program])
+		if err != nil {
+			return done, nil, fmt.Errorf("walk over the open sockets: %w", err)
+		}
+		for ; len(printed) >= 8; printed = printed[8:] {
+			doomed = append(doomed, binary.NativeEndian.Uint64(printed))
+		}
+		done.Took += took
+	}
+	var r bpf.WaymarkWalkResult
+	if err := w.collection.Maps[bpf.WaymarkMapWalked].Lookup(uint32(0), &r); err != nil {
+		return done, nil, fmt.Errorf("walk over the open sockets: %w", err)
+	}
+	done.Add(Walked{Marked: r.Marked, Noted: r.Noted, Moved: r.Moved, Kept: r.Kept, Pinned: r.Pinned,
+		Inbound: r.Inbound, Reset: r.Reset, Failed: r.Failed})
+	return done, doomed, nil
+}
+
+// forget makes the maps ready for another network namespace.
+func (w *Walker) forget() error {
+	listened := w.collection.Maps[bpf.WaymarkMapListened]
+	words := make([]uint32, listened.MaxEntries())
+	for k := range words {
+		words[k] = uint32(k)
+	}
+	_, err := listened.BatchUpdate(words, make([]uint64, len(words)), nil)
+	return errors.Join(err, w.collection.Maps[bpf.WaymarkMapWalked].Put(uint32(0), bpf.WaymarkWalkResult{}))
+}
+
+// KeptFlows counts the open flows of the calling thread's network namespace
+// that a change left as they were, by the line of counters of the class they
+// would have otherwise.
+func (i *Instance) KeptFlows() (map[uint32]uint64, error) {
+	live, err := i.live()
+	if err != nil {
+		return nil, err
+	}
+	w, err := i.walker(map[string]any{bpf.WaymarkVarWalkTo: live}, 0, bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	for _, program := range []string{bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp} {
+		if _, _, err := iterate(w.collection.Programs[program]); err != nil {
+			return nil, fmt.Errorf("count the open sockets: %w", err)
+		}
+	}
+	flows := map[uint32]uint64{}
+	var slot uint32
+	var n uint64
+	entries := w.collection.Maps[bpf.WaymarkMapKept].Iterate()
+	for entries.Next(&slot, &n) {
+		if n > 0 {
+			flows[slot] = n
+		}
+	}
+	return flows, entries.Err()
+}
+
+// iterate runs one iterator to its end, and returns what it printed and the
+// CPU time that it took.
+func iterate(p *ebpf.Program) (printed []byte, took time.Duration, err error) {
 	iter, err := link.AttachIter(link.IterOptions{Program: p})
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer iter.Close()
 	r, err := iter.Open()
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer r.Close()
-	_, err = io.Copy(io.Discard, r)
-	return err
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := threadTime()
+	printed, err = io.ReadAll(r)
+	return printed, threadTime() - before, err
+}
+
+// threadTime is the CPU time of the calling thread.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	// It fails for clocks that do not exist.
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
 }

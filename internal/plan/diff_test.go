@@ -97,7 +97,7 @@ var notInTheMaps = map[string]string{
 	"Plan.Uplinks.Interface": "its index is there", "Plan.Uplinks.Table": "in the rules", "Plan.Uplinks.Gateways": "in the routes",
 	"Plan.Uplinks.Addresses": "in the rules", "Plan.Uplinks.Strict": "in the rules",
 	"Plan.Classes.Name": "its slot is there", "Plan.Classes.Mark": "its number and the mask are there", "Plan.Classes.Matches": "a count of Lines",
-	"Plan.Classes.Fate": "not carried out", "Plan.Classes.Route.Otherwise": "in the rules", "Plan.Classes.Route.Strict": "in the rules",
+	"Plan.Classes.Route.Otherwise": "in the rules", "Plan.Classes.Route.Strict": "in the rules",
 	"Plan.Lines.Text": "its account in words", "Plan.Lines.Pos": "its place in the policy",
 }
 

@@ -23,7 +23,7 @@ func (p *Plan) Fingerprint() string {
 		fmt.Fprintln(b, u.Name, u.Number, u.Index, u.Up, u.Sources, u.Families)
 	}
 	for _, c := range p.Classes {
-		fmt.Fprintln(b, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights)
+		fmt.Fprintln(b, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights, c.Fate)
 	}
 	var line []byte
 	for i := range p.Lines {

@@ -62,7 +62,7 @@ func (m *maker) rungs(family Family) (rungs []rung) {
 // uplink's rung below would catch it.
 func (m *maker) sourceRungs(family Family) (rungs []rung) {
 	for _, line := range m.plan.Lines {
-		if !line.onlySource() {
+		if line.Class == NoClass || !line.onlySource() {
 			continue
 		}
 		class := m.plan.Classes[line.Class]

@@ -12,7 +12,8 @@ import (
 
 // Options are what the command line adds to a policy.
 type Options struct {
-	CgroupRoot string // absolute path of the directory that cgroup paths start from
+	CgroupRoot string     // absolute path of the directory that cgroup paths start from
+	Overrides  []Override // earlier first; they come before the policy's own moves
 }
 
 // Make is the plan for a policy on a host. before is what the host
@@ -25,7 +26,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 	m := &maker{policy: policy, facts: facts, before: before.under(policy), waiting: map[string]bool{}}
 	m.plan = emptyPlan(Mask(policy.Mark.Mask))
 	m.plan.Numbers = m.before.clone(policy.Tables.Base)
-	if err := m.lines(); err != nil {
+	if err := m.lines(options.Overrides); err != nil {
 		return nil, err
 	}
 	m.uplinks()
@@ -63,7 +64,7 @@ type maker struct {
 }
 
 // lines turns every match's names into numbers.
-func (m *maker) lines() error {
+func (m *maker) lines(overrides []Override) error {
 	problems := m.limits()
 	count := 0
 	for _, c := range m.policy.Classes {
@@ -77,10 +78,11 @@ func (m *maker) lines() error {
 			m.plan.Lines = append(m.plan.Lines, line)
 		}
 	}
+	err := m.override(overrides, &problems)
 	if len(problems) > 0 {
 		return problems
 	}
-	return nil
+	return err
 }
 
 func (m *maker) match(source classes.Match, problems *classes.Problems) match.Match {
@@ -135,7 +137,7 @@ func (m *maker) unit(u classes.Unit, problems *classes.Problems) match.Cgroup {
 // as classes.Problems.
 func Check(policy *classes.Policy, users map[string]uint32) error {
 	m := &maker{policy: policy, facts: Facts{Users: users}, plan: &Plan{}, waiting: map[string]bool{}}
-	return m.lines()
+	return m.lines(nil)
 }
 
 func ports(in []classes.PortRange) (out []match.Range) {

@@ -5,8 +5,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-
-	"waymark/classes"
 )
 
 // notes says what the policy asks for that an apply does not do, each with
@@ -20,10 +18,5 @@ func (m *maker) notes() {
 	}
 	if named := func(l Line) bool { return l.Match.Cgroup != nil }; !m.facts.Arms && slices.ContainsFunc(m.plan.Lines, named) {
 		note("this kernel has no tracepoint at which cgroups are armed as they are made: run `waymark apply` again when one of the policy's is")
-	}
-	for _, c := range m.policy.Classes {
-		if c.Existing != classes.FateKeep {
-			note("class %s: `existing: %s` is not carried out: open sockets keep their uplink until they end", c.Name, c.Existing)
-		}
 	}
 }

@@ -81,9 +81,13 @@ func (m *maker) number() error {
 	}
 	pending := map[string][]int{}
 	var order []Way
+	lines := map[int]int{}
+	for _, l := range m.plan.Lines {
+		lines[l.Class]++
+	}
 	for i, c := range m.policy.Classes {
 		way := wayOf(c)
-		class := Class{Name: c.Name, Route: way, Fate: c.Existing, Matches: len(c.Matches), Slot: m.slot(c.Name)}
+		class := Class{Name: c.Name, Route: way, Fate: c.Existing, Matches: lines[i], Slot: m.slot(c.Name)}
 		if n, ok := before.Classes[c.Name]; ok && m.inBlock(n, way) {
 			class.Number = n
 		} else {

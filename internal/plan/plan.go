@@ -57,9 +57,12 @@ type Class struct {
 	Matches int          `json:"matches"` // how many lines it has
 }
 
+// NoClass is in place of a class's index for a line whose traffic has none.
+const NoClass = -1
+
 // Line is one match of a class, as the policy says it and in numbers.
 type Line struct {
-	Class int              `json:"class"` // index into Classes
+	Class int              `json:"class"` // index into Classes, or NoClass
 	Text  string           `json:"text"`
 	Pos   classes.Position `json:"pos"`
 	Match match.Match      `json:"match"`

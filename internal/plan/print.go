@@ -5,8 +5,11 @@ package plan
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"waymark/classes"
 )
 
 // Print writes the plan as text that can be read, and whose commands can be
@@ -99,6 +102,10 @@ func (p *Plan) printMarks(out *printer) {
 		if len(p.Lines) <= 200 {
 			p.printLines(out, i)
 		}
+	}
+	if slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Class == NoClass }) {
+		out.line("# %s", classes.Unclassed)
+		p.printLines(out, NoClass)
 	}
 }
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "net/netip"
+
+// Heirs says, by the mark of every class of the last plan, which mark the
+// class of that name has by this one: another when its route changed, the
+// same when it did not, or when the class is gone.
+func (p *Plan) Heirs(before Numbers) map[uint32]uint32 {
+	heirs := map[uint32]uint32{}
+	for name, number := range before.Classes {
+		mark := before.Mask.Spread(number)
+		heirs[mark] = mark
+		if now, ok := p.Numbers.Classes[name]; ok {
+			heirs[mark] = p.Mask.Spread(now)
+		}
+	}
+	return heirs
+}
+
+// Pin is a source that the rules send by one uplink, whatever its mark.
+type Pin struct {
+	Source netip.Prefix
+	Uplink int // number
+}
+
+// Pins are the uplinks' own addresses, as the ladder has them.
+func (p *Plan) Pins() (pins []Pin) {
+	uplinks := map[uint32]int{}
+	for _, u := range p.Uplinks {
+		uplinks[u.Table] = u.Number
+	}
+	for _, r := range p.Rules {
+		if number, ok := uplinks[r.Table]; ok && r.From.IsValid() && r.Mask == 0 && r.Action == Lookup {
+			pins = append(pins, Pin{Source: r.From, Uplink: number})
+		}
+	}
+	return pins
+}

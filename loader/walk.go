@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"path/filepath"
+	"strconv"
+
+	"waymark/classes"
+	"waymark/internal/datapath"
+	"waymark/internal/host"
+)
+
+// inherits tells whether a fresh instance has the same numbers and the same
+// form of table as the one it takes over from: then the two tables can be
+// compared, socket by socket.
+func (a *apply) inherits() bool {
+	return a.older != nil && a.state.current() && a.state.Settings.Mask == a.plan.Mask
+}
+
+// walk deals with the sockets that are open, now that new ones follow the
+// plan: each one that the change concerns meets its fate, before the rules
+// and tables go that it may still need.
+func (a *apply) walk() {
+	if !a.publishes() {
+		return
+	}
+	c := datapath.Change{Plan: a.plan, First: a.fresh && !a.inherits(), Fate: a.fate}
+	if !c.First {
+		c.Heirs = a.plan.Heirs(a.state.Numbers)
+	}
+	a.do(func() (err error) {
+		a.walked, err = a.follow(c)
+		return err
+	}, func() error {
+		if a.fresh {
+			return nil
+		}
+		_, err := a.follow(back(c))
+		return err
+	})
+}
+
+// rehearse counts what a walk would do, by a table that is never in force.
+func (a *apply) rehearse() (walked datapath.Walked, err error) {
+	if err := a.instance.Rehearse(a.plan, a.top, a.scan); err != nil {
+		return walked, err
+	}
+	walked, err = a.follow(datapath.Change{Plan: a.plan, Heirs: a.plan.Heirs(a.state.Numbers), Fate: a.fate, Rehearses: true})
+	return walked, errors.Join(err, a.instance.Discard())
+}
+
+// back is the change undone: what was moved goes back.
+func back(c datapath.Change) datapath.Change {
+	heirs := map[uint32]uint32{}
+	for before, after := range c.Heirs {
+		heirs[after] = before
+	}
+	c.Back, c.Fate, c.Heirs = true, classes.FateMove, heirs
+	return c
+}
+
+// follow walks over the open sockets here, and in the network namespaces of
+// the processes in classed cgroups.
+func (a *apply) follow(c datapath.Change) (datapath.Walked, error) {
+	walked, err := a.walkOnce(c, nil)
+	if err != nil || c.First {
+		return walked, err
+	}
+	namespaces, err := a.others()
+	if err != nil || len(namespaces) == 0 {
+		return walked, err
+	}
+	for _, n := range namespaces {
+		defer n.Close()
+	}
+	c.Elsewhere = true
+	more, err := a.walkOnce(c, namespaces)
+	walked.Add(more)
+	return walked, err
+}
+
+// walkOnce is one walk, here or in other network namespaces.
+func (a *apply) walkOnce(c datapath.Change, namespaces []*host.Namespace) (sum datapath.Walked, err error) {
+	w, err := a.instance.Walker(c)
+	if err != nil {
+		return sum, err
+	}
+	defer w.Close()
+	here := func() error {
+		done, doomed, err := w.Walk()
+		if err != nil {
+			return err
+		}
+		sum.Add(done)
+		reset, err := host.DestroySockets(doomed)
+		sum.Reset += uint64(reset)
+		return err
+	}
+	if !c.Elsewhere {
+		err = here()
+		return sum, err
+	}
+	for _, n := range namespaces {
+		if err := n.Do(here); err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}
+
+// others are the network namespaces, other than this loader's, that
+// processes in classed cgroups live in, but for those with an instance of
+// their own.
+func (a *apply) others() (others []*host.Namespace, err error) {
+	ids, err := a.instance.CgroupIDs()
+	if err != nil {
+		return nil, err
+	}
+	all, err := host.NamespacesOf(a.root, ids)
+	if err != nil {
+		return nil, err
+	}
+	home, err := a.home()
+	for _, n := range all {
+		if n.Inode != a.netns && !exists(filepath.Join(home, strconv.FormatUint(n.Inode, 10))) {
+			others = append(others, n)
+		} else {
+			n.Close()
+		}
+	}
+	return others, err
+}
