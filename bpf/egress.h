@@ -13,6 +13,9 @@ enum { TCX_NEXT = -1 };
 /* The uplink that this copy of the program is attached to. */
 const volatile __u32 uplink;
 
+/* The size of its link header: 14 on Ethernet, 0 on a tunnel. */
+const volatile __u32 link_header;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1); /* set at load: slots * uplink_limit */
@@ -110,6 +113,44 @@ static __always_inline int leave(struct __sk_buff *skb, const struct class_entry
 	return TCX_NEXT;
 }
 
+/* What a packet's first header says of the next, and the port behind that; 0: nothing, or it cannot be told. */
+static __always_inline __u32 next_header(struct __sk_buff *skb, __u16 *port)
+{
+	__u8 *header = (__u8 *)(long)skb->data + link_header;
+	void *end = (void *)(long)skb->data_end;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		if ((void *)header + 22 > end || header[0] != 0x45 || header[6] & 0x1f || header[7])
+			return 0;
+		*port = header[20] << 8 | header[21];
+		return header[9];
+	}
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || (void *)header + 42 > end || is_extension(header[6]))
+		return 0;
+	*port = header[40] << 8 | header[41];
+	return header[6];
+}
+
+/*
+ * Whether a packet is what a tunnel (IP in IP, GRE, VXLAN) made of its
+ * socket's own: it has another protocol or port. The mark and the socket are
+ * those of the packet inside.
+ */
+static __always_inline int is_tunnelled(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u16 port = 0;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->protocol == IPPROTO_RAW)
+		return 0;
+	__u32 proto = next_header(skb, &port);
+	if (!proto || proto != protocol_of(sk->protocol))
+		return proto;
+	return sk->type != SOCK_RAW && has_ports(proto) && port != sk->src_port;
+}
+
 #include "repair.h"
 
 /*
@@ -131,13 +172,23 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 {
 	__u32 mark = mark_of(skb), late = 0;
 
-	if (!class_number(mark) && !is_whole(mark) && unseen(skb)) {
-		late = classify_unseen(skb);
+	if (!class_number(mark) && !is_whole(mark)) {
+		if (unseen(skb))
+			late = classify_unseen(skb);
+		else if (is_tunnelled(skb))
+			late = outer_mark(skb, mark) & mask;
 		mark = with_class(mark, late);
 	}
 	const struct class_entry *class = class_of(mark);
 	if (!class)
 		return TCX_NEXT;
+	if (!on_course(class) && !late && is_tunnelled(skb)) {
+		late = 1;
+		mark = outer_mark(skb, mark);
+		class = class_of(mark);
+		if (!class)
+			return TCX_NEXT;
+	}
 	if (!on_course(class))
 		return off_course(skb, mark, late ? CAUSE_LATE : CAUSE_UNKNOWN);
 	struct class_counters *c = line_of(class);

@@ -4,12 +4,10 @@
 #define WAYMARK_REPAIR_H
 
 #include "core.h"
+#include "refuse.h"
 
 enum { LOOPBACK = 1 }; /* lo's ifindex, in every network namespace */
 enum { UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
-
-/* The size of the uplink's link header: 14 on Ethernet, 0 on a tunnel. */
-const volatile __u32 link_header;
 
 static __always_inline void from_words(__u32 to[4], const struct words *from)
 {
@@ -163,11 +161,8 @@ static __always_inline int rewrite6(struct __sk_buff *skb, struct flow *flow, co
 	return 1;
 }
 
-/*
- * Gives a datagram the source address of the uplink it leaves by. Its socket
- * must be bound to no address, so that the answer finds it there too.
- */
-static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
+/* Whether a packet is a datagram whose socket is bound to no address: an answer finds it wherever it is. */
+static __always_inline int may_rewrite(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
@@ -177,7 +172,13 @@ static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *fl
 		return 0;
 	if (sk->family != AF_INET && sk->family != AF_INET6)
 		return 0;
-	if (sk->family == AF_INET6 && (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3]))
+	return sk->family == AF_INET || !(sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3]);
+}
+
+/* Gives a datagram the source address of the uplink it leaves by. */
+static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct uplink_entry *u)
+{
+	if (!may_rewrite(skb))
 		return 0;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return rewrite4(skb, flow, u);
@@ -199,6 +200,17 @@ static __always_inline __u32 cause_of(struct __sk_buff *skb)
 	if (!note && (sk->mark ^ skb->mark) & mask)
 		return CAUSE_FOREIGN;
 	return CAUSE_LATE;
+}
+
+/*
+ * Whether a packet is tagged, by a VLAN's interface above this one: it
+ * leaves by that, and where it goes was decided there.
+ */
+static __always_inline int is_tagged(const struct __sk_buff *skb)
+{
+	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
+		return 1;
+	return skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
 }
 
 /*
@@ -244,10 +256,19 @@ static __always_inline int named_source(struct __sk_buff *skb)
 	return note && note->flags & NOTE_SOURCE;
 }
 
+/* Whether a packet's source is an uplink's address, or for IPv6 in its /64. */
+static __always_inline int has_source(const struct uplink_entry *u, const struct flow *flow)
+{
+	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
+
+	if (flow->family == AF_INET6)
+		return u->source6[0] == high && u->source6[1] == low;
+	return u->source4 == high;
+}
+
 /* Whether a packet's source is the address of an uplink, and not of this one. */
 static __always_inline int lives_elsewhere(const struct flow *flow)
 {
-	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
 	__u32 elsewhere = 0;
 
 	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
@@ -257,9 +278,7 @@ static __always_inline int lives_elsewhere(const struct flow *flow)
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
 		if (!u)
 			break;
-		__u32 same = u->source4 == high;
-		if (flow->family == AF_INET6)
-			same = u->source6[0] == high && u->source6[1] == low;
+		__u32 same = has_source(u, flow);
 		if (same && i == uplink)
 			return 0;
 		elsewhere |= same;
@@ -277,10 +296,35 @@ static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, stru
 	__u32 here = uplink;
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
 
-	if (u && lives_elsewhere(flow) && !named_source(skb))
+	if (u && lives_elsewhere(flow) && !is_tunnelled(skb) && !named_source(skb))
 		rewrite_source(skb, flow, u);
 	count(skb, c);
 	return TCX_NEXT;
+}
+
+/*
+ * Whether the way is right by all that can be told when the kernel cannot be
+ * asked: any uplink of the route passes, and for IPv4 any that main knew the
+ * destination by.
+ */
+static __always_inline int passes(const struct class_entry *class, const struct flow *flow)
+{
+	if (class->uplinks >> (uplink & 63) & 1)
+		return 1;
+	if (flow->family != AF_INET || class->flags & CLASS_STRICT)
+		return 0;
+	struct words destination = mapped(flow->addresses[1].word[0]);
+
+	return is_inside(&destination, 1);
+}
+
+/* Whether a packet has this uplink's address, and cannot be given another. */
+static __always_inline int pinned_here(struct __sk_buff *skb, const struct flow *flow)
+{
+	__u32 here = uplink;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	return u && has_source(u, flow) && (is_tunnelled(skb) || !may_rewrite(skb));
 }
 
 /* The verdict on a packet whose class goes first by another uplink than this. */
@@ -292,30 +336,32 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 
 	if (!class)
 		return TCX_NEXT;
+	struct class_counters *c = line_of(class);
+	if (!c)
+		return TCX_NEXT;
+	if (is_tagged(skb)) {
+		count(skb, c);
+		return TCX_NEXT;
+	}
 	if (cause == CAUSE_UNKNOWN)
 		cause = cause_of(skb);
 	if (!read_packet(skb, &flow))
 		return leave(skb, class, cause);
 
-	struct class_counters *c = line_of(class);
-	if (!c)
-		return TCX_NEXT;
+	__u32 tunnelled = is_tunnelled(skb);
 	__u32 six = flow.family == AF_INET6;
 	long answer = six ? ask6(skb, &fib, &flow, class) : ask4(skb, &fib, &flow, mark, 0);
 	/* For IPv4 the kernel was asked past the class's tables too, down to main. */
 	__u32 by_main = six && answer == BPF_FIB_LKUP_RET_NOT_FWDED && !(class->flags & CLASS_NO_LEAK);
-	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)))
+	__u32 unasked = answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED;
+	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)) ||
+	    (unasked && passes(class, &flow)))
 		return let_go(skb, &flow, c);
-	if (chosen(skb, &flow))
+	if (!tunnelled && chosen(skb, &flow))
 		return leave(skb, class, CAUSE_CHOSEN);
-	__u32 named = named_source(skb);
-	if (answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED) {
-		/* The kernel cannot be asked: any uplink of the route passes for right. */
-		if (!(class->uplinks >> (uplink & 63) & 1))
-			return leave(skb, class, named ? CAUSE_CHOSEN : cause);
-		count(skb, c);
-		return TCX_NEXT;
-	}
+	__u32 named = !tunnelled && named_source(skb);
+	if (unasked)
+		return leave(skb, class, named ? CAUSE_CHOSEN : pinned_here(skb, &flow) ? CAUSE_PINNED : cause);
 	if (answer)
 		return leave(skb, class, named ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 
@@ -324,13 +370,23 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		if (named)
 			return leave(skb, class, CAUSE_CHOSEN);
 		const struct uplink_entry *u = uplink_at(class, way.ifindex);
-		if (!u || !rewrite_source(skb, &flow, u))
+		if (tunnelled || !u || !rewrite_source(skb, &flow, u))
 			return leave(skb, class, CAUSE_PINNED);
 	}
 	c->misroutes[cause % CAUSES] += segments_of(skb);
 	c->repaired += segments_of(skb);
 	skb->mark = mark;
 	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
+}
+
+/* The mark of a tunnel's packet: its class is that of what is outside. */
+__noinline __u32 outer_mark(struct __sk_buff *skb, __u32 mark)
+{
+	struct flow flow = {.uid = ~0U};
+
+	if (!has_tuples() || !read_packet(skb, &flow))
+		return with_class(mark, 0);
+	return with_class(mark, classify_headers(&flow));
 }
 
 /* The mark of the class of a packet that no hook of ours has seen; 0: none. */
