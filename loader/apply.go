@@ -71,9 +71,9 @@ func (a *apply) run() error {
 	if a.state != nil {
 		maps.Copy(a.original, a.state.Sysctls)
 	}
+	a.create() // nobody sees it yet, and what this kernel lacks shows here
 	a.addRoutes()
 	a.addRules()
-	a.create()
 	a.remember()
 	a.setSysctls()
 	a.fill()

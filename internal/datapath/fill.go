@@ -180,6 +180,9 @@ func (i *Instance) putInside(p *plan.Plan) error {
 		var entry bpf.WaymarkInsidePrefix
 		if int(k) < len(prefixes) {
 			a := prefixes[k].Addr().As16()
+			if _, found := slices.BinarySearchFunc(p.ByMain, prefixes[k], netip.Prefix.Compare); found {
+				entry.ByMain = 1
+			}
 			entry.Bits = uint32(prefixes[k].Bits() + 128 - prefixes[k].Addr().BitLen())
 			for w := range entry.Prefix.Word {
 				entry.Prefix.Word[w] = binary.BigEndian.Uint32(a[4*w:])

@@ -82,7 +82,7 @@ func difference[T any, K comparable](want, have []T, key func(T) K) (add, remove
 // matches, marks, cgroups, classes and uplinks.
 func (p *Plan) Fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintln(h, p.Mask, p.Main, p.WholeMarks, p.Inside)
+	fmt.Fprintln(h, p.Mask, p.Main, p.WholeMarks, p.Inside, p.ByMain)
 	for _, u := range p.Uplinks {
 		fmt.Fprintln(h, u.Name, u.Number, u.Index, u.Up, u.Sources, u.Families)
 	}
