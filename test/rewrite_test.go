@@ -126,7 +126,7 @@ func TestSegmentsAreRepaired(t *testing.T) {
 	for _, f := range bothFamilies {
 		to := f.service(1).Addr()
 		t.Run("datagrams/"+string(f), func(t *testing.T) {
-			s.account(t, ledger{"group a": repaired(misrouted(20, late))}, func() {
+			s.account(t, ledger{"group a": repaired(misrouted(20, before))}, func() {
 				s.arrivesWhole(t, to, f.homeless(), 20, bound[f])
 			})
 		})
