@@ -3,7 +3,7 @@
 # Commands that touch the kernel need root; sudo is asked for only where we are not.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test test-long bench test-packages generate check-generated fuzz install clean
+.PHONY: build demo test test-long test-kernels bench test-packages generate check-generated fuzz install clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o waymark ./cmd/waymark
@@ -31,6 +31,13 @@ BENCH ?= -json build/bench.json
 bench: test-packages
 	CGO_ENABLED=0 go build -trimpath -o build/bench ./test/bench
 	$(SUDO) build/bench $(BENCH)
+
+# The traffic table and the packets on other kernels, in QEMU, without KVM and
+# without root: half an hour. Which kernel does what is written down in
+# test/kernels/KERNELS.md. KERNELS="6.1" is one of them.
+test-kernels:
+	test/packages.sh qemu-system-x86_64 qemu-system-x86 xz xz-utils wg wireguard-tools
+	CGO_ENABLED=0 go run ./test/kernels $(KERNELS)
 
 # The Debian packages that the tests use: nft, iptables and tc beside ip, and the compiler that check-generated needs.
 test-packages:

@@ -110,6 +110,46 @@ static __always_inline int leave(struct __sk_buff *skb, const struct class_entry
 	return TCX_NEXT;
 }
 
+/* What a packet's first header says of the next, and the port behind that; 0: nothing, or it cannot be told. */
+static __always_inline __u32 next_header(struct __sk_buff *skb, __u16 *port)
+{
+	__u8 *header = (__u8 *)(long)skb->data + link_header;
+	void *end = (void *)(long)skb->data_end;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		if ((void *)header + 22 > end || header[0] != 0x45 || header[6] & 0x1f || header[7])
+			return 0;
+		*port = header[20] << 8 | header[21];
+		return header[9];
+	}
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || (void *)header + 42 > end || is_extension(header[6]))
+		return 0;
+	*port = header[40] << 8 | header[41];
+	return header[6];
+}
+
+/*
+ * Whether a packet is what a tunnel (IP in IP, GRE, VXLAN) made of its
+ * socket's own: it has another protocol or port, or still knows where the
+ * header inside is. The mark and the socket are those of the packet inside.
+ */
+static __always_inline int is_tunnelled(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u16 port = 0;
+
+	if (is_tunnels(skb))
+		return 1;
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->protocol == IPPROTO_RAW)
+		return 0;
+	__u32 proto = next_header(skb, &port);
+	if (!proto || proto != protocol_of(sk->protocol))
+		return proto;
+	return sk->type != SOCK_RAW && has_ports(proto) && port != sk->src_port;
+}
+
 #include "repair.h"
 
 /*
@@ -121,7 +161,7 @@ static __always_inline int unseen(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6) || is_tunnels(skb))
+	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6) || is_tunnelled(skb))
 		return 1;
 	sk = bpf_sk_fullsock(sk);
 	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6);
@@ -143,7 +183,7 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 	const struct class_entry *class = class_of(mark);
 
 	/* The way of what a tunnel carries is not the tunnel's. */
-	if (class && !on_course(class) && is_tunnels(skb))
+	if (class && !on_course(class) && is_tunnelled(skb))
 		mark = with_class(mark, 0);
 	if (!class_number(mark) && !is_whole(mark) && unseen(skb)) {
 		late = classify_unseen(skb);

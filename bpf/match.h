@@ -330,18 +330,6 @@ static __always_inline int has_tuples(void)
 	return begin_search(&s) && s.fields >> TABLE_HAS_TUPLES & 1;
 }
 
-/* The same for a packet of nobody's: neither a cgroup nor a uid is known. */
-static __noinline __u32 classify_tuple(const struct flow *flow)
-{
-	struct search s = {};
-	const struct table_header *h = begin_search(&s);
-
-	if (!h)
-		return 0;
-	s.ref[0][FIELD_CGROUP] = h->no_cgroup;
-	return end_search(&s, h, flow);
-}
-
 /* The same for a packet, by the cgroup of its socket if it has one. */
 static __noinline __u32 classify_packet(struct __sk_buff *skb, const struct flow *flow)
 {
@@ -352,6 +340,19 @@ static __noinline __u32 classify_packet(struct __sk_buff *skb, const struct flow
 		return 0;
 	if (s.fields >> FIELD_CGROUP & 1)
 		s.ref[0][FIELD_CGROUP] = find_packet_cgroup_set(skb, s.version, h->cgroup_levels, h->no_cgroup);
+	return end_search(&s, h, flow);
+}
+
+/* The same for a packet by its headers alone: it has no cgroup. */
+static __noinline __u32 classify_headers(const struct flow *flow)
+{
+	struct search s = {};
+	const struct table_header *h = begin_search(&s);
+
+	if (!h)
+		return 0;
+	if (s.fields >> FIELD_CGROUP & 1)
+		s.ref[0][FIELD_CGROUP] = h->no_cgroup;
 	return end_search(&s, h, flow);
 }
 #endif

@@ -56,15 +56,18 @@ static __always_inline int is_on_every_link(const struct words *address)
 	return is_v4_mapped(address) ? is_multicast4(address->word[3]) : is_link_scope6(address);
 }
 
-/* Whether main knew a destination by more than its default when user space last looked. */
-static __always_inline int is_inside(const struct words *address)
+/*
+ * Whether a destination was the host's own, or main knew it by more than its
+ * default, when user space last looked; or the latter alone.
+ */
+static __always_inline int is_inside(const struct words *address, __u32 by_main)
 {
 	for (__u32 i = 0; i < MAX_INSIDE; i++) {
 		__u32 index = i;
 		const struct inside_prefix *p = bpf_map_lookup_elem(&inside, &index);
 		if (!p || !p->bits)
 			break;
-		if (in_prefix(p, address))
+		if (p->by_main >= by_main && in_prefix(p, address))
 			return 1;
 	}
 	return 0;
@@ -86,7 +89,7 @@ static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct word
 		if (!u || link_is_up(sk, u->ifindex))
 			return 0;
 	}
-	if (is_on_every_link(destination) || (!(class->flags & CLASS_STRICT) && is_inside(destination)))
+	if (is_on_every_link(destination) || (!(class->flags & CLASS_STRICT) && is_inside(destination, 0)))
 		return 0;
 	return class->refusal;
 }

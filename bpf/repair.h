@@ -144,6 +144,17 @@ static __always_inline __u32 cause_of(struct __sk_buff *skb)
 }
 
 /*
+ * Whether a packet is tagged, by a VLAN's interface above this one: it
+ * leaves by that, and where it goes was decided there.
+ */
+static __always_inline int is_tagged(const struct __sk_buff *skb)
+{
+	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
+		return 1;
+	return skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/*
  * Whether the application said where its packets leave: by device, or by
  * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
  * the last ACK of a connection, all of ICMP, leave where the question came;
@@ -153,7 +164,7 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (is_tunnels(skb))
+	if (is_tunnelled(skb))
 		return 0;
 	if (!sk)
 		return !skb->ingress_ifindex;
@@ -199,10 +210,19 @@ static __always_inline int lives_here(struct __sk_buff *skb, struct bpf_fib_look
 	       u->source6[1] == bpf_ntohl(flow->addresses[0].word[1]);
 }
 
+/* Whether a packet's source is an uplink's address, or for IPv6 in its /64. */
+static __always_inline int has_source(const struct uplink_entry *u, const struct flow *flow)
+{
+	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
+
+	if (flow->family == AF_INET6)
+		return u->source6[0] == high && u->source6[1] == low;
+	return u->source4 == high;
+}
+
 /* Whether a packet's source is the address of an uplink, and not of this one. */
 static __always_inline int lives_elsewhere(const struct flow *flow)
 {
-	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
 	__u32 elsewhere = 0;
 
 	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
@@ -212,9 +232,7 @@ static __always_inline int lives_elsewhere(const struct flow *flow)
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
 		if (!u)
 			break;
-		__u32 same = u->source4 == high;
-		if (flow->family == AF_INET6)
-			same = u->source6[0] == high && u->source6[1] == low;
+		__u32 same = has_source(u, flow);
 		if (same && i == uplink)
 			return 0;
 		elsewhere |= same;
@@ -247,6 +265,31 @@ static __always_inline int is_for_link(struct __sk_buff *skb, const struct flow 
 	return is_link_scope6(&flow->addresses[1]);
 }
 
+/*
+ * Whether the way is right by all that can be told when the kernel cannot be
+ * asked: any uplink of the route passes, and for IPv4 any that main knew the
+ * destination by.
+ */
+static __always_inline int passes(const struct class_entry *class, const struct flow *flow)
+{
+	if (class->uplinks >> (uplink & 63) & 1)
+		return 1;
+	if (flow->family != AF_INET || class->flags & CLASS_STRICT)
+		return 0;
+	struct words destination = mapped(flow->addresses[1].word[0]);
+
+	return is_inside(&destination, 1);
+}
+
+/* Whether a packet has this uplink's address, and cannot be given another. */
+static __always_inline int pinned_here(struct __sk_buff *skb, const struct flow *flow)
+{
+	__u32 here = uplink;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	return u && has_source(u, flow) && !has_free_source(skb);
+}
+
 /* The verdict on a packet whose class goes first by another uplink than this. */
 __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 {
@@ -257,14 +300,18 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 
 	if (!class)
 		return TCX_NEXT;
+	struct class_counters *c = line_of(class);
+	if (!c)
+		return TCX_NEXT;
+	if (is_tagged(skb)) {
+		count(skb, c);
+		return TCX_NEXT;
+	}
 	if (cause == CAUSE_UNKNOWN)
 		cause = cause_of(skb);
 	if (!read_layers(skb, &flow, &at))
 		return leave(skb, class, cause);
 
-	struct class_counters *c = line_of(class);
-	if (!c)
-		return TCX_NEXT;
 	if (is_for_link(skb, &flow)) {
 		count(skb, c);
 		return TCX_NEXT;
@@ -273,18 +320,15 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	long answer = six ? ask6(skb, &fib, &flow, class) : ask4(skb, &fib, &flow, mark, 0);
 	/* For IPv4 the kernel was asked past the class's tables too, down to main. */
 	__u32 by_main = six && answer == BPF_FIB_LKUP_RET_NOT_FWDED && !(class->flags & CLASS_NO_LEAK);
-	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)))
+	__u32 unasked = answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED;
+	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)) ||
+	    (unasked && passes(class, &flow)))
 		return let_go(skb, &flow, &at, c);
 	if (chosen(skb, &flow))
 		return leave(skb, class, CAUSE_CHOSEN);
 	__u32 named = named_source(skb);
-	if (answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED) {
-		/* The kernel cannot be asked: any uplink of the route passes for right. */
-		if (!(class->uplinks >> (uplink & 63) & 1))
-			return leave(skb, class, named ? CAUSE_CHOSEN : cause);
-		count(skb, c);
-		return TCX_NEXT;
-	}
+	if (unasked)
+		return leave(skb, class, named ? CAUSE_CHOSEN : pinned_here(skb, &flow) ? CAUSE_PINNED : cause);
 	if (answer)
 		return leave(skb, class, named && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 
@@ -310,6 +354,6 @@ __noinline __u32 classify_unseen(struct __sk_buff *skb)
 
 	if (!has_tuples() || !read_packet(skb, &flow))
 		return 0;
-	return is_tunnels(skb) ? classify_tuple(&flow) : classify_packet(skb, &flow);
+	return is_tunnelled(skb) ? classify_headers(&flow) : classify_packet(skb, &flow);
 }
 #endif

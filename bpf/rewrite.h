@@ -73,7 +73,7 @@ static __always_inline struct bpf_sock *sender_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || is_tunnels(skb))
+	if (!sk || is_tunnelled(skb))
 		return 0;
 	return bpf_sk_fullsock(sk);
 }

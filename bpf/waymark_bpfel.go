@@ -90,7 +90,8 @@ type WaymarkInsidePrefix struct {
 		_    structs.HostLayout
 		Word [4]uint32
 	}
-	Bits uint32
+	Bits   uint32
+	ByMain uint32
 }
 
 type WaymarkLimits uint32

@@ -12,6 +12,9 @@ const (
 	DefaultTablesBase = 7000
 )
 
+// MaskBits is the most bits of a mask that are used: room for 65,535 classes.
+const MaskBits = 16
+
 // Policy is one whole, valid policy, merged from all its files. Every default
 // is filled in. It is not changed after it was parsed, and may be shared.
 type Policy struct {

@@ -102,9 +102,14 @@ func uplinkHint(name string, names []string) string {
 // is left for what has no class.
 func (d *decoder) checkMask() {
 	p := d.policy
-	room := 1<<bits.OnesCount32(p.Mark.Mask) - 1
+	has := bits.OnesCount32(p.Mark.Mask)
+	room := 1<<min(has, MaskBits) - 1
 	if len(p.Classes) <= room {
 		return
+	}
+	of, hint := fmt.Sprintf("%d bits", has), fmt.Sprintf("give mark.mask %d bits or more, from those that nobody else on the host uses", bits.Len(uint(len(p.Classes))))
+	if room == 1<<MaskBits-1 {
+		of, hint = fmt.Sprintf("%d bits that are used", MaskBits), "join classes that have the same route"
 	}
 	pos := p.Mark.Pos
 	if pos == (Position{}) {
@@ -112,8 +117,8 @@ func (d *decoder) checkMask() {
 	}
 	d.add(Problem{
 		Pos:  pos,
-		Text: fmt.Sprintf("%d classes do not fit: mask %#08x has %d bits, which is room for %d", len(p.Classes), p.Mark.Mask, bits.OnesCount32(p.Mark.Mask), room),
-		Hint: fmt.Sprintf("give mark.mask %d bits or more, from those that nobody else on the host uses", bits.Len(uint(len(p.Classes)))),
+		Text: fmt.Sprintf("%d classes do not fit: mask %#08x has %s, which is room for %d", len(p.Classes), p.Mark.Mask, of, room),
+		Hint: hint,
 	})
 }
 

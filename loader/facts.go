@@ -50,6 +50,9 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 	for _, r := range f.Routes {
 		f.Advertised = f.Advertised || r.Protocol == routeFromRA && r.Family == plan.IPv6 && r.IsDefault()
 	}
+	if f.Silent, err = datapath.Silent(); err != nil {
+		return f, err
+	}
 	names := plan.SysctlNames(interfaces)
 	if state != nil {
 		f.Changed = slices.Collect(maps.Keys(state.Sysctls))

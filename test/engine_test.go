@@ -157,7 +157,7 @@ func (e *engine) run(t testing.TB, program string, frame []byte, mark uint32) (v
 	in, out := skbContext{contextMark: mark}, skbContext{}
 	v, err := e.programs[program].Run(&ebpf.RunOptions{Data: frame, Context: in, ContextOut: &out})
 	if errors.Is(err, unix.EINVAL) && len(frame) < 14+40 {
-		t.Skip("the kernel does not run programs on so short a packet")
+		t.Skip(lacksShort)
 	}
 	if err != nil {
 		t.Fatalf("run %s on %x: %v", program, frame, err)

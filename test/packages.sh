@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that the tests and the bench use and this machine lacks.
+# packages.sh [PROGRAM PACKAGE]...: installs the Debian packages that the tests and
+# the bench use and this machine lacks, and those that have the programs named.
 set -eu
 
 missing=
@@ -17,6 +18,10 @@ need busybox busybox-static
 need git git
 need clang-19 clang-19
 need llvm-strip-19 llvm-19
+while [ $# -ge 2 ]; do
+	need "$1" "$2"
+	shift 2
+done
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ]; then

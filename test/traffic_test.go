@@ -15,6 +15,7 @@ import (
 
 	"waymark/internal/datapath"
 	"waymark/internal/lab"
+	"waymark/internal/plan"
 )
 
 // traffic is the policy of the traffic table: classes by cgroup, one of
@@ -128,6 +129,11 @@ func (s *site) booked(t *testing.T, since ledger) ledger {
 // account checks what was counted while do ran, packets and bytes apart.
 func (s *site) account(t *testing.T, want ledger, do func()) {
 	t.Helper()
+	for _, c := range want {
+		if c.Repaired > 0 {
+			needRepair(t, plan.Families...)
+		}
+	}
 	since := s.books(t)
 	do()
 	if diff := cmp.Diff(want, s.booked(t, since)); diff != "" {

@@ -232,6 +232,9 @@ func (i *Instance) putInside(p *plan.Plan) error {
 		var entry bpf.WaymarkInsidePrefix
 		if int(k) < len(prefixes) {
 			entry = insidePrefix(prefixes[k])
+			if _, found := slices.BinarySearchFunc(p.ByMain, prefixes[k], netip.Prefix.Compare); found {
+				entry.ByMain = 1
+			}
 		}
 		if err := i.maps.Inside.Put(k, entry); err != nil {
 			return err

@@ -32,7 +32,7 @@ type Settings struct {
 func SettingsFor(p *plan.Plan, netnsCookie uint64) Settings {
 	slots := max(64, min(4096, p.Mask.Highest()+1))
 	for _, s := range p.Numbers.Slots {
-		slots = max(slots, power(2*(s+1)))
+		slots = max(slots, min(plan.MostSlots, power(2*(s+1))))
 	}
 	limit := uint32(8)
 	for _, n := range p.Numbers.Uplinks {

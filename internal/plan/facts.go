@@ -21,6 +21,10 @@ type Facts struct {
 	// for any interface (rt6_purge_dflt_routers).
 	Advertised bool
 	Arms       bool // the kernel has the tracepoints at which cgroups are armed as they are made
+	// Silent are the families for which the kernel does not tell the egress
+	// program the way of a class (bpf_fib_lookup by mark, or in one table):
+	// their misroutes are counted and not repaired.
+	Silent map[Family]bool
 }
 
 // Inner is an interface that packets of others may come in by.

@@ -30,6 +30,10 @@ func TestInside(t *testing.T) {
 	if diff := cmp.Diff(strings.Join(want, " "), strings.Trim(fmt.Sprint(p.Inside), "[]")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	byMain := "[10.0.0.0/24 172.16.0.0/12 192.0.2.0/24 192.168.1.0/24 2001:db8:1::/64 2001:db8:2::/64]"
+	if diff := cmp.Diff(byMain, fmt.Sprint(p.ByMain)); diff != "" {
+		t.Errorf("by main (-want +got):\n%s", diff)
+	}
 }
 
 // TestWholeMarks has a rule on a whole mark beside those of tools that are
@@ -50,6 +54,11 @@ func TestWholeMarks(t *testing.T) {
 	for i := range uint32(2 * mostWholeMarks) {
 		foreign(func(r *Rule) { r.Mark, r.Mask = 0x100000+i, 1<<32-1 })(h)
 	}
+	want := fmt.Sprintf("have %d: there is room for 256: ", len(known)+1+2*mostWholeMarks)
+	if p, err := Make(parse(t, policy), h.Facts, Numbers{}, Options{}); p != nil || err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("too many marks: %v, want %q in it", err, want)
+	}
+	h.Rules = h.Rules[:len(h.Rules)-len(known)-1-mostWholeMarks]
 	if n := len(h.make(t, policy, Numbers{}).WholeMarks); n != mostWholeMarks {
 		t.Errorf("%d marks, want as many as there is room for, %d", n, mostWholeMarks)
 	}

@@ -40,7 +40,9 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 	}
 	m.sysctls()
 	m.hooks(options)
-	m.wholeMarks()
+	if err := m.wholeMarks(); err != nil {
+		return nil, err
+	}
 	m.inside()
 	m.notes()
 	return m.plan, m.conflicts()
@@ -60,7 +62,8 @@ type maker struct {
 	before Numbers
 	plan   *Plan
 
-	waiting map[string]bool // what plan.Waiting says already
+	waiting  map[string]bool // what plan.Waiting says already
+	lastSlot uint32          // the highest that a class has; 0 before the first look
 }
 
 // lines turns every match's names into numbers.

@@ -5,6 +5,8 @@ package plan
 import (
 	"fmt"
 	"math/bits"
+
+	"waymark/classes"
 )
 
 // Mask is the bits of the fwmark that are ours; gaps are allowed. Only the
@@ -13,7 +15,7 @@ import (
 type Mask uint32
 
 // NumberBits is the most bits of a mask that numbers use: 65,535 classes.
-const NumberBits = 16
+const NumberBits = classes.MaskBits
 
 // Run is a stretch of adjacent bits of a mask: Bits in the mark, Shift from
 // there to their place in the number.

@@ -127,8 +127,8 @@ func (m *maker) assign(free *space, carried map[uint32]bool, way Way, pending []
 		want := max(uint32(len(pending)-len(numbers)), have)
 		b, ok := free.find(want)
 		if !ok {
-			return fmt.Errorf("number class %s: the mask %s has no free number left: widen `mark: {mask: ...}`, or apply without the classes that go first, and with the new ones when no socket carries the old numbers",
-				m.plan.Classes[pending[len(numbers)]].Name, m.plan.Mask)
+			return fmt.Errorf("number class %s: the mask %s has no free number left, and room for %d of the %d new classes of route %s: widen `mark: {mask: ...}`, or apply without the classes that go first, and with the new ones when no socket carries the old numbers",
+				m.plan.Classes[pending[len(numbers)]].Name, m.plan.Mask, len(numbers), len(pending), way)
 		}
 		b.Way = way
 		free.take(b)
@@ -174,18 +174,47 @@ func (m *maker) inBlock(n uint32, way Way) bool {
 	})
 }
 
+// MostSlots is how many lines of counters there can be, the first for what is
+// unclassed: one for each class that a mask has room for.
+const MostSlots = 1 << NumberBits
+
 // slot is a class's line of counters. Lines of classes that are gone are
-// not given out again: their counts would appear under another name.
+// given out again only when there is no other: their counts appear under
+// another name.
 func (m *maker) slot(name string) uint32 {
 	if s, ok := m.plan.Numbers.Slots[name]; ok {
 		return s
 	}
-	highest := uint32(0)
-	for _, s := range m.plan.Numbers.Slots {
-		highest = max(highest, s)
+	if m.lastSlot == 0 {
+		for _, s := range m.plan.Numbers.Slots {
+			m.lastSlot = max(m.lastSlot, s)
+		}
 	}
-	m.plan.Numbers.Slots[name] = highest + 1
-	return highest + 1
+	s := m.lastSlot + 1
+	if s == MostSlots {
+		s = m.forgetSlot()
+	} else {
+		m.lastSlot = s
+	}
+	m.plan.Numbers.Slots[name] = s
+	return s
+}
+
+// forgetSlot takes the lowest line of a class that is gone. There is one:
+// there are no more classes than lines.
+func (m *maker) forgetSlot() uint32 {
+	kept := map[string]bool{}
+	for _, c := range m.policy.Classes {
+		kept[c.Name] = true
+	}
+	lowest, holder := uint32(MostSlots), ""
+	for name, s := range m.plan.Numbers.Slots {
+		if !kept[name] && s < lowest {
+			lowest, holder = s, name
+		}
+	}
+	delete(m.plan.Numbers.Slots, holder)
+	return lowest
 }
 
 func (m *maker) finishNumbers() {

@@ -150,7 +150,7 @@ func TestAFullMaskIsAnError(t *testing.T) {
 	if p != nil || err == nil {
 		t.Fatalf("a plan, %v; want an error: all numbers are given away", err)
 	}
-	want := "number class other: the mask 0x7 has no free number left: widen `mark: {mask: ...}`, " +
+	want := "number class other: the mask 0x7 has no free number left, and room for 0 of the 1 new classes of route [b]: widen `mark: {mask: ...}`, " +
 		"or apply without the classes that go first, and with the new ones when no socket carries the old numbers"
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

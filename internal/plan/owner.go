@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"waymark/bpf"
 )
 
 // protocols are the names of routing protocol numbers, from iproute2's
@@ -48,11 +50,12 @@ var neighbours = []neighbour{
 }
 
 // mostWholeMarks is the room for them in the BPF map.
-const mostWholeMarks = 256
+const mostWholeMarks = int(bpf.WaymarkLimitsWHOLE_MARKS)
 
 // wholeMarks are the marks that others match whole: those of the tools that
-// are known for it, and those in this host's rules.
-func (m *maker) wholeMarks() {
+// are known for it, and those in this host's rules. One that had no room
+// would get bits of ours.
+func (m *maker) wholeMarks() error {
 	marks := map[uint32]bool{}
 	for _, r := range m.foreignRules() {
 		if r.Mask == 1<<32-1 && r.Mark != 0 {
@@ -65,7 +68,10 @@ func (m *maker) wholeMarks() {
 		}
 	}
 	m.plan.WholeMarks = slices.Sorted(maps.Keys(marks))
-	m.plan.WholeMarks = m.plan.WholeMarks[:min(len(marks), mostWholeMarks)]
+	if len(marks) > mostWholeMarks {
+		return fmt.Errorf("keep clear of the marks that others match whole: this host's rules and the tools that are known for it have %d: there is room for %d: remove rules, or give theirs a mask (`fwmark MARK/MASK`)", len(marks), mostWholeMarks)
+	}
+	return nil
 }
 
 // owner names who made a rule or route: by its protocol number, and where

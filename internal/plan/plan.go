@@ -27,6 +27,7 @@ type Plan struct {
 	Main       int            `json:"main"`    // number of the uplink that main's default route uses; -1: none of ours
 	Numbers    Numbers        `json:"numbers"`
 	Inside     []netip.Prefix `json:"inside,omitempty"`     // prefixes that are the host's own, or that main reaches by more than its default
+	ByMain     []netip.Prefix `json:"byMain,omitempty"`     // those of them that main reaches
 	WholeMarks []uint32       `json:"wholeMarks,omitempty"` // marks that others match whole; sockets that carry one are left alone
 }
 

@@ -38,11 +38,12 @@ func (m *maker) sysctls() {
 			m.sysctl(linkdown(family, u.Interface), "1", "a link without carrier stops answering in its table, so the next rule does")
 		}
 	}
-	m.sysctl(loForwarding("ipv4"), "1", "lets the egress program ask the kernel for the way of a class")
-	if !m.facts.Advertised {
-		m.sysctl(loForwarding("ipv6"), "1", "lets the egress program ask the kernel for the way of a class")
-	} else {
-		m.plan.Notes = append(m.plan.Notes, "misroutes are counted and not repaired for IPv6: the kernel would drop its default routes from router advertisements if it were allowed to be asked; a static default route makes it possible")
+	const ask = "lets the egress program ask the kernel for the way of a class"
+	if !m.facts.Silent[IPv4] {
+		m.sysctl(loForwarding("ipv4"), "1", ask)
+	}
+	if !m.facts.Silent[IPv6] && !m.facts.Advertised {
+		m.sysctl(loForwarding("ipv6"), "1", ask)
 	}
 	slices.SortFunc(m.plan.Sysctls, func(a, b Sysctl) int { return strings.Compare(a.Name, b.Name) })
 }

@@ -103,12 +103,18 @@ func (m *maker) inside() {
 		m.plan.Inside = append(m.plan.Inside, netip.PrefixFrom(a, a.BitLen()))
 	}
 	for _, r := range m.facts.Routes {
-		if r.Table == TableMain && !r.IsDefault() && !slices.Contains(m.plan.Inside, r.Dst) {
-			m.plan.Inside = append(m.plan.Inside, r.Dst)
+		if r.Table == TableMain && !r.IsDefault() {
+			m.plan.ByMain = append(m.plan.ByMain, r.Dst)
 		}
 	}
-	slices.SortFunc(m.plan.Inside, netip.Prefix.Compare)
-	m.plan.Inside = slices.Compact(m.plan.Inside)
+	m.plan.Inside = distinct(append(m.plan.Inside, m.plan.ByMain...))
+	m.plan.ByMain = distinct(m.plan.ByMain)
+}
+
+// distinct are the same prefixes in order, each once.
+func distinct(prefixes []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(prefixes, netip.Prefix.Compare)
+	return slices.Compact(prefixes)
 }
 
 // route adds a route of ours, unless one has its place in the kernel: of two

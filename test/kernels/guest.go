@@ -37,6 +37,8 @@ func beFirstProcess() {
 	for _, path := range o.Modules {
 		note("load "+filepath.Base(path), loadModule(path))
 	}
+	// Else every namespace would have one of each kind from the start.
+	note("keep tunnels to this namespace", os.WriteFile("/proc/sys/net/core/fb_tunnels_only_for_init_net", []byte("2"), 0))
 	note("set lo up", setUp("lo"))
 	note("lift the limit of locked memory", unlimitMemory())
 	a.Status, err = o.carryOut()

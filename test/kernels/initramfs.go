@@ -13,12 +13,13 @@ import (
 // guest loads no module by itself.
 var guestModules = []string{
 	"veth", "bridge", "8021q", "dummy", "sch_ingress", "cls_bpf", "cls_u32", "act_bpf", "act_gact",
-	"nf_tables", "inet_diag", "tcp_diag", "udp_diag", "raw_diag",
+	"nf_tables", "tun", "inet_diag", "tcp_diag", "udp_diag", "raw_diag",
+	"ipip", "ip_gre", "ip6_tunnel", "ip6_gre", "vxlan", "wireguard",
 }
 
 // guestPrograms are what the laboratory shows states by, and what tests set
 // other people's configuration with. One that the host lacks is left out.
-var guestPrograms = []string{"sh", "ip", "tc", "nft", "sysctl", "nsenter", "unshare", "sleep"}
+var guestPrograms = []string{"sh", "ip", "tc", "nft", "sysctl", "nsenter", "unshare", "sleep", "wg"}
 
 // writeInitramfs packs this program as the first process, the kernel's
 // modules, the command, its testdata, and what else the guest is to have.

@@ -21,8 +21,12 @@ var mechanisms = []string{
 	"bpf_sock_destroy from iter/udp",
 	"bpf_fib_lookup by mark, and bpf_redirect_neigh there",
 	"bpf_fib_lookup in one table, and bpf_redirect_neigh there",
+	"BPF_PROG_TEST_RUN on a packet shorter than its header",
 	applies,
 }
+
+// lacks is what a test says that skips, before the mechanism that it wants.
+const lacks = "this kernel lacks "
 
 // applies is the mechanism without which the other tests need not be run.
 const applies = "waymark apply"

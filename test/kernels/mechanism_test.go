@@ -37,6 +37,7 @@ var tries = map[string]func(*testing.T, *stand){
 	"bpf_sock_destroy from iter/udp":                            func(t *testing.T, s *stand) { tryDestroy(t, s, lab.UDP) },
 	"bpf_fib_lookup by mark, and bpf_redirect_neigh there":      func(t *testing.T, s *stand) { tryLookup(t, s, lookupMark) },
 	"bpf_fib_lookup in one table, and bpf_redirect_neigh there": func(t *testing.T, s *stand) { tryLookup(t, s, lookupDirect|lookupTable) },
+	"BPF_PROG_TEST_RUN on a packet shorter than its header":     tryShortPacket,
 	applies: tryApply,
 }
 

@@ -7,14 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // A report is what the tests on one kernel came to.
 type report struct {
 	kernel  kernel
-	works   map[string]bool // mechanisms that were tried
+	works   map[string]bool            // mechanisms that were tried
+	refusal string                     // what apply says on a kernel that cannot carry Waymark
+	passed  map[string]map[string]bool // tests that passed, by name, each with the mechanisms that parts of it want and the kernel lacks
 	failed  bool
 	outputs map[string]string // of tests that have not ended, by package and name
+}
+
+func newReport(k kernel) *report {
+	return &report{kernel: k, works: map[string]bool{}, passed: map[string]map[string]bool{}, outputs: map[string]string{}}
 }
 
 // An event is a line of `go test -json`.
@@ -26,9 +33,9 @@ type event struct {
 	Elapsed float64 // seconds
 }
 
-// run tests packages on a kernel with what `go test -exec` is to run.
-func (r *report) run(boot string, packages ...string) error {
-	args := append([]string{"test", "-json", "-count=1", "-p=1", "-vet=off", "-timeout=10m", "-skip", hostTests, "-exec", boot}, packages...)
+// run runs tests of packages on a kernel with what `go test -exec` is to run.
+func (r *report) run(boot, tests string, packages ...string) error {
+	args := append([]string{"test", "-json", "-count=1", "-p=1", "-vet=off", "-short", "-timeout", testLimit.String(), "-run", tests, "-exec", boot}, packages...)
 	c := command("go", args...)
 	c.Stdout = nil
 	events, err := c.StdoutPipe()
@@ -82,8 +89,8 @@ func (r *report) ofPackage(e event, counts map[string]int) {
 	}
 }
 
-// ofTest counts a test, prints what a failed one said, and notes down which
-// mechanism works.
+// ofTest counts a test, prints what a failed one said, and notes down what
+// the kernel can do.
 func (r *report) ofTest(e event, counts map[string]int) {
 	key := e.Package + "." + e.Test
 	switch e.Action {
@@ -93,16 +100,44 @@ func (r *report) ofTest(e event, counts map[string]int) {
 	case "fail":
 		r.failed = true
 		fmt.Print(r.outputs[key])
-		fallthrough
-	case "pass", "skip":
-		counts[e.Action]++
-		delete(r.outputs, key)
+	case "skip", "pass":
 	default:
 		return
 	}
 	if m, ok := mechanismOf(e.Test); ok {
-		r.works[m] = e.Action == "pass"
+		r.ofMechanism(m, e, r.outputs[key])
+	} else {
+		r.ofRow(e, r.outputs[key])
 	}
+	counts[e.Action]++
+	delete(r.outputs, key)
+}
+
+func (r *report) ofMechanism(m string, e event, output string) {
+	r.works[m] = e.Action == "pass"
+	if _, refusal, ok := strings.Cut(output, "waymark: "); ok && m == applies {
+		r.refusal, _, _ = strings.Cut(refusal, "\n")
+	}
+}
+
+// ofRow notes down what passed. A part may be skipped only for want of what
+// this kernel was seen not to do.
+func (r *report) ofRow(e event, output string) {
+	name, _, _ := strings.Cut(e.Test, "/")
+	if r.passed[name] == nil {
+		r.passed[name] = map[string]bool{}
+	}
+	if e.Action != "skip" {
+		return
+	}
+	for _, m := range mechanisms {
+		if strings.Contains(output, lacks+m) && !r.works[m] {
+			r.passed[name][m] = true
+			return
+		}
+	}
+	r.failed = true
+	fmt.Printf("%-7s %s: skipped, for no reason that this kernel gives:\n%s", r.kernel.series, e.Test, output)
 }
 
 func (r *report) remember(e event) {

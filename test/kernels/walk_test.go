@@ -131,6 +131,16 @@ func tryDestroy(t *testing.T, s *stand, kind lab.Kind) {
 	}
 }
 
+// tryShortPacket has a program run on the first bytes of an IPv4 header.
+func tryShortPacket(t *testing.T, _ *stand) {
+	p := load(t, &ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: finish(next)})
+	frame := make([]byte, 14+4)
+	frame[12], frame[13], frame[14] = 0x08, 0x00, 0x45
+	if _, _, err := p.Test(frame); err != nil {
+		t.Skip(err)
+	}
+}
+
 // tryLoop counts to a thousand.
 func tryLoop(t *testing.T, _ *stand) {
 	const turns = 1000

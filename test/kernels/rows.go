@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "strings"
+
+// rows are the tests of package test that every kernel is put to: the packets
+// and the traffic table. An emulated kernel is ten to fifteen times slower
+// than the machine, and most tests say the same of every kind of socket in
+// every family: of those a part is run, behind the name and in the form of
+// `go test -run`.
+var rows = []string{
+	"TestPackets", "TestMarkedPacketsKeepTheirs", "TestMalformedPacketsAreCounted", "FuzzPacket",
+	"TestOracle/^(1|64|300)_lines$/^0$",
+	"TestFirstPacket/^(cgroup|uid|destination)$",
+	"TestUnconnectedSocketWithManyDestinations",
+	"TestMarkBitsOfOthersStay/^cgroup$",
+	"TestMarkOfAnApplication/^(its_own_and_others'_bits|another_class's)$/^(tcp|sendto)$",
+	"TestMarkOfOthers//^IPv",
+	"TestMarkOfOneDatagram",
+	"TestOpenedBeforeApply/^IPv", "TestConnectionsOpenedBeforeApply/^IPv", "TestWalk",
+	"TestInbound/^(classed|opened_before)$/^by_uplink_[01]$",
+	"TestKernelsOwnAnswers/_by_uplink_1$", "TestEndOfConnections",
+	"TestForwarded/^(bridge|bridge_and_port|bridge_and_port,_in_fragments|destination|source_port)$",
+	"TestForwardedOptions", "TestForwardedTagged",
+	"TestContainers//^(cgroup|destination)$/^(tcp|sendto)$/^IPv",
+	"TestTagged", "TestTunnels",
+	"TestRawHeader", "TestRing", "TestPacketSocket", "TestSegmentsAreCounted",
+	"TestApplicationsChoice//^(udp|rawping)$",
+	"TestNoMisroute//^(tcp|sendto)$",
+	"TestRepair",
+}
+
+// testOf is the test of a row, and whether all of it is run.
+func testOf(row string) (name string, whole bool) {
+	name, _, part := strings.Cut(row, "/")
+	return name, !part
+}
+
+// pattern is what `go test -run` takes for all rows.
+func pattern() string {
+	var all []string
+	for _, row := range rows {
+		name, part, _ := strings.Cut(row, "/")
+		all = append(all, strings.TrimSuffix("^"+name+"$/"+part, "/"))
+	}
+	return strings.Join(all, "|")
+}
