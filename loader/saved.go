@@ -32,7 +32,7 @@ type SavedPlan struct {
 // Save is what Plan answered for a policy, to be kept.
 func (l *Loader) Save(policy *classes.Policy, p *plan.Plan, changes plan.Changes) (*SavedPlan, error) {
 	var text strings.Builder
-	all, err := json.Marshal([]any{p, changes})
+	all, err := json.Marshal([]any{p, changes, p.Fingerprint()})
 	if err := errors.Join(err, p.Print(&text), changes.Print(&text)); err != nil {
 		return nil, err
 	}

@@ -97,8 +97,8 @@ func TestNoSpace(t *testing.T) {
 		})
 		s.follow(t, "app.slice", byB)
 		s.waymark(t, "confirm") // nothing to confirm; it goes back first
-		if diff := lines(before, s.state(t)); diff != "" {
-			t.Errorf("the next command did not go back (-before +after):\n%s", diff)
+		if o := s.waymark(t, append([]string{"plan", "--exit-code"}, s.write(t, killOld)...)...); o.code != 0 {
+			t.Errorf("the next command did not go back: exit %d: %s%s", o.code, o.stdout, o.stderr)
 		}
 		s.follow(t, "app.slice", byB)
 	})
