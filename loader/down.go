@@ -72,6 +72,9 @@ func (l *Loader) remove() (r Removed, err error) {
 	if err := l.removeRouting(&r); err != nil {
 		return r, err
 	}
+	for _, s := range append(states(dir), &State{CgroupRoot: l.root}) {
+		removePlaces(s.CgroupRoot)
+	}
 	return r, l.forget(dir, &r)
 }
 

@@ -41,6 +41,9 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 	if f.Own, err = host.Addresses(); err != nil {
 		return f, err
 	}
+	if f.Places, err = places(l.root); err != nil {
+		return f, err
+	}
 	if f.Rules, err = l.rules.Rules(); err != nil {
 		return f, err
 	}

@@ -37,6 +37,8 @@ type Loader struct {
 	top     match.Root // the cgroup of it
 	netns   uint64     // inode
 	rules   *rpdb.Handle
+
+	memory *memory // of what was applied when Heal last looked; nil for commands that do not heal
 }
 
 // Open looks at the host; it changes nothing.
@@ -130,10 +132,10 @@ func (l *Loader) survey(want wanted) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.state, err = readState(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if w.state, err = l.stateIn(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if w.state != nil {
+	if w.state != nil && exists(dir) {
 		if w.instance, err = datapath.Open(dir, w.state.Settings); err != nil {
 			return nil, err
 		}

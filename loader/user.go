@@ -19,3 +19,6 @@ func User(text string) (uint32, error) {
 	}
 	return 0, fmt.Errorf("user %q does not exist on this host", text)
 }
+
+// Groups is a user's primary group and all groups it is in.
+func Groups(uid uint32) (gid uint32, groups []uint32) { return host.Groups(uid) }

@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"waymark/internal/rpdb":     3,
 	"waymark/internal/host":     3,
 	"waymark/loader":            4,
+	"waymark/internal/agent":    5,
 	"waymark/internal/lab":      5,
 	"waymark/cmd/waymark":       6,
 	"waymark/test":              6,
@@ -35,6 +36,8 @@ var floors = map[string]int{
 var homes = map[string][]string{
 	"github.com/cilium/ebpf":         {"waymark/bpf", "waymark/internal/datapath", "waymark/test/bench"},
 	"github.com/goccy/go-yaml":       {"waymark/classes"},
+	"github.com/coreos/go-systemd":   {"waymark/cmd/waymark"},
+	"github.com/fsnotify/fsnotify":   {"waymark/internal/agent"},
 	"github.com/spf13/cobra":         {"waymark/cmd/waymark"},
 	"github.com/vishvananda/netlink": {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},
 	"github.com/vishvananda/netns":   {"waymark/internal/lab"},

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,6 +28,8 @@ var workers = map[string]func(args []string) error{
 	"be-a-slow-one": sendLater,
 	"be-odd":        beOdd,
 	"be-multipath":  beMultipath,
+	"be-a-meddler":  deleteRule,
+	"be-a-sender":   sendOnDemand,
 	"be-a-crowd":    holdMany,
 
 	"be-a-crowd-of-servers": acceptMany,
@@ -124,4 +127,43 @@ func sendMarked(args []string) error {
 	h := controlHeader(control, unix.SOL_SOCKET, unix.SO_MARK, uint32(mark))
 	_, _, err = c.WriteMsgUDPAddrPort([]byte("?"), h, netip.AddrPortFrom(to, servicePort))
 	return err
+}
+
+// deleteRule deletes the rule at a priority, and stays to be seen.
+func deleteRule(args []string) error {
+	priority, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	rules, err := netlink.RuleList(netlink.FAMILY_V4)
+	if err != nil {
+		return err
+	}
+	for _, r := range rules {
+		if r.Priority == priority {
+			if err := netlink.RuleDel(&r); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// sendOnDemand sends a datagram by a fresh socket for every line it reads,
+// and says from where it went.
+func sendOnDemand(args []string) error {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		c, err := net.Dial("udp", args[0])
+		if err != nil {
+			return err
+		}
+		if _, err := c.Write([]byte("?")); err != nil {
+			return err
+		}
+		fmt.Println(c.LocalAddr().(*net.UDPAddr).IP)
+		c.Close()
+	}
+	return lines.Err()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os/exec"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,11 +30,37 @@ const (
 // errDiffers is how `plan --exit-code` says that the kernel differs.
 var errDiffers = errors.New("the kernel differs from the plan")
 
+// Exit codes of `exec` for a command that did not run, and what is added to
+// the signal that ended one, as in every shell.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitSignal        = 128
+)
+
+// ended is how a command of `exec` ended that ran: its exit code. It has
+// said itself what there was to say.
+type ended int
+
+func (e ended) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// startError is a command of `exec` that could not be started.
+type startError struct{ error }
+
+func (s *startError) Unwrap() error { return s.error }
+
+func (s *startError) code() int {
+	if errors.Is(s.error, exec.ErrNotFound) || errors.Is(s.error, fs.ErrNotExist) {
+		return exitNotFound
+	}
+	return exitNotExecutable
+}
+
 // exit prints what went wrong and returns the code for it.
 func (e env) exit(err error) int {
 	code := exitCode(err)
 	switch {
-	case err == nil || errors.Is(err, errDiffers):
+	case err == nil || errors.Is(err, errDiffers) || errors.As(err, new(ended)):
 	case code == exitNotPermitted && errors.Is(err, fs.ErrPermission):
 		fmt.Fprintf(e.stderr, "waymark: %v: run it as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON\n", err)
 	default:
@@ -47,11 +74,17 @@ func exitCode(err error) int {
 	var conflicts plan.Conflicts
 	var drift *loader.Drift
 	var unsupported *datapath.Unsupported
+	var command ended
+	var start *startError
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errDiffers):
 		return exitDiffers
+	case errors.As(err, &command):
+		return int(command)
+	case errors.As(err, &start):
+		return start.code()
 	case errors.As(err, &problems):
 		return exitPolicy
 	case errors.As(err, &conflicts), errors.As(err, &drift):

@@ -34,6 +34,14 @@ func (s *source) cgroupFlag(c *cobra.Command) {
 	c.Flags().StringVar(&s.cgroupRoot, "cgroup-root", "", "`DIRECTORY` that cgroup paths start from and the programs attach to (default the top of the cgroup2 tree)")
 }
 
+// paths are where the policy may be, whether or not it is there.
+func (s *source) paths() []string {
+	if s.files != nil {
+		return s.files
+	}
+	return []string{policyFile, policyDir}
+}
+
 // load reads the policy.
 func (s *source) load() (*classes.Policy, error) {
 	paths := s.files

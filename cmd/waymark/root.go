@@ -29,7 +29,8 @@ Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code), 3 bad policy,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newCheck(e), newPlan(e), newApply(e), newConfirm(e), newRollback(e), newStatus(e), newExplain(e), newMove(e), newDown(e), newDemo(e),
+		newCheck(e), newPlan(e), newApply(e), newConfirm(e), newRollback(e), newStatus(e), newExplain(e), newMove(e), newDown(e),
+		newRun(e), newExec(e), newDemo(e),
 		newWait(e),
 	)
 	// Alone it prints its help, which is no use worth a line.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waymark/internal/agent"
 	"waymark/internal/plan"
 	"waymark/loader"
 )
@@ -33,12 +34,49 @@ func newStatus(e env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return o.print(e.stdout, "Status", status, func(w io.Writer) error { return printStatus(w, status) })
+				record, err := agent.Read(l.Netns())
+				if err != nil {
+					return err
+				}
+				value := statusAndAgent{status, record}
+				return o.print(e.stdout, "Status", value, func(w io.Writer) error {
+					if err := printStatus(w, status); err != nil {
+						return err
+					}
+					return printAgent(w, record)
+				})
 			})
 		},
 	}
 	o.flag(c)
 	return c
+}
+
+// statusAndAgent is what `status` prints.
+type statusAndAgent struct {
+	*loader.Status
+	Agent *agent.Record `json:"agent,omitempty"` // none: no agent runs
+}
+
+// printAgent says what the agent does, if one runs.
+func printAgent(w io.Writer, r *agent.Record) error {
+	if r == nil {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nagent: process %d, since %s; %s\n", r.PID, r.Since.Format("2006-01-02 15:04:05 MST"), r.Text())
+	for _, h := range r.Last {
+		fmt.Fprintf(&b, "  %s %s %s", h.Time.Format("2006-01-02 15:04:05 MST"), h.Kind, h.Object)
+		if h.By != "" {
+			fmt.Fprintf(&b, ", which was changed by %s", h.By)
+		}
+		b.WriteString("\n")
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(&b, "agent says: %s\n", p)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func printStatus(w io.Writer, s *loader.Status) error {

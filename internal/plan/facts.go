@@ -13,6 +13,7 @@ type Facts struct {
 	Routes  []Route           // unicast routes of every table, both families, in the kernel's order
 	Rules   []Rule            // every rule of both families, in the kernel's order
 	Users   map[string]uint32 // user names of the policy that exist, to uid
+	Places  map[string]bool   // classes in which `waymark exec` has a cgroup
 	Sysctls map[string]string // values of the sysctls a plan may change, by dotted name with the interface last
 	Changed []string          // sysctls that an applied plan has changed
 	InUse   map[uint32]bool   // marks of the sockets open in this network namespace

@@ -74,6 +74,7 @@ func (m *maker) lines(overrides []Override) error {
 		count += len(c.Matches)
 	}
 	m.plan.Lines = make([]Line, 0, count)
+	m.places()
 	for i, c := range m.policy.Classes {
 		for _, source := range c.Matches {
 			line := Line{Class: i, Text: source.String(), Pos: source.Pos}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"waymark/loader"
+)
+
+func newExec(e env) *cobra.Command {
+	s := source{env: e}
+	var class, user string
+	c := &cobra.Command{
+		Use:   "exec --class CLASS [--uid USER] -- COMMAND [ARGUMENT...]",
+		Short: "Start a command in a class",
+		Long: `Starts a command whose sockets are in a class from the first one on, whatever
+the policy's matches say, in a cgroup of its own below the cgroup root. Signals
+are passed on. The exit code is the command's, 128 and the number of the signal
+that ended it, 127 if it does not exist, or 126 if it cannot be started.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 || class == "" {
+				return errors.New("exec needs --class CLASS and a command after --")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			as, err := credentialOf(user)
+			if err != nil {
+				return err
+			}
+			return s.onHost(func(l *loader.Loader) error {
+				place, err := l.Place(class)
+				if errors.Is(err, fs.ErrNotExist) {
+					return errors.New("nothing is applied in this network namespace: run `waymark apply`")
+				}
+				if err != nil {
+					return err
+				}
+				defer place.Close()
+				return e.runIn(place, as, args)
+			})
+		},
+	}
+	c.Flags().SetInterspersed(false)
+	c.Flags().StringVar(&class, "class", "", "`CLASS` of the applied policy")
+	c.Flags().StringVar(&user, "uid", "", "`USER`, by name or number, to run the command as")
+	return c
+}
+
+// credentialOf is a user with its groups; nil for none.
+func credentialOf(user string) (*syscall.Credential, error) {
+	if user == "" {
+		return nil, nil
+	}
+	uid, err := loader.User(user)
+	if err != nil {
+		return nil, err
+	}
+	gid, groups := loader.Groups(uid)
+	return &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}, nil
+}
+
+// runIn runs a command to its end. It stays in this process's group, so the
+// terminal's signals and a shell's job control reach it as if it had been
+// started alone.
+func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string) error {
+	c := exec.Command(args[0], args[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, e.stdout, e.stderr
+	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(place.Dir.Fd()), Credential: as}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	if err := c.Start(); err != nil {
+		return &startError{fmt.Errorf("start %s: %w", args[0], err)}
+	}
+	go passOn(signals, c.Process)
+	err := c.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("wait for %s: %w", args[0], err)
+	}
+	status := c.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return ended(exitSignal + int(status.Signal()))
+	}
+	if code := status.ExitStatus(); code != 0 {
+		return ended(code)
+	}
+	return nil
+}
+
+// passOn hands signals to the command, but for those of the terminal's keys,
+// which it has got itself.
+func passOn(signals <-chan os.Signal, to *os.Process) {
+	for s := range signals {
+		if key := s == syscall.SIGINT || s == syscall.SIGQUIT; !key || !foreground() {
+			_ = to.Signal(s)
+		}
+	}
+}
+
+// foreground tells whether the keys of a terminal signal this process's group.
+func foreground() bool {
+	tty, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent keeps the kernel at the policy that is applied: it follows
+// the host's links, addresses, routes and cgroups, puts back what somebody
+// takes away, and applies its own policy files when they change. All of what
+// was applied works without it.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"waymark/classes"
+	"waymark/internal/plan"
+	"waymark/loader"
+)
+
+// Options are what an agent works with.
+type Options struct {
+	Loader *loader.Loader
+	Load   func() (*classes.Policy, error) // reads the policy files
+	Paths  []string                        // the files and directories that it reads; some may not exist
+	Reload <-chan struct{}                 // asks for the files to be applied, changed or not
+	Log    *slog.Logger
+	// Notify tells the service manager: lines of sd_notify(3). It may be nil.
+	Notify func(lines string)
+	// Watchdog is how often the service manager wants a sign of life; 0: never.
+	Watchdog time.Duration
+}
+
+const (
+	second     = time.Second
+	whole      = time.Minute            // between two whole looks, should a notice have been missed
+	gather     = 20 * time.Millisecond  // for what comes with the first notice of a storm
+	quietFiles = 300 * time.Millisecond // since the last change of a file: it may be half written
+	share      = 10                     // whole looks take at most this part of one CPU's time,
+	patience   = second / 2             // as far as that keeps none waiting for longer
+)
+
+// Agent is one that runs.
+type Agent struct {
+	Options
+	record  *Record
+	lock    *Lock
+	authors authors
+	limits  limits
+	said    map[string]string // the last complaint of each kind
+
+	files   []classes.File // as they were last tried
+	wanted  map[Object]bool
+	current *plan.Plan
+	status  string // as the service manager has it
+	pulse   loader.Pulse
+	next    time.Time // no whole look before
+	looked  time.Time
+	alive   time.Time // the last sign of life
+}
+
+// Run applies the policy files and keeps the kernel at what is applied until
+// ctx ends, which is no error and changes no packet's way. A policy that
+// cannot be applied is an error when nothing is applied yet; otherwise it is
+// said, and what is applied is kept.
+func Run(ctx context.Context, o Options) error {
+	lock, err := TakeLock(o.Loader.Netns())
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if o.Notify == nil {
+		o.Notify = func(string) {}
+	}
+	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}}
+	heard, stop, err := a.listen()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	files, err := watchFiles(o.Paths)
+	if err != nil {
+		return err
+	}
+	defer files.close()
+	a.tell()
+	if err := a.begin(); err != nil {
+		return err
+	}
+	a.loop(ctx, heard, files)
+	o.Notify("STOPPING=1\nSTATUS=stopped; what was applied stays in force")
+	o.Log.Info("stopped; what was applied stays in force")
+	return nil
+}
+
+// begin applies the files for the first time.
+func (a *Agent) begin() error {
+	if err := a.apply(true); err != nil {
+		if _, stateErr := a.Loader.State(); stateErr != nil {
+			return err
+		}
+		a.complain("policy", fmt.Sprintf("the policy cannot be applied; the applied one stays: %v", err))
+	}
+	a.Notify("READY=1")
+	a.look(false)
+	return nil
+}
+
+// tell says what is going on to the service manager and to `status`.
+func (a *Agent) tell() {
+	a.record.Problems = a.problems()
+	text := a.record.Text()
+	if len(a.record.Problems) > 0 {
+		text += "; " + a.record.Problems[0]
+	}
+	if text = firstLine(text); text != a.status {
+		a.status = text
+		a.Notify("STATUS=" + text)
+	}
+	if err := a.lock.write(a.record); err != nil {
+		a.complain("record", err.Error())
+	}
+}
+
+// loop waits for whatever comes first.
+func (a *Agent) loop(ctx context.Context, heard <-chan struct{}, files *files) {
+	tick := time.NewTicker(second)
+	defer tick.Stop()
+	var look, settled <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-heard:
+			if look == nil {
+				look = time.After(max(gather, time.Until(a.next)))
+			}
+		case <-look:
+			look = nil
+			a.look(false)
+		case <-files.changed():
+			settled = time.After(quietFiles)
+		case <-settled:
+			settled = nil
+			files.again()
+			a.reload(false)
+		case <-a.Reload:
+			a.reload(true)
+		case <-tick.C:
+			a.beat()
+		}
+		a.sign()
+	}
+}
+
+// beat looks at what has no notices, and at everything now and then.
+func (a *Agent) beat() {
+	pulse, err := a.Loader.Pulse(a.current)
+	switch {
+	case err != nil:
+		a.complain("pulse", err.Error())
+		a.look(false)
+	case pulse.Host != a.pulse.Host:
+		a.look(false)
+	case pulse.Maps != a.pulse.Maps:
+		a.look(true)
+	case a.limits.due(time.Now()) || time.Since(a.looked) > whole:
+		a.look(false)
+	}
+}
+
+// sign gives the service manager its sign of life.
+func (a *Agent) sign() {
+	if a.Watchdog > 0 && time.Since(a.alive) > a.Watchdog/3 {
+		a.alive = time.Now()
+		a.Notify("WATCHDOG=1")
+	}
+}

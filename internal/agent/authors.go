@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"waymark/internal/host"
+	"waymark/internal/plan"
+	"waymark/internal/rpdb"
+)
+
+// mostAuthors bounds what is remembered between two looks.
+const mostAuthors = 4096
+
+// authors remembers who asked the kernel for which change, from the moment
+// its notice came: a moment later the process may be gone.
+type authors struct {
+	sync.Mutex
+	of   map[string]author // by an object's where
+	last author
+	port uint32
+}
+
+type author struct {
+	name string
+	at   time.Time
+}
+
+// listen begins to hear of changes. heard has an element while something has
+// changed that nobody has looked at.
+func (a *Agent) listen() (heard <-chan struct{}, stop func(), err error) {
+	w, err := a.Loader.Watch()
+	if err != nil {
+		return nil, nil, err
+	}
+	changed := make(chan struct{}, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := w.Run(func(c rpdb.Change) {
+			a.authors.note(c, time.Now())
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		})
+		if err != nil {
+			a.Log.Error("no notices of the kernel any more; the look once a minute goes on", "error", err)
+		}
+	}()
+	return changed, func() { w.Close(); <-done }, nil
+}
+
+func (a *authors) note(c rpdb.Change, now time.Time) {
+	where := ""
+	switch {
+	case c.Port == 0:
+	case c.Rule != nil:
+		where = whereRule(*c.Rule)
+	case c.Route != nil && c.Route.Table != plan.TableMain:
+		where = whereRoute(*c.Route)
+	}
+	if where == "" {
+		return
+	}
+	a.Lock()
+	defer a.Unlock()
+	if c.Port != a.port || now.Sub(a.last.at) > second {
+		a.port, a.last.name = c.Port, host.Requester(c.Port)
+	}
+	a.last.at = now
+	if a.of == nil || len(a.of) > mostAuthors {
+		a.of = map[string]author{}
+	}
+	a.of[where] = a.last
+}
+
+// named is who last asked for a change of an object; "" if that is not known.
+func (a *authors) named(o Object) string {
+	a.Lock()
+	defer a.Unlock()
+	return a.of[o.where].name
+}
+
+// forget drops what was noted before a look that put everything back.
+func (a *authors) forget(before time.Time) {
+	a.Lock()
+	defer a.Unlock()
+	maps.DeleteFunc(a.of, func(_ string, x author) bool { return x.at.Before(before) })
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// runDir holds, for each network namespace with an agent, a file that the
+// agent has locked for as long as it lives, and what it says of itself.
+const runDir = "/run/waymark"
+
+const lockSuffix, recordSuffix = ".lock", ".json"
+
+// Running is the error of a second agent in one network namespace.
+type Running struct{ Record *Record } // of the first; nil if it has not said anything yet
+
+func (r *Running) Error() string {
+	if r.Record == nil {
+		return "an agent runs already in this network namespace: stop that one first"
+	}
+	return fmt.Sprintf("an agent runs already in this network namespace: process %d, since %s: stop that one first",
+		r.Record.PID, r.Record.Since.Format("2006-01-02 15:04:05 MST"))
+}
+
+// Lock is the right to be a network namespace's agent.
+type Lock struct {
+	file *os.File
+	base string // path without suffix
+}
+
+func basePath(netns uint64) string { return filepath.Join(runDir, fmt.Sprint(netns)) }
+
+// TakeLock takes it, or says in a *Running who has it.
+func TakeLock(netns uint64) (*Lock, error) {
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the run directory: %w", err)
+	}
+	sweepRuns()
+	file, err := lockFile(basePath(netns) + lockSuffix)
+	for range 20 { // somebody who only looks holds it for a moment
+		if file != nil || err != nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		file, err = lockFile(basePath(netns) + lockSuffix)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if file == nil {
+		r, _ := Read(netns)
+		return nil, &Running{r}
+	}
+	return &Lock{file, basePath(netns)}, nil
+}
+
+// lockFile makes and locks a file; nil if somebody has it locked.
+func lockFile(path string) (*os.File, error) {
+	for {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			file.Close()
+			return nil, nil
+		}
+		if err != nil {
+			file.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		mine, mineErr := file.Stat()
+		now, nowErr := os.Stat(path)
+		if mineErr == nil && nowErr == nil && os.SameFile(mine, now) {
+			return file, nil
+		}
+		file.Close() // its last holder removed it in between
+	}
+}
+
+// Release gives it back and leaves no file.
+func (k *Lock) Release() {
+	_ = os.Remove(k.base + recordSuffix)
+	_ = os.Remove(k.base + lockSuffix)
+	k.file.Close()
+	_ = os.Remove(runDir) // unless another agent has files there
+}
+
+// write says something of the agent, by one rename.
+func (k *Lock) write(r *Record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	fresh := k.base + ".new"
+	if err := os.WriteFile(fresh, text, 0o644); err != nil {
+		return fmt.Errorf("keep the agent's record: %w", err)
+	}
+	return os.Rename(fresh, k.base+recordSuffix)
+}
+
+// Read is what the agent of a network namespace says of itself; nil when
+// none runs.
+func Read(netns uint64) (*Record, error) {
+	if !locked(basePath(netns) + lockSuffix) {
+		return nil, nil
+	}
+	text, err := os.ReadFile(basePath(netns) + recordSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the agent's record: %w", err)
+	}
+	var r Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("read the agent's record: %w", err)
+	}
+	return &r, nil
+}
+
+func locked(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// sweepRuns removes what killed agents left.
+func sweepRuns() {
+	all, _ := filepath.Glob(filepath.Join(runDir, "*"+lockSuffix))
+	for _, path := range all {
+		if !locked(path) {
+			base := strings.TrimSuffix(path, lockSuffix)
+			_ = os.Remove(base + recordSuffix)
+			_ = os.Remove(path)
+		}
+	}
+}

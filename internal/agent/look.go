@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"waymark/internal/plan"
+	"waymark/loader"
+)
+
+// look holds everything against what is applied, and puts back what differs.
+// maps says that somebody changed what is in the maps.
+func (a *Agent) look(maps bool) {
+	begun, used := time.Now(), processorTime()
+	before, _ := a.Loader.Pulse(a.current)
+	h, err := a.heal(loader.Healing{Maps: maps, Choose: a.choose})
+	if err != nil && h != nil && !errors.Is(err, fs.ErrNotExist) {
+		h, err = a.healSingly(err)
+	}
+	a.looked = time.Now()
+	a.next = a.looked.Add(min(patience, share*(processorTime()-used)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.complain("applied", "nothing is applied any more: `waymark apply` or a reload applies a policy again")
+		a.current, a.wanted = nil, nil
+	case err != nil:
+		a.complain("heal", err.Error())
+	default:
+		a.settle("applied")
+		a.settle("heal")
+	}
+	if h != nil && err == nil {
+		a.watchOver(h, begun)
+	}
+	a.limits.forget(time.Now())
+	// What changed while this looked is to be seen by the next beat, but for
+	// the maps: a look for their sake fills them, and would never end.
+	a.pulse, _ = a.Loader.Pulse(a.current)
+	a.pulse.Host = before.Host
+	a.tell()
+}
+
+// heal is one attempt; what it put back is booked.
+func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
+	h, err := a.Loader.Heal(do)
+	if h == nil || err != nil {
+		return h, err
+	}
+	if h.Adopted {
+		a.wanted = nil // somebody else brought the kernel to where it was
+	}
+	for _, name := range h.Pinned {
+		a.book(Object{Kind: "pin", Text: name})
+	}
+	for _, o := range objectsOf(h.Changes) {
+		a.book(o)
+	}
+	if do.Maps && h.Changes.Classes {
+		a.book(Object{Kind: "map", Text: "classes and matches"})
+	}
+	return h, nil
+}
+
+// healSingly is for when what is to be put back cannot be all at once: one
+// object after the other, so that a single one does not keep the rest. It
+// returns the first error beside the last attempt.
+func (a *Agent) healSingly(first error) (*loader.Healed, error) {
+	var all []Object
+	if _, err := a.Loader.Heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
+		all = objectsOf(a.withoutHeld(c))
+		return plan.Changes{}
+	}}); err != nil {
+		return nil, err
+	}
+	var last *loader.Healed
+	for _, one := range all {
+		h, err := a.heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
+			return only(c, func(o Object) bool { return o == one })
+		}})
+		if err != nil {
+			a.limits.failed(one, time.Now())
+			first = err
+			continue
+		}
+		last = h
+	}
+	if last == nil {
+		return nil, first
+	}
+	return last, nil
+}
+
+// choose leaves out what is held back.
+func (a *Agent) choose(_ *plan.Plan, c plan.Changes) plan.Changes { return a.withoutHeld(c) }
+
+func (a *Agent) withoutHeld(c plan.Changes) plan.Changes {
+	now := time.Now()
+	return only(c, func(o Object) bool { return !a.limits.holds(o, now) })
+}
+
+// book counts and tells of one object that was put back, or followed: what
+// the plan did not want before, or does not want any more, is the host's own
+// change and no damage; nor is a hook whose interface is gone.
+func (a *Agent) book(o Object) {
+	damage := a.wanted[o] || o.Removed() && o.Kind != "hook" && !a.wanted[o.added()]
+	if o.Kind != "pin" && o.Kind != "map" && (a.wanted == nil || !damage) {
+		a.Log.Info("followed the host", "kind", o.Kind, "object", o.Text)
+		return
+	}
+	by := a.authors.named(o)
+	a.record.add(o, by)
+	log := a.Log.With("kind", o.Kind, "object", o.Text)
+	if by != "" {
+		log = log.With("by", by)
+	}
+	if o.Removed() {
+		log.Warn("took away what is not ours to have")
+	} else {
+		log.Warn("put back")
+	}
+	if wait := a.limits.healed(o, time.Now()); wait > 0 {
+		log.Error("somebody keeps changing it; it is held back for a while", "wait", wait)
+	}
+}
+
+// watchOver remembers what the kernel holds now, and says what others took.
+func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
+	a.current = h.Plan
+	a.wanted = map[Object]bool{}
+	for _, o := range objectsOf(everything(h.Plan)) {
+		a.wanted[o] = true
+	}
+	a.authors.forget(begun)
+	taken := h.Covered
+	if h.Conflict != nil {
+		taken = append(taken, h.Conflict.Error())
+	}
+	a.complainOnly("others", taken)
+}
+
+// processorTime is what this process has used of the CPUs.
+func processorTime() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

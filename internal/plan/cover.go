@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "fmt"
+
+// Covers says, in a sentence each, which rules of others take packets before
+// rules of ours that look for the same: they stand higher in the ladder,
+// select no less, and lead somewhere. A lookup leads somewhere if its table
+// has a default route of the family.
+func (p *Plan) Covers(facts Facts) (covers []string) {
+	for _, theirs := range facts.Rules {
+		if theirs.Protocol == Protocol || theirs.Protocol == kernel || !leadsAll(facts, theirs) {
+			continue
+		}
+		n, first := 0, Rule{}
+		for _, ours := range p.Rules {
+			if theirs.Priority <= ours.Priority && theirs.selectsAllOf(ours) {
+				if n == 0 {
+					first = ours
+				}
+				n++
+			}
+		}
+		if n > 0 {
+			covers = append(covers, fmt.Sprintf("%s (by %s) takes what %s of ours would, from priority %d on: remove it, or begin before it with `rules: {base: N}`",
+				theirs, owner(theirs.Protocol, byPriority(theirs.Priority)), count(n, "rule", "rules"), first.Priority))
+		}
+	}
+	return covers
+}
+
+// kernel is RTPROT_KERNEL, of the rules that every host has.
+const kernel = 2
+
+// selectsAllOf tells whether every packet that o selects is one that r does.
+// Selectors that only others write make a rule narrower, or, with "not",
+// something that cannot be judged.
+func (r Rule) selectsAllOf(o Rule) bool {
+	if r.Family != o.Family || r.Other != "" {
+		return false
+	}
+	if r.From.IsValid() && r.From.Bits() > 0 && !(o.From.IsValid() && r.From.Bits() <= o.From.Bits() && r.From.Contains(o.From.Addr())) {
+		return false
+	}
+	return r.Mask&^o.Mask == 0 && r.Mark&r.Mask == o.Mark&r.Mask
+}
+
+// leadsAll tells whether a rule leaves no packet that it selects to the rules
+// behind it.
+func leadsAll(facts Facts, r Rule) bool {
+	switch r.Action {
+	case Unreachable, Prohibit, Blackhole:
+		return true
+	case Lookup:
+		if r.Suppress {
+			return false
+		}
+		for _, route := range facts.Routes {
+			if route.Family == r.Family && route.Table == r.Table && route.IsDefault() && !route.Down {
+				return true
+			}
+		}
+	}
+	return false
+}

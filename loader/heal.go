@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"waymark/internal/match"
+	"waymark/internal/plan"
+)
+
+// Healing is what there is to do, and who decides what of it is done now.
+type Healing struct {
+	// Maps says that somebody changed what is in the maps: they are filled
+	// again. It is forgotten if another policy was applied meanwhile.
+	Maps bool
+	// Choose returns those of the changes to make now; nil: all.
+	Choose func(*plan.Plan, plan.Changes) plan.Changes
+}
+
+// Healed is what was put back.
+type Healed struct {
+	Plan     *plan.Plan
+	Changes  plan.Changes
+	Adopted  bool     // somebody applied a policy since the last time
+	Pinned   []string // names of maps, or of the state, whose pins were gone
+	Conflict error    // a plan.Conflicts: somebody else took what the plan needs
+	Covered  []string // rules of others that take packets before ours, in sentences
+}
+
+// Heal brings the kernel back to the policy that is applied, whoever applied
+// it, as Apply would, and changes nothing that does not differ. What
+// somebody else took is reported and no reason to leave the rest. An error
+// that is fs.ErrNotExist says that nothing is applied.
+func (l *Loader) Heal(do Healing) (*Healed, error) {
+	dir, err := l.dir()
+	if err != nil {
+		return nil, err
+	}
+	if l.memory == nil && !exists(dir) {
+		return nil, fs.ErrNotExist
+	}
+	held, err := l.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer held.release()
+	before := l.memory
+	pinned, err := l.mend(dir)
+	if err != nil {
+		return nil, err
+	}
+	adopted := l.memory != before
+	do.Maps = do.Maps && !adopted
+	h, err := l.heal(do, pinned)
+	if h != nil {
+		h.Adopted = adopted
+	}
+	// What healing wrote itself is no news next time.
+	if _, news := l.remember(dir); err == nil && !errors.Is(news, fs.ErrNotExist) {
+		err = news
+	}
+	return h, err
+}
+
+func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
+	defer func(root string, top match.Root) { l.root, l.top = root, top }(l.root, l.top)
+	if err := l.at(l.memory.state.CgroupRoot); err != nil {
+		return nil, err
+	}
+	want := wanted{policy: l.memory.policy}
+	w, err := l.survey(want)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	h := &Healed{Plan: w.plan, Pinned: pinned, Conflict: w.conflict, Covered: w.plan.Covers(w.facts)}
+	if do.Maps {
+		w.changes.Classes = true
+	}
+	do.choose(w)
+	if w.changes.Empty() {
+		return h, nil
+	}
+	a := &apply{Loader: l, survey: w}
+	if a.next, err = l.next(want, w); err != nil {
+		return h, err
+	}
+	if err := a.run(); err != nil {
+		return h, fmt.Errorf("heal: %w", err)
+	}
+	h.Changes = w.changes
+	return h, nil
+}
+
+// choose leaves of the changes what is to be made now. An instance is made
+// with all of its hooks or not at all.
+func (do Healing) choose(w *survey) {
+	if do.Choose == nil || w.changes.Empty() {
+		return
+	}
+	all := len(w.changes.Attach)
+	w.changes = do.Choose(w.plan, w.changes)
+	if w.fresh && len(w.changes.Attach) < all {
+		w.changes = plan.Changes{}
+	}
+}

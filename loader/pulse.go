@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"fmt"
+
+	"waymark/internal/datapath"
+	"waymark/internal/host"
+	"waymark/internal/plan"
+	"waymark/internal/rpdb"
+)
+
+// Pulse is what changes without a notice of the kernel, in digests that cost
+// little to take once a second: each stays the same while nothing changes.
+type Pulse struct {
+	Host string // pins, hooks, sysctls, and the places of `exec`
+	Maps string // what is in the maps; "" while nothing is applied
+}
+
+// Pulse takes it for the plan that the kernel was last brought to.
+func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
+	dir, err := l.dir()
+	if err != nil {
+		return Pulse{}, err
+	}
+	pins, err := datapath.Pins(dir)
+	if err != nil || pins == "" || p == nil {
+		return Pulse{Host: pins}, err
+	}
+	names := make([]string, len(p.Sysctls))
+	for n, s := range p.Sysctls {
+		names[n] = s.Name
+	}
+	values, err := host.Sysctls(names)
+	if err != nil {
+		return Pulse{}, err
+	}
+	root := l.root
+	if l.memory != nil {
+		root = l.memory.state.CgroupRoot
+	}
+	started, err := places(root)
+	if err != nil {
+		return Pulse{}, err
+	}
+	pulse := Pulse{Host: fmt.Sprint(pins, values, started)}
+	if l.memory != nil {
+		// Damaged pins have changed the rest of the pulse already.
+		if i, err := datapath.Open(dir, l.memory.state.Settings); err == nil {
+			pulse.Maps, err = i.Contents()
+			i.Close()
+			return pulse, err
+		}
+	}
+	return pulse, nil
+}
+
+// Watch listens for changes of rules, routes, links, addresses and their
+// settings that this loader does not make itself. Close it after use.
+func (l *Loader) Watch() (*rpdb.Watch, error) { return l.rules.Watch() }
+
+// Netns is the inode of the network namespace that the loader works on.
+func (l *Loader) Netns() uint64 { return l.netns }

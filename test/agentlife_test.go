@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"waymark/internal/lab"
+)
+
+// goes waits until new sockets of a cgroup go by a router.
+func (s *site) goes(t *testing.T, cgroup string, router int) {
+	t.Helper()
+	want := s.Uplink(router).Address4
+	soon(t, "the policy is in force", func() error {
+		r, err := s.Host.Run(in(cgroup, v4.job(lab.UDP, 1)))
+		if err == nil && r.Local.Addr() != want {
+			err = fmt.Errorf("it goes from %s, want %s", r.Local.Addr(), want)
+		}
+		return err
+	})
+}
+
+// TestReload changes the policy of an agent in every way there is.
+func TestReload(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, groupBy("b"))
+	s.goes(t, "app.slice", byB)
+
+	s.write(t, groupBy("c"))
+	s.goes(t, "app.slice", byC)
+
+	// An editor puts another file in its place.
+	s.writeAs(t, "policy.yaml.new", groupBy("a"))
+	if err := os.Rename(filepath.Join(s.dir, "policy.yaml.new"), filepath.Join(s.dir, "policy.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	s.goes(t, "app.slice", byA)
+
+	s.write(t, groupBy("nosuch"))
+	soon(t, "the broken policy is reported", func() error {
+		for _, p := range s.record(t).Problems {
+			if strings.Contains(p, "nosuch") {
+				return nil
+			}
+		}
+		return errors.New("no word of it")
+	})
+	s.goes(t, "app.slice", byA)
+	s.write(t, groupBy("b"))
+	s.goes(t, "app.slice", byB)
+	soon(t, "nothing is wrong any more", func() error {
+		if p := s.record(t).Problems; len(p) > 0 {
+			return errors.New(p[0])
+		}
+		return nil
+	})
+
+	// What is applied by hand stays, and what is damaged is healed to it.
+	s.ok(t, append([]string{"apply"}, s.writeAs(t, "other.txt", groupBy("c"))...)...)
+	s.goes(t, "app.slice", byC)
+	had := s.heals(t, "rule")
+	s.shell(t, "ip rule flush protocol 119")
+	soon(t, "the rules are back", func() error {
+		if s.heals(t, "rule") == had {
+			return errors.New("no heal")
+		}
+		return nil
+	})
+	s.goes(t, "app.slice", byC)
+
+	told := a.told()
+	_ = a.Process.Signal(syscall.SIGHUP)
+	a.notified(t, "RELOADING=1", told)
+	s.goes(t, "app.slice", byB)
+	s.seen.add(t, s.pins())
+
+	// Down by hand stays down until a reload.
+	s.ok(t, "down")
+	soon(t, "the agent has seen it", func() error {
+		if !strings.Contains(a.logged(), "nothing is applied any more") {
+			return errors.New("no word of it")
+		}
+		return nil
+	})
+	if _, err := os.Stat(s.pins()); err == nil {
+		t.Error("the agent undid a down")
+	}
+	_ = a.Process.Signal(syscall.SIGHUP)
+	s.goes(t, "app.slice", byB)
+	soon(t, "the instance has its name", func() error {
+		_, err := os.Stat(s.pins())
+		return err
+	})
+	s.seen.add(t, s.pins())
+	a.stop(t)
+	for _, line := range []string{"WATCHDOG=1", "STATUS=", "STOPPING=1"} {
+		a.notified(t, line, 0)
+	}
+}
+
+// told is how many notices there were.
+func (r *agentRun) told() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.lines)
+}
+
+// TestAgentDies kills an agent under open connections: they and new ones go
+// as before, and another agent takes up. While one runs there is no second.
+func TestAgentDies(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, fourClasses)
+	open := s.openAll(t, "app.slice")
+	before := s.state(t)
+	second := s.waymark(t, append([]string{"run"}, s.write(t, fourClasses)...)...)
+	if second.code != 1 || !strings.Contains(second.stderr, fmt.Sprintf("process %d", a.Process.Pid)) {
+		t.Errorf("a second agent: exit %d: %s", second.code, second.stderr)
+	}
+	a.kill(t)
+	if r := s.record(t); r != nil {
+		t.Errorf("status speaks of a dead agent: %v", r)
+	}
+	open.stay(t, s, byB)
+	s.follow(t, "app.slice", byB)
+	a = s.agent(t, fourClasses)
+	if diff := lines(before, s.state(t)); diff != "" {
+		t.Errorf("the next agent changed something (-before +after):\n%s", diff)
+	}
+	a.stop(t)
+	open.stay(t, s, byB)
+	if left, _ := filepath.Glob(fmt.Sprintf("/run/waymark/%d.*", s.Host.Inode())); left != nil {
+		t.Errorf("the agent left %v", left)
+	}
+	if diff := lines(before, s.state(t)); diff != "" {
+		t.Errorf("the agent's end changed something (-before +after):\n%s", diff)
+	}
+}
+
+// TestFight takes the same rule away again and again: the agent tires, says
+// so, and is there again when it is over. Who does it is named.
+func TestFight(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, fourClasses)
+	c := s.Host.Command("/proc/self/exe", "be-a-meddler", "1001")
+	pipe := must[io.WriteCloser](t)(c.StdinPipe())
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "it is known who did it", func() error {
+		for _, h := range s.record(t).Last {
+			if h.Kind == "rule" && strings.Contains(h.By, fmt.Sprintf("(pid %d", c.Process.Pid)) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the heals are %v", s.record(t).Last)
+	})
+	pipe.Close()
+	soon(t, "the agent tires", func() error {
+		s.shell(t, "ip rule del priority 1001 2>/dev/null || true")
+		for _, p := range s.record(t).Problems {
+			if strings.Contains(p, "held back") && strings.Contains(p, "priority 1001") {
+				return nil
+			}
+		}
+		return fmt.Errorf("no word of it: %v", s.record(t).Problems)
+	})
+	s.shell(t, "ip rule del priority 1001 2>/dev/null || true; ip rule del priority 1011")
+	soon(t, "another rule is put back meanwhile", func() error {
+		out, err := s.Host.Command("ip", "rule", "show", "priority", "1011").CombinedOutput()
+		if err == nil && out == "" {
+			err = errors.New("it is not there")
+		}
+		return err
+	})
+	s.planned(t, func() error { return nil })
+	s.seen.add(t, s.pins())
+	a.stop(t)
+}
+
+// TestCovered has somebody come before the rules that are in force.
+func TestCovered(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, fourClasses)
+	for _, theirs := range []struct{ rule, says string }{
+		{"priority 500 from all lookup main", "takes what"},
+		{"priority 1001 from 192.0.2.1 lookup main", "rule priority 1001 belongs to"},
+		{"priority 100 fwmark 0x1000000/0xff000000 lookup main", "fwmark 0x"},
+	} {
+		s.shell(t, "ip rule add "+theirs.rule)
+		soon(t, "it is said", func() error {
+			if p := strings.Join(s.record(t).Problems, "\n"); !strings.Contains(p, theirs.says) {
+				return fmt.Errorf("of %s: %q", theirs.rule, p)
+			}
+			return nil
+		})
+		// What is ours is put back all the same.
+		had := s.heals(t, "route")
+		s.shell(t, "ip route del default table 7001")
+		soon(t, "a route is put back", func() error {
+			if s.heals(t, "route") == had {
+				return errors.New("no heal")
+			}
+			return nil
+		})
+		s.shell(t, "ip rule del "+theirs.rule)
+		soon(t, "it is over", func() error {
+			if p := s.record(t).Problems; len(p) > 0 {
+				return errors.New(p[0])
+			}
+			return nil
+		})
+	}
+	s.seen.add(t, s.pins())
+	a.stop(t)
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/google/go-cmp/cmp"
+
+	"waymark/bpf"
+	"waymark/internal/lab"
+)
+
+// TestHealing does every kind of damage under an agent: all is put back as it
+// was, counted by its kind, and traffic goes where it went.
+func TestHealing(t *testing.T) {
+	s := newSite(t, lab.Options{RPFilter: 1})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, fourClasses)
+	open := s.openAll(t, "app.slice")
+	before, pins := s.unnumbered(t), s.objects(t).names()
+	for _, c := range []struct{ name, kind, damage string }{
+		{"a rule", "rule", "ip rule del priority 1001"},
+		{"an IPv6 rule", "rule", "ip -6 rule del priority 1011"},
+		{"every rule", "rule", "ip rule flush protocol 119; ip -6 rule flush protocol 119"},
+		{"a rule too many", "rule", "ip rule add priority 1500 from 192.0.2.1 lookup main protocol 119"},
+		{"a default route", "route", "ip route del default table 7001"},
+		{"a route's next hop", "route", "ip route replace default via 10.0.2.3 dev up-b table 7001 protocol 119"},
+		{"a table", "route", "ip route flush table 7000; ip -6 route flush table 7001"},
+		{"a sysctl", "sysctl", "echo 0 > /proc/sys/net/ipv4/conf/up-b/ignore_routes_with_linkdown"},
+		{"rp_filter", "sysctl", "echo 1 > /proc/sys/net/ipv4/conf/up-b/rp_filter"},
+		{"the pin of a cgroup hook", "hook", "rm PINS/connect4"},
+		{"the pin of an interface's hook", "hook", "rm PINS/egress-1"},
+		{"the pin of a map", "pin", "rm PINS/tables PINS/counters"},
+		{"the pin of a walk's map", "pin", "rm PINS/walked"},
+		{"the pin of the state", "pin", "rm PINS/state"},
+		{"all pins", "pin", "rm PINS/*"},
+		{"the directory", "pin", "rm -r PINS"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			had := s.heals(t, c.kind)
+			s.shell(t, strings.ReplaceAll(c.damage, "PINS", s.pins()))
+			soon(t, "all is put back", func() error {
+				if r := s.record(t); r == nil || r.Heals[c.kind] == had {
+					return fmt.Errorf("it is not counted: %v", r)
+				}
+				if diff := lines(before, s.unnumbered(t)); diff != "" {
+					return fmt.Errorf("the state (-before +now):\n%s", diff)
+				}
+				return nil
+			})
+			if drift := s.status(t).Drift; !drift.Empty() {
+				t.Errorf("the kernel differs: %v", drift)
+			}
+			if diff := cmp.Diff(pins, s.objects(t).names()); diff != "" {
+				t.Errorf("the pins (-before +after):\n%s", diff)
+			}
+			s.follow(t, "app.slice", byB)
+		})
+	}
+	t.Run("an entry of a map", func(t *testing.T) {
+		m := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapUplinks), nil))
+		defer m.Close()
+		var entry bpf.WaymarkUplinkEntry
+		if err := errors.Join(m.Lookup(uint32(1), &entry), m.Put(uint32(1), bpf.WaymarkUplinkEntry{})); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "it is put back", func() error {
+			var now bpf.WaymarkUplinkEntry
+			if err := m.Lookup(uint32(1), &now); err != nil || now != entry {
+				return fmt.Errorf("%v %v", now, err)
+			}
+			return nil
+		})
+		s.follow(t, "app.slice", byB)
+	})
+	open.stay(t, s, byB)
+	out := s.ok(t, "status")
+	for _, want := range []string{fmt.Sprintf("agent: process %d", a.Process.Pid), "put back ", "hook egress at up-b"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("status does not say %q:\n%s", want, out)
+		}
+	}
+	s.seen.add(t, s.pins())
+	a.stop(t)
+}
+
+var programNumber = regexp.MustCompile(`program \d+`)
+
+// unnumbered is the state without the kernel's numbers of programs: a hook
+// that was put back has another.
+func (s *site) unnumbered(t *testing.T) string {
+	t.Helper()
+	return programNumber.ReplaceAllString(s.state(t), "program")
+}
