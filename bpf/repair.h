@@ -281,13 +281,17 @@ static __always_inline int passes(const struct class_entry *class, const struct 
 	return is_inside(&destination, 1);
 }
 
-/* Whether a packet has this uplink's address, and cannot be given another. */
-static __always_inline int pinned_here(struct __sk_buff *skb, const struct flow *flow)
+/* The cause of a packet that the kernel cannot be asked about: where its source lives says something all the same. */
+static __always_inline __u32 cause_unasked(struct __sk_buff *skb, const struct flow *flow, __u32 named, __u32 cause)
 {
 	__u32 here = uplink;
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
 
-	return u && has_source(u, flow) && !has_free_source(skb);
+	if (!u || !has_source(u, flow))
+		return cause;
+	if (named)
+		return CAUSE_CHOSEN;
+	return has_free_source(skb) ? cause : CAUSE_PINNED;
 }
 
 /* The verdict on a packet whose class goes first by another uplink than this. */
@@ -328,7 +332,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		return leave(skb, class, CAUSE_CHOSEN);
 	__u32 named = named_source(skb);
 	if (unasked)
-		return leave(skb, class, named ? CAUSE_CHOSEN : pinned_here(skb, &flow) ? CAUSE_PINNED : cause);
+		return leave(skb, class, cause_unasked(skb, &flow, named, cause));
 	if (answer)
 		return leave(skb, class, named && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 

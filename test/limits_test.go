@@ -11,6 +11,7 @@ import (
 
 	"waymark/internal/lab"
 	"waymark/internal/match"
+	"waymark/internal/plan"
 )
 
 // TestTooMuchForAMap has more marks of others than there is room for: apply
@@ -29,17 +30,24 @@ func TestTooMuchForAMap(t *testing.T) {
 	s.gone(t)
 }
 
-// TestManyCgroups has a line for each of many cgroups. Their map has room for
-// as many as a policy names.
+// TestManyCgroups has more cgroups of one class than any map begins with.
 func TestManyCgroups(t *testing.T) {
 	e := newEngine(t, 0xb7000000, 1)
-	lines := make([]match.Match, 20_000)
-	for i := range lines {
-		lines[i].Cgroup = match.Path(fmt.Sprintf("app.slice/%d", i))
+	p := &plan.Plan{Mask: e.mask, Main: -1,
+		Classes: []plan.Class{{Number: 1, Mark: e.mask.Spread(1), Slot: 1}},
+		Lines:   []plan.Line{{Match: match.Match{Cgroup: match.Path("app.slice")}}}}
+	scan := func(table *match.Table) (map[uint64]uint32, error) {
+		_, set := table.Walk().Enter("app.slice")
+		there := map[uint64]uint32{e.own: set}
+		for i := range uint64(40_000) {
+			there[1<<40+i] = set
+		}
+		return there, nil
 	}
-	last := len(lines) - 1
-	marks := e.publish(t, lines, lines[last].Cgroup[0].Path)
-	if _, mark := e.run(t, "ingress 1", ethernet(unix.ETH_P_IP, packet4(unix.IPPROTO_UDP, ports9(4))), 0); mark != marks[last] {
-		t.Errorf("the last cgroup's packet has the mark %#x, want %#x", mark, marks[last])
+	if err := e.Publish(p, match.Root{Level: match.AnyLevel}, scan); err != nil {
+		t.Fatal(err)
+	}
+	if _, mark := e.run(t, "ingress 1", ethernet(unix.ETH_P_IP, packet4(unix.IPPROTO_UDP, ports9(4))), 0); mark != e.mask.Spread(1) {
+		t.Errorf("a packet of one of them has the mark %#x, want %#x", mark, e.mask.Spread(1))
 	}
 }

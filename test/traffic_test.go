@@ -15,7 +15,6 @@ import (
 
 	"waymark/internal/datapath"
 	"waymark/internal/lab"
-	"waymark/internal/plan"
 )
 
 // traffic is the policy of the traffic table: classes by cgroup, one of
@@ -131,7 +130,7 @@ func (s *site) account(t *testing.T, want ledger, do func()) {
 	t.Helper()
 	for _, c := range want {
 		if c.Repaired > 0 {
-			needRepair(t, plan.Families...)
+			needRepair(t)
 		}
 	}
 	since := s.books(t)

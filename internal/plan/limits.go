@@ -13,7 +13,7 @@ import (
 
 // limits finds what the BPF maps have no room for. (A class more than the mask
 // has room for is found by classes.) Cgroups have no limit of their own: the
-// map of each version is as large as it has to be.
+// map of each version is as large as it has to be, and has room to spare.
 func (m *maker) limits() (problems classes.Problems) {
 	lines := 0
 	for _, c := range m.policy.Classes {
