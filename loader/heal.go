@@ -52,7 +52,7 @@ func (l *Loader) Heal(do Healing) (*Healed, error) {
 	if err != nil {
 		return nil, err
 	}
-	adopted := l.memory != before
+	adopted := before != nil && l.memory != before
 	do.Maps = do.Maps && !adopted
 	h, err := l.heal(do, pinned)
 	if h != nil {
