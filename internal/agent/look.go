@@ -131,16 +131,21 @@ func (a *Agent) book(o Object) {
 // watchOver remembers what the kernel holds now, and says what others took.
 func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
 	a.current = h.Plan
-	a.wanted = map[Object]bool{}
-	for _, o := range objectsOf(everything(h.Plan)) {
-		a.wanted[o] = true
-	}
+	a.wanted = wantedBy(h.Plan)
 	a.authors.forget(begun)
 	taken := h.Covered
 	if h.Conflict != nil {
 		taken = append(taken, h.Conflict.Error())
 	}
 	a.complainOnly("others", taken)
+}
+
+func wantedBy(p *plan.Plan) map[Object]bool {
+	wanted := map[Object]bool{}
+	for _, o := range objectsOf(everything(p)) {
+		wanted[o] = true
+	}
+	return wanted
 }
 
 // processorTime is what this process has used of the CPUs.
