@@ -16,7 +16,7 @@ import (
 const nameLength = 15
 
 // Repin pins the maps of an instance again whose pins are gone: the attached
-// programs still have them. Those that only a walk uses are made anew. It
+// programs still have them. Those that none of these uses are made anew. It
 // returns the names of what it pinned. An error says that too little is left.
 func Repin(dir string, s Settings) (names []string, err error) {
 	i := &Instance{dir: dir, settings: s}
