@@ -38,7 +38,6 @@ func TestHealing(t *testing.T) {
 		{"the pin of a cgroup hook", "hook", "rm PINS/connect4"},
 		{"the pin of an interface's hook", "hook", "rm PINS/egress-1"},
 		{"the pin of a map", "pin", "rm PINS/tables PINS/counters"},
-		{"the pin of a walk's map", "pin", "rm PINS/walked"},
 		{"the pin of the state", "pin", "rm PINS/state"},
 		{"all pins", "pin", "rm PINS/*"},
 		{"the directory", "pin", "rm -r PINS"},
