@@ -32,7 +32,7 @@ var tunnels = map[ip]map[string]string{
 
 const wireguard = `ip link add tun0 type wireguard
 key=$(wg genkey)
-echo "$key" | wg set tun0 private-key /dev/stdin peer "$(wg genkey | wg pubkey)" endpoint REMOTE:51820 allowed-ips 198.18.0.0/24`
+echo "$key" | wg set tun0 private-key /proc/self/fd/0 peer "$(wg genkey | wg pubkey)" endpoint REMOTE:51820 allowed-ips 198.18.0.0/24`
 
 // TestTunnels has the kernel's own tunnels, by a route of main's. What they
 // send is in no class, whoever sent the packet inside, unless a match names
