@@ -85,6 +85,27 @@
  *   Example. One line, {cgroup: a.slice/db-*}. The start is the text
  *   "a.slice/db-" that leads to a state in which 0 leads to the line's set,
  *   '/' to set 0, and every other byte to the state itself.
+ *
+ * BUILDS
+ *   An instance is of one build of this object: programs never meet maps that
+ *   another build filled, so all that is above may change from one build to
+ *   the next. A build that finds another's instance makes one of its own, gives
+ *   that one's links its programs, and takes over three things, by which every
+ *   build, newer or older, has to abide:
+ *
+ *   counters  What the older instance counted, its own `earlier` included, is
+ *             added up in `earlier`, line by line; a line is what both maps
+ *             say together. struct class_counters holds __u64 alone, and arrays
+ *             of them. Fields are found by their names in the older map's BTF,
+ *             and by their place where it has none: so no field changes its
+ *             meaning under its name, and new ones go to the end. What one of
+ *             the two does not know is lost on the way; where a line is, says
+ *             the older instance's number of uplinks.
+ *   classes   While both are there, CLASS_ANYWHERE in `flags` of a struct
+ *             class_entry.
+ *   notes     and `arrivals` are shared, if the mask and the maps' sizes are the
+ *             same. No flag and no field of theirs changes its meaning; a build
+ *             that needs another one changes the size.
  */
 #ifndef WAYMARK_CONTRACT_H
 #define WAYMARK_CONTRACT_H

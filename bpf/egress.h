@@ -20,6 +20,14 @@ struct {
 	__type(value, struct class_counters);
 } counters SEC(".maps");
 
+/* No program's: user space keeps here what instances before this one counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set at load: as many as counters */
+	__type(key, __u32);
+	__type(value, struct class_counters);
+} earlier SEC(".maps");
+
 /* What the class of a packet is, and how that came about. */
 struct standing {
 	__u32 mark;

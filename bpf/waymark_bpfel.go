@@ -235,6 +235,7 @@ const (
 	WaymarkMapCgroups       = "cgroups"
 	WaymarkMapClasses       = "classes"
 	WaymarkMapCounters      = "counters"
+	WaymarkMapEarlier       = "earlier"
 	WaymarkMapFragments     = "fragments"
 	WaymarkMapHeirs         = "heirs"
 	WaymarkMapInside        = "inside"
@@ -350,6 +351,7 @@ type WaymarkMapSpecs struct {
 	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
 	Inside     *ebpf.MapSpec `ebpf:"inside"`
@@ -411,6 +413,7 @@ type WaymarkMaps struct {
 	Cgroups    *ebpf.Map `ebpf:"cgroups"`
 	Classes    *ebpf.Map `ebpf:"classes"`
 	Counters   *ebpf.Map `ebpf:"counters"`
+	Earlier    *ebpf.Map `ebpf:"earlier"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Heirs      *ebpf.Map `ebpf:"heirs"`
 	Inside     *ebpf.Map `ebpf:"inside"`
@@ -433,6 +436,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Cgroups,
 		m.Classes,
 		m.Counters,
+		m.Earlier,
 		m.Fragments,
 		m.Heirs,
 		m.Inside,

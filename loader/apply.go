@@ -206,10 +206,7 @@ func (a *apply) attach(which func(plan.Hook) bool) {
 					return a.instance.Attach(old)
 				}
 			}
-			if !a.fresh && !a.state.current() {
-				return nil // an old program stays updated
-			}
-			return a.instance.Detach(h)
+			return a.instance.GiveBack(h)
 		})
 	}
 }

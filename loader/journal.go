@@ -151,6 +151,9 @@ func (a *apply) keepState() {
 		a.err = err
 		return
 	}
+	if a.older != nil {
+		a.do(func() error { return a.instance.Carry(a.older) }, func() error { return nil })
+	}
 	a.do(func() error { return a.rename(dir) }, func() error { return a.unrename(dir) })
 }
 

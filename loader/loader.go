@@ -136,7 +136,7 @@ func (l *Loader) survey(want wanted) (*survey, error) {
 		return nil, err
 	}
 	if w.state != nil && exists(dir) {
-		if w.instance, err = datapath.Open(dir, w.state.Settings); err != nil {
+		if w.instance, err = w.state.open(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -162,7 +162,7 @@ func (w *survey) compare(l *Loader, want wanted) error {
 		return err
 	}
 	w.conflict = err
-	w.fresh = w.instance == nil || !w.state.Settings.Hold(w.plan, w.cookie)
+	w.fresh = w.instance == nil || !w.state.current() || !w.state.Settings.Hold(w.plan, w.cookie)
 	if w.have, err = l.holds(w); err != nil {
 		return err
 	}
@@ -191,10 +191,8 @@ func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 		k.Fingerprint = w.state.Fingerprint
 	}
 	var err error
-	if w.state.current() {
-		k.Hooks, err = w.instance.Hooks(l.root)
-		w.state.complete(k.Hooks)
-	}
+	k.Hooks, err = w.instance.Hooks(l.root)
+	w.state.complete(k.Hooks)
 	return k, err
 }
 

@@ -18,8 +18,9 @@ import (
 // replaces keeps another until the fresh one is settled.
 const newSuffix, oldSuffix = "-new", "-old"
 
-// recover finishes or undoes what an interrupted command left. The lock is
-// held.
+// recover finishes or undoes what an interrupted command left, and gives what
+// another binary applied the programs of this one, before anything else is
+// changed. The lock is held.
 func (l *Loader) recover() error {
 	dir, err := l.dir()
 	if err != nil {
@@ -41,6 +42,10 @@ func (l *Loader) recover() error {
 	case state.Unfinished != "":
 		if err := l.bring(state); err != nil {
 			return fmt.Errorf("finish or undo an interrupted apply: %w: see to that, or run `waymark down`", err)
+		}
+	case !state.current():
+		if err := l.bring(state); err != nil {
+			return fmt.Errorf("take over what another waymark applied: %w: see to that with the one that did, or run `waymark down`", err)
 		}
 	}
 	return nil
@@ -83,7 +88,7 @@ func (l *Loader) undoFresh(dir string) error {
 	return discard(dir + newSuffix)
 }
 
-// bring brings the kernel to the policy of a state that was interrupted.
+// bring brings the kernel to the policy of a state.
 func (l *Loader) bring(state *State) error {
 	policy, err := state.Policy()
 	if err != nil {
@@ -100,6 +105,9 @@ func (l *Loader) bring(state *State) error {
 // handOver takes the older instance away. What in its directory is others'
 // moves into that of its successor, or stays where it was if there is none.
 func handOver(dir string) error {
+	if err := carry(dir); err != nil {
+		return err
+	}
 	if err := discard(dir + oldSuffix); err != nil {
 		return err
 	}
@@ -116,6 +124,36 @@ func handOver(dir string) error {
 		}
 	}
 	return os.Remove(dir + oldSuffix)
+}
+
+// carry detaches the older instance, and has its successor take over what it
+// counted to the end.
+func carry(dir string) error {
+	if !exists(dir + oldSuffix) {
+		return nil
+	}
+	before, err := readState(dir + oldSuffix)
+	if err != nil {
+		return nil // a successor settled that one long ago, or it goes unread
+	}
+	now, err := readState(dir)
+	if err != nil {
+		return nil // there is none
+	}
+	if err := datapath.DetachAll(dir + oldSuffix); err != nil {
+		return err
+	}
+	older, err := datapath.OpenOther(dir+oldSuffix, before.Settings)
+	if err != nil {
+		return err
+	}
+	defer older.Close()
+	successor, err := now.open(dir)
+	if err != nil {
+		return err
+	}
+	defer successor.Close()
+	return successor.Carry(older)
 }
 
 // discard removes the instance in a directory, whole or in part.

@@ -18,9 +18,11 @@ import (
 	"waymark/internal/plan"
 )
 
-// stateFormat is the number of this form of State. A state of another form
-// is refused, not guessed at.
-const stateFormat = 1
+// stateFormat is the number of this form of State, oldFormat that of the
+// oldest that is read, too: it has no number, and no tables that a binary of
+// its time should look into now. A state of another form is refused, not
+// guessed at.
+const stateFormat, oldFormat = 2, 1
 
 // State is what a host remembers of its last apply; it is pinned with the
 // BPF objects it speaks of.
@@ -75,6 +77,14 @@ func (s *State) complete(hooks []plan.Hook) {
 
 // current tells whether this binary carries the programs that are attached.
 func (s *State) current() bool { return s.Object == bpf.ObjectID() }
+
+// open opens the instance of a state in a directory.
+func (s *State) open(dir string) (*datapath.Instance, error) {
+	if s.current() {
+		return datapath.Open(dir, s.Settings)
+	}
+	return datapath.OpenOther(dir, s.Settings)
+}
 
 func (s *State) encode() ([]byte, error) {
 	var b bytes.Buffer
@@ -132,13 +142,14 @@ func decodeState(raw []byte) (*State, error) {
 	if err := json.Unmarshal(text, &of); err != nil {
 		return nil, errDamaged{err}
 	}
-	if of.Format != stateFormat {
+	if of.Format < oldFormat || of.Format > stateFormat {
 		return nil, fmt.Errorf("it has format %d and this binary knows %d: traffic goes on as it is; use the waymark that applied it, or remove everything with `waymark down`", of.Format, stateFormat)
 	}
 	var s State
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, errDamaged{err}
 	}
+	s.Format, s.Number = stateFormat, max(s.Number, 1)
 	return &s, nil
 }
 

@@ -19,11 +19,17 @@ func (a *apply) inherits() bool {
 	return a.older != nil && a.state.current() && a.state.Settings.Mask == a.plan.Mask
 }
 
+// upgrades tells whether the policy in force gets the programs of this
+// binary, and nothing else: every open socket is in its class.
+func (a *apply) upgrades() bool {
+	return a.older != nil && !a.state.current() && a.state.Unfinished == "" && a.next.same(a.state) && a.state.Settings.Mask == a.plan.Mask
+}
+
 // walk deals with the sockets that are open, now that new ones follow the
 // plan: each one that the change concerns meets its fate, before the rules
 // and tables go that it may still need.
 func (a *apply) walk() {
-	if !a.publishes() {
+	if !a.publishes() || a.upgrades() {
 		return
 	}
 	c := datapath.Change{Plan: a.plan, First: a.fresh && !a.inherits(), Fate: a.fate}

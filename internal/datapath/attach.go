@@ -20,8 +20,8 @@ import (
 )
 
 // Attach puts a hook's program in its place and pins the link; a link that
-// is pinned there already is given the program anew if it is in the right
-// place, and replaced otherwise.
+// is pinned there already, by this instance or by one that it takes over from,
+// is given the program anew if it is in the right place, and replaced otherwise.
 func (i *Instance) Attach(h plan.Hook) error {
 	program, err := i.load(h)
 	if err != nil {
@@ -112,6 +112,9 @@ func (i *Instance) attachCgroup(h plan.Hook, program *ebpf.Program) error {
 		return fmt.Errorf("attach %s: open cgroup: %w", h.Program, err)
 	}
 	defer dir.Close()
+	if err := i.succeed(h); err != nil {
+		return err
+	}
 	if i.attachedAt(h) {
 		return i.update(h, program)
 	}
@@ -152,6 +155,9 @@ func (i *Instance) attachInterface(h plan.Hook, program *ebpf.Program) error {
 	device, err := net.InterfaceByName(h.Place)
 	if err != nil {
 		return fmt.Errorf("attach %s to %s: %w", h.Program, h.Place, err)
+	}
+	if err := i.succeed(h); err != nil {
+		return err
 	}
 	if i.attachedAt(h) {
 		return i.update(h, program)

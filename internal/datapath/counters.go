@@ -4,12 +4,13 @@ package datapath
 
 import (
 	"fmt"
+	"unsafe"
 
 	"waymark/bpf"
 )
 
 // Counters are what left by one uplink under one line of counters, since
-// the instance was made.
+// the first apply.
 type Counters struct {
 	Packets   uint64 `json:"packets"`
 	Bytes     uint64 `json:"bytes"`     // on the wire, link header included
@@ -32,25 +33,22 @@ type Causes struct {
 	Chosen  uint64 `json:"chosen"`
 }
 
-// Counters reads one line of counters on one uplink, over all CPUs.
+// Counters reads one line of counters on one uplink, over all CPUs and
+// all instances that took over from one another.
 func (i *Instance) Counters(slot uint32, uplink int) (c Counters, err error) {
-	var perCPU []bpf.WaymarkClassCounters
-	if err := i.maps.Counters.Lookup(slot*i.settings.UplinkLimit+uint32(uplink), &perCPU); err != nil {
+	sum, err := i.sum(i.lineOf(slot, uint32(uplink)), i.maps.Counters, i.maps.Earlier)
+	if err != nil {
 		return c, fmt.Errorf("read the counters: %w", err)
 	}
-	for _, x := range perCPU {
-		c.Packets += x.Packets
-		c.Bytes += x.Bytes
-		c.Repaired += x.Repaired
-		c.Dropped += x.Dropped
-		c.Foreign += x.Foreign
-		c.Refused += x.Refused
-		c.Causes.Before += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_BEFORE]
-		c.Causes.Late += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_LATE]
-		c.Causes.Foreign += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_FOREIGN]
-		c.Causes.Pinned += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_PINNED]
-		c.Causes.NoRoute += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_NO_ROUTE]
-		c.Causes.Chosen += x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_CHOSEN]
+	x := *(*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum))
+	c = Counters{Packets: x.Packets, Bytes: x.Bytes, Repaired: x.Repaired, Dropped: x.Dropped, Foreign: x.Foreign, Refused: x.Refused}
+	c.Causes = Causes{
+		Before:  x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_BEFORE],
+		Late:    x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_LATE],
+		Foreign: x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_FOREIGN],
+		Pinned:  x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_PINNED],
+		NoRoute: x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_NO_ROUTE],
+		Chosen:  x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_CHOSEN],
 	}
 	c.Misroutes = c.Causes.Before + c.Causes.Late + c.Causes.Foreign + c.Causes.Pinned + c.Causes.NoRoute
 	return c, nil

@@ -91,18 +91,8 @@ func (i *Instance) Discard() error {
 	if err != nil {
 		return err
 	}
-	// The kernel waits for all running programs after an update of a map of
-	// maps: this one, which changes nothing, is there for the wait.
-	var id ebpf.MapID
-	if err := i.maps.Tables.Lookup(live, &id); err == nil {
-		inner, err := ebpf.NewMapFromID(id)
-		if err != nil {
-			return err
-		}
-		defer inner.Close()
-		if err := i.maps.Tables.Put(live, inner); err != nil {
-			return err
-		}
+	if err := i.wait(); err != nil {
+		return err
 	}
 	for _, outer := range []*ebpf.Map{i.maps.Tables, i.maps.Cgroups} {
 		if err := outer.Delete(1 - live); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -110,6 +100,28 @@ func (i *Instance) Discard() error {
 		}
 	}
 	return nil
+}
+
+// wait waits until no program is running that was when it was called. The
+// kernel does so after an update of a map of maps: the one here changes
+// nothing.
+func (i *Instance) wait() error {
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	var id ebpf.MapID
+	if err := i.maps.Tables.Lookup(live, &id); errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	inner, err := ebpf.NewMapFromID(id)
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	return i.maps.Tables.Put(live, inner)
 }
 
 // CgroupIDs are the cgroups that either version of the table names.

@@ -62,6 +62,9 @@ type Instance struct {
 	retired  plan.Mask  // of the instance that this one takes over from
 	kernel   *btf.Cache // the kernel's types, which take longer to read than a program to verify
 	maps     bpf.WaymarkMaps
+	runs     []run                    // where another build's lines of counters have our fields; nil: where ours have
+	older    *Instance                // that this one takes over from; nil for none
+	replaced map[string]*ebpf.Program // the older one's programs by the pin of the hook that was taken over
 }
 
 // Create makes the maps of a new instance and pins them in dir, which must
@@ -108,15 +111,55 @@ func (i *Instance) create() error {
 	return nil
 }
 
-// Open takes up the instance pinned in dir. An error that is
-// fs.ErrNotExist says that there is none.
+// Open takes up the instance pinned in dir, which this build made. An error
+// that is fs.ErrNotExist says that there is none.
 func Open(dir string, s Settings) (*Instance, error) {
+	i, err := open(dir, s)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := i.spec()
+	if err != nil {
+		i.Close()
+		return nil, err
+	}
+	for name, m := range i.fields() {
+		err := error(os.ErrNotExist)
+		if *m != nil {
+			err = spec.Maps[name].Compatible(*m)
+		}
+		if err != nil {
+			i.Close()
+			return nil, fmt.Errorf("open map %s of %s: %v: the pins are damaged; `waymark down` removes them", name, dir, err)
+		}
+	}
+	return i, nil
+}
+
+// OpenOther takes up the instance pinned in dir, which any build made: its
+// maps may be others, and otherwise. It can be read, and taken over from. An
+// error that is fs.ErrNotExist says that there is none.
+func OpenOther(dir string, s Settings) (*Instance, error) {
+	i, err := open(dir, s)
+	if err == nil && i.maps.Counters != nil {
+		if i.runs, err = runsOf(i.maps.Counters); err != nil {
+			i.Close()
+		}
+	}
+	return i, err
+}
+
+// open opens those maps that are there.
+func open(dir string, s Settings) (*Instance, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, err
 	}
 	i := &Instance{dir: dir, settings: s, kernel: btf.NewCache()}
 	for name, m := range i.fields() {
 		opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			i.Close()
 			return nil, fmt.Errorf("open map %s of %s: %v: the pins are damaged; `waymark down` removes them", name, dir, err)
@@ -142,6 +185,9 @@ func (i *Instance) Rename(dir string) error {
 func (i *Instance) Close() {
 	for _, m := range i.named() {
 		m.Close()
+	}
+	for _, p := range i.replaced {
+		p.Close()
 	}
 }
 
@@ -171,7 +217,9 @@ func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
 		}
 	}
 	spec.Maps[bpf.WaymarkMapClasses].MaxEntries = i.settings.Mask.Highest() + 1
-	spec.Maps[bpf.WaymarkMapCounters].MaxEntries = i.settings.Slots * i.settings.UplinkLimit
+	for _, name := range []string{bpf.WaymarkMapCounters, bpf.WaymarkMapEarlier} {
+		spec.Maps[name].MaxEntries = i.settings.Slots * i.settings.UplinkLimit
+	}
 	return spec, nil
 }
 
@@ -183,6 +231,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapArrivals:   &i.maps.Arrivals,
 		bpf.WaymarkMapClasses:    &i.maps.Classes,
 		bpf.WaymarkMapCounters:   &i.maps.Counters,
+		bpf.WaymarkMapEarlier:    &i.maps.Earlier,
 		bpf.WaymarkMapInside:     &i.maps.Inside,
 		bpf.WaymarkMapFragments:  &i.maps.Fragments,
 		bpf.WaymarkMapNotes:      &i.maps.Notes,
