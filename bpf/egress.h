@@ -206,7 +206,7 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 	if (!c)
 		return TCX_NEXT;
 	count(skb, c);
-	if (class->flags & CLASS_ANYWHERE && class_number(mark))
+	if (!class->slot && class_number(mark)) /* the number has no class */
 		c->misroutes[CAUSE_FOREIGN] += segments_of(skb);
 	return TCX_NEXT;
 }

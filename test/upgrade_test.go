@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"waymark/internal/lab"
+)
+
+// TestUpgrade replaces the binary by one of another build and back, and
+// applies again and again, under traffic of four classes, by sockets old and
+// new: no packet leaves by a wrong uplink, none goes uncounted, and none is
+// counted twice.
+func TestUpgrade(t *testing.T) {
+	other := otherBinary(t)
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.apply(t, fourClasses)
+	before := s.received(t)
+	end := s.stream(t, many(5_000, 12_500))
+	last := s.counted(t)
+	for n := range many(5, 20) {
+		for range 1 + many(2, 5) {
+			s.applyBy(t, []string{other, binary(t)}[n%2])
+		}
+		s.seen.add(t, s.pins())
+		last = s.noLess(t, fmt.Sprintf("upgrade %d", n), last)
+	}
+	sent := end()
+	s.quiet(t)
+	if diff := cmp.Diff(since(before, s.received(t)), s.counted(t).byUplink()); diff != "" {
+		t.Errorf("the sums of all classes are not what the interfaces received (-router +status):\n%s", diff)
+	}
+	s.onCourse(t, sent)
+}
+
+// onCourse checks that all that the classes sent was counted as theirs, on
+// their uplinks, and was never anywhere else.
+func (s *site) onCourse(t *testing.T, sent map[string]uint64) {
+	t.Helper()
+	total := uint64(0)
+	for _, c := range s.status(t).Classes {
+		var packets uint64
+		for _, u := range c.Counts {
+			packets += u.Packets
+			if u.Misroutes+u.Causes.Chosen+u.Dropped+u.Repaired > 0 {
+				t.Errorf("class %s at %s: %+v, want no misroutes", c.Name, u.Uplink, u.Counters)
+			}
+		}
+		if want, ours := sent[c.Name]; ours && packets != want {
+			t.Errorf("class %s: %d packets counted, want the %d that were sent", c.Name, packets, want)
+		}
+		total += packets
+	}
+	t.Logf("%d packets", total)
+}
+
+// TestCountersGoOn changes what makes an instance anew, or gives a class
+// another number: the counters of the classes that stay never go back.
+func TestCountersGoOn(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	s.apply(t, fourClasses)
+	end := s.stream(t, 500)
+	last := s.counted(t)
+	for _, c := range []struct{ name, policy string }{
+		{"another mask", "mark: {mask: 0x00ff0000}\n" + fourClasses},
+		{"one more uplink", "mark: {mask: 0x00ff0000}\n" + strings.Replace(fourClasses, uplinkB, uplinkB+uplinkC, 1)},
+		{"another number", strings.Replace(fourClasses, "port, route: [b, a]", "port, route: [b]", 1)},
+		{"another class's name", strings.Replace(fourClasses, "name: tuple", "name: pair", 1)},
+		{"nine uplinks", strings.Replace(fourClasses, uplinkB, uplinkB+unplugged(7), 1)},
+		{"as before", fourClasses},
+	} {
+		s.apply(t, c.policy)
+		last = s.noLess(t, c.name, last)
+	}
+	end()
+}
+
+// unplugged are uplinks whose interfaces are not there.
+func unplugged(n int) (text string) {
+	for k := range n {
+		text += fmt.Sprintf("  - {name: x%d, interface: no-%d, gateway: none}\n", k, k)
+	}
+	return text
+}
+
+// applyBy applies the policy that is in the site's file by a binary.
+func (s *site) applyBy(t *testing.T, binary string) {
+	t.Helper()
+	args := append([]string{"apply"}, s.write(t, fourClasses)...)
+	if out, err := s.Host.Command(binary, args...).Output(); err != nil {
+		t.Fatalf("%s: %v: %s", binary, err, out)
+	}
+}
+
+// noLess checks that no class that is there has counted less than last.
+func (s *site) noLess(t *testing.T, when string, last tally) tally {
+	t.Helper()
+	now := tally{}
+	for _, c := range s.status(t).Classes {
+		for _, u := range c.Counts {
+			n, before := count{u.Packets, u.Bytes}, last[c.Name][u.Uplink]
+			if n.Packets < before.Packets || n.Bytes < before.Bytes {
+				t.Errorf("%s: class %s at %s went from %v back to %v", when, c.Name, u.Uplink, before, n)
+			}
+			now.add(c.Name, u.Uplink, n)
+		}
+	}
+	return now
+}
+
+// stream has each class of the load send so many datagrams a second, from a
+// socket that stays and from new ones, until it is told to end. It returns
+// what each class sent.
+func (s *site) stream(t *testing.T, rate int) (end func() map[string]uint64) {
+	t.Helper()
+	stop, sent := make(chan struct{}), map[string]uint64{}
+	var all sync.WaitGroup
+	var lock sync.Mutex
+	for _, l := range load {
+		if l.class == "unclassed" {
+			continue
+		}
+		job := l.job
+		job.Kind, job.NoReply = lab.UDP, true
+		job.To = []netip.AddrPort{v4.service(l.service)}
+		all.Go(func() {
+			n, err := s.pour(job, rate, stop)
+			lock.Lock()
+			defer lock.Unlock()
+			if sent[l.class] = n; err != nil {
+				t.Errorf("class %s: %v", l.class, err)
+			}
+		})
+	}
+	return func() map[string]uint64 {
+		t.Helper()
+		close(stop)
+		all.Wait()
+		return sent
+	}
+}
+
+// pour sends at a rate, in every tenth second from a new socket, too.
+func (s *site) pour(job lab.Job, rate int, stop <-chan struct{}) (sent uint64, err error) {
+	const tick = 10 * time.Millisecond
+	stays, err := s.Host.Open(job)
+	if err != nil {
+		return 0, err
+	}
+	defer stays.Close()
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return sent, nil
+		case <-time.After(tick):
+		}
+		r, err := stays.Send(rate/100, 100)
+		sent += uint64(r.Sent)
+		if err != nil || r.Err() != nil {
+			return sent, errors.Join(err, r.Err())
+		}
+		if n%10 > 0 {
+			continue
+		}
+		once := job
+		once.Count, once.Size, once.NoReply = 3, 100, false
+		c, err := s.Host.Open(once)
+		if err != nil {
+			return sent, err
+		}
+		sent += uint64(c.Opened.Sent)
+		if err := c.Close(); err != nil || c.Opened.Err() != nil {
+			return sent, errors.Join(err, c.Opened.Err())
+		}
+	}
+}
