@@ -3,7 +3,7 @@
 # Commands that touch the kernel need root; sudo is asked for only where we are not.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test test-long test-kernels bench test-packages generate check-generated fuzz install clean
+.PHONY: build demo test test-long test-kernels test-hosts bench test-packages generate check-generated fuzz install clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o waymark ./cmd/waymark
@@ -38,6 +38,14 @@ bench: test-packages
 test-kernels:
 	test/packages.sh qemu-system-x86_64 qemu-system-x86 xz xz-utils wg wireguard-tools
 	CGO_ENABLED=0 go run ./test/kernels $(KERNELS)
+
+# On a host that systemd booted, with networkd beside: units, slices, sockets,
+# users. Its root file system is made once, in build/hosts.
+HOSTS_ROOT := $(CURDIR)/build/hosts/bookworm
+test-hosts:
+	test/packages.sh debootstrap debootstrap systemd-nspawn systemd-container nsenter util-linux
+	test/hosts/root.sh $(HOSTS_ROOT)
+	CGO_ENABLED=0 WAYMARK_HOSTS_ROOT=$(HOSTS_ROOT) go test -count=1 -v -timeout 30m ./test/hosts
 
 # The Debian packages that the tests use: nft, iptables and tc beside ip, and the compiler that check-generated needs.
 test-packages:

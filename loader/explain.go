@@ -157,6 +157,8 @@ func (l *Loader) Unit(name string) (cgroup string, err error) {
 	switch {
 	case err != nil:
 		return "", err
+	case len(paths) == 0 && len(host.UnknownUnits([]string{name})) > 0:
+		return "", fmt.Errorf("find unit %s: systemd has none of that name: `systemctl list-unit-files` lists those it has", name)
 	case len(paths) == 0:
 		return "", fmt.Errorf("find unit %s: it has no cgroup below %s: start it, or name with --cgroup where it will be", name, l.root)
 	case len(paths) > 1:

@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"waymark/cmd/waymark":       6,
 	"waymark/test":              6,
 	"waymark/test/bench":        6,
+	"waymark/test/hosts":        6,
 	"waymark/test/kernels":      6,
 }
 
@@ -36,7 +37,7 @@ var floors = map[string]int{
 var homes = map[string][]string{
 	"github.com/cilium/ebpf":         {"waymark/bpf", "waymark/internal/datapath", "waymark/test/bench"},
 	"github.com/goccy/go-yaml":       {"waymark/classes"},
-	"github.com/coreos/go-systemd":   {"waymark/cmd/waymark"},
+	"github.com/coreos/go-systemd":   {"waymark/cmd/waymark", "waymark/internal/host"},
 	"github.com/fsnotify/fsnotify":   {"waymark/internal/agent"},
 	"github.com/spf13/cobra":         {"waymark/cmd/waymark"},
 	"github.com/vishvananda/netlink": {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},

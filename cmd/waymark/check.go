@@ -25,8 +25,12 @@ func newCheck(e env) *cobra.Command {
 			if err == nil {
 				err = loader.CheckNames(p)
 			}
+			var notes []string
+			if err == nil {
+				notes = loader.UnitNotes(p)
+			}
 			if o.format == "json" {
-				return printProblems(e, &o, err)
+				return printProblems(e, &o, notes, err)
 			}
 			if err != nil {
 				return err
@@ -35,8 +39,8 @@ func newCheck(e env) *cobra.Command {
 			for _, class := range p.Classes {
 				lines += len(class.Matches)
 			}
-			_, err = fmt.Fprintf(e.stdout, "policy is right: %s, %s, %s\n",
-				count(len(p.Uplinks), "uplink"), count(len(p.Classes), "class"), count(lines, "match"))
+			_, err = fmt.Fprintf(e.stdout, "policy is right: %s, %s, %s\n%s",
+				count(len(p.Uplinks), "uplink"), count(len(p.Classes), "class"), count(lines, "match"), noteLines(notes))
 			return err
 		},
 	}
@@ -45,13 +49,23 @@ func newCheck(e env) *cobra.Command {
 	return c
 }
 
-// printProblems prints the problems as JSON and still fails with them.
-func printProblems(e env, o *output, err error) error {
+// noteLines is a line for each note.
+func noteLines(notes []string) (text string) {
+	for _, n := range notes {
+		text += "note: " + n + "\n"
+	}
+	return text
+}
+
+// printProblems prints problems and notes as JSON, and still fails with the
+// problems.
+func printProblems(e env, o *output, notes []string, err error) error {
 	problems, ok := err.(classes.Problems)
 	if err != nil && !ok {
 		return err
 	}
-	if perr := o.print(e.stdout, "Check", map[string]any{"problems": append(classes.Problems{}, problems...)}, func(io.Writer) error { return nil }); perr != nil {
+	said := map[string]any{"problems": append(classes.Problems{}, problems...), "notes": append([]string{}, notes...)}
+	if perr := o.print(e.stdout, "Check", said, func(io.Writer) error { return nil }); perr != nil {
 		return perr
 	}
 	return err

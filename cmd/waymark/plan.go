@@ -40,6 +40,9 @@ exactly that, or refuses if the host has changed since.`,
 				if err != nil {
 					return err
 				}
+				if s.cgroupRoot == "" { // units of this host's systemd are meant
+					p.Notes = append(p.Notes, loader.UnitNotes(policy)...)
+				}
 				err = o.print(e.stdout, "Plan", map[string]any{"plan": p, "changes": changes}, func(w io.Writer) error {
 					if err := printPlan(w, p, changes); err != nil || file == "" {
 						return err

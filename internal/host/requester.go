@@ -20,7 +20,7 @@ func Requester(port uint32) string {
 	if port == 0 {
 		return ""
 	}
-	if text := processText(int(port)); port <= maxPid && text != "" {
+	if text := processText(int(port)); port <= maxPid && port != initPid && text != "" {
 		return text
 	}
 	if text := processText(portHolder(port)); text != "" {
@@ -31,6 +31,10 @@ func Requester(port uint32) string {
 	}
 	return "a process that is gone"
 }
+
+// initPid opens sockets for those it starts, and keeps a hand on them:
+// systemd-networkd's is from systemd-networkd.socket, at init's own port.
+const initPid = 1
 
 // maxPid is the kernel's PID_MAX_LIMIT: the ports of a process's second
 // socket and later ones lie above.
@@ -79,7 +83,8 @@ func unitOf(groups string) (unit string) {
 	return unit
 }
 
-// portHolder is a process with a socket at a netlink port; 0 for none.
+// portHolder is a process with a socket at a netlink port, init only if no
+// other has it; 0 for none.
 func portHolder(port uint32) int {
 	table, err := os.ReadFile("/proc/thread-self/net/netlink")
 	if err != nil {
@@ -98,13 +103,14 @@ func portHolder(port uint32) int {
 	return socketHolder("socket:[" + inode + "]")
 }
 
-func socketHolder(socket string) int {
+func socketHolder(socket string) (pid int) {
 	all, _ := filepath.Glob("/proc/[0-9]*/fd/*")
 	for _, fd := range all {
 		if target, err := os.Readlink(fd); err == nil && target == socket {
-			pid, _ := strconv.Atoi(strings.Split(fd, "/")[2])
-			return pid
+			if pid, _ = strconv.Atoi(strings.Split(fd, "/")[2]); pid != initPid {
+				break
+			}
 		}
 	}
-	return 0
+	return pid
 }
