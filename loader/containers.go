@@ -140,15 +140,3 @@ func (l *Loader) containerNamed(policy *classes.Policy, name string) (k plan.Con
 	}
 	return k, fmt.Errorf("find container %s: no runtime at %s has it: `docker ps -a` lists Docker's", name, strings.Join(sockets(policy), " or "))
 }
-
-// WatchContainers calls changed when containers that the policy may name came,
-// changed or went, until ctx ends. Runtimes that are not there, or end, are
-// listened to when they come.
-func WatchContainers(ctx context.Context, policy *classes.Policy, changed func()) {
-	if len(containersIn(policy, nil)) == 0 {
-		return
-	}
-	for _, socket := range sockets(policy) {
-		go containers.Follow(ctx, socket, changed)
-	}
-}

@@ -79,6 +79,30 @@ func TestContainersByName(t *testing.T) {
 	s.reapply(t)
 	e.run(t, "start", named)
 	check("made before, started after the apply", named, byB)
+	e.run(t, "rm", "-f", named)
+
+	// An agent takes up each at its creation.
+	s.agent(t, e.policy())
+	follows := func() {
+		t.Helper()
+		soon(t, "the agent has seen it", func() error {
+			if drift := s.status(t).Drift; !drift.Empty() {
+				return fmt.Errorf("the kernel differs: %+v", drift)
+			}
+			return nil
+		})
+	}
+	named = e.run(t, "create", "--init=false", "--name=backup", "--network=host", "box", "/bin/sleep", "1000")
+	follows()
+	e.run(t, "start", named)
+	check("made under the agent", named, byB)
+	e.run(t, "rm", "-f", named)
+	named = e.start(t, "--name=backup")
+	follows()
+	check("made again under the agent", named, byB)
+	e.run(t, "rename", "backup", "backup-0")
+	follows()
+	check("renamed under the agent", named, byA)
 }
 
 // nobody checks that no match has a cgroup of a container that is gone.
