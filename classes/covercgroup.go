@@ -8,10 +8,11 @@ import (
 )
 
 // coversCgroups reports whether e takes every cgroup that m takes. Of two
-// patterns it knows only what can be told name by name, and of a unit only
-// what another unit takes of it: it may miss that one takes the other.
+// patterns it knows only what can be told name by name, and of a unit or a
+// container only what another one takes of it: it may miss that one takes the
+// other.
 func coversCgroups(e, m *Match) bool {
-	if len(e.Cgroup)+len(e.Unit) == 0 {
+	if coverCgroup.count(e) == 0 {
 		return true
 	}
 	for _, path := range m.Cgroup {
@@ -24,7 +25,12 @@ func coversCgroups(e, m *Match) bool {
 			return false
 		}
 	}
-	return len(m.Cgroup)+len(m.Unit) > 0
+	for _, c := range m.Container {
+		if !slices.ContainsFunc(e.Container, func(k Container) bool { return k.covers(c) }) {
+			return false
+		}
+	}
+	return coverCgroup.count(m) > 0
 }
 
 // user is whose manager runs the unit, as text; "" for the system's.
@@ -60,15 +66,16 @@ func coversName(e, m string) bool {
 	return err == nil && g.Match(m)
 }
 
-// cgroupKey is what value i of a match's cgroups and units is filed under: a
-// path by its names up to the first pattern, a unit by its name, if that is
-// none. What covers it is filed under a key that eachKeyAbove gives.
+// cgroupKey is what value i of a match's cgroups, units and containers is
+// filed under: a path by its names up to the first pattern, a unit or a
+// container by its name, if that is none. What covers it is filed under a key
+// that eachKeyAbove gives.
 func (m *Match) cgroupKey(i int) string {
+	if i >= len(m.Cgroup)+len(m.Unit) {
+		return nameKey("container", m.Container[i-len(m.Cgroup)-len(m.Unit)].Name)
+	}
 	if i >= len(m.Cgroup) {
-		if u := m.Unit[i-len(m.Cgroup)]; !IsGlob(u.Name) {
-			return "unit/" + u.Name
-		}
-		return "unit"
+		return nameKey("unit", m.Unit[i-len(m.Cgroup)].Name)
 	}
 	key := ""
 	for name := range strings.SplitSeq(m.Cgroup[i], "/") {
@@ -81,6 +88,13 @@ func (m *Match) cgroupKey(i int) string {
 		return "/"
 	}
 	return key
+}
+
+func nameKey(kind, name string) string {
+	if name == "" || IsGlob(name) {
+		return kind
+	}
+	return kind + "/" + name
 }
 
 func eachKeyAbove(key string, look func(string)) {

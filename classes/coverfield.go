@@ -28,7 +28,7 @@ const (
 func (f coverField) count(m *Match) int {
 	switch f {
 	case coverCgroup:
-		return len(m.Cgroup) + len(m.Unit)
+		return len(m.Cgroup) + len(m.Unit) + len(m.Container)
 	case coverUID:
 		return len(m.UID)
 	case coverProto:

@@ -15,6 +15,7 @@ import (
 var matchFields = []field[Match]{
 	{key: "cgroup", example: "backup.slice", read: func(d *decoder, m *Match, n *node) { m.Cgroup = each(d, n, (*decoder).cgroup) }},
 	{key: "unit", example: "backup.service", read: (*decoder).units},
+	{key: "container", example: "{name: backup}", read: (*decoder).containers},
 	{key: "uid", example: "[trader, 2000-2099]", read: func(d *decoder, m *Match, n *node) { m.UID = each(d, n, (*decoder).user) }},
 	{key: "proto", example: "tcp", read: func(d *decoder, m *Match, n *node) { m.Proto = each(d, n, (*decoder).protocol) }},
 	{key: "src", example: "192.0.2.0/24", read: func(d *decoder, m *Match, n *node) { m.Src = each(d, n, (*decoder).prefix) }},
@@ -136,6 +137,9 @@ func (d *decoder) checkMatch(n *node, m *Match) {
 	}
 	if m.Cgroup != nil && m.Unit != nil {
 		d.problem(n.value("unit"), "cgroup and unit in one match: a unit is a cgroup", "keep the one that says more, or make two matches of them")
+	}
+	if m.Container != nil && (m.Cgroup != nil || m.Unit != nil) {
+		d.problem(n.value("container"), "container beside cgroup or unit in one match: a container is a cgroup", "keep the one that says more, or make two matches of them")
 	}
 	if v4, v6 := m.families(); !v4 && !v6 {
 		d.problem(n, "src and dst are of different families: no packet can match", "name an IPv4 or an IPv6 prefix in both")

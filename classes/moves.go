@@ -14,7 +14,7 @@ const Unclassed = "unclassed"
 // Move gives a part of the traffic, or all of a class, to another class. It
 // comes before every match of the policy; of two moves the later wins.
 type Move struct {
-	Match    Match  // of cgroups, units or users; zero when From is given
+	Match    Match  // of cgroups, units, containers or users; zero when From is given
 	From     string // the name of a class that is moved whole; "" for a match
 	To       string // the name of a class, or Unclassed
 	Existing Fate   // of open sockets, in place of the class's own; "": the class's
@@ -30,6 +30,8 @@ func (m Move) Subject() string {
 		return list(m.Match.Cgroup, func(path string) string { return path })
 	case m.Match.Unit != nil:
 		return list(m.Match.Unit, Unit.String)
+	case m.Match.Container != nil:
+		return "container:" + list(m.Match.Container, Container.String)
 	}
 	return "uid:" + list(m.Match.UID, User.String)
 }
@@ -37,6 +39,7 @@ func (m Move) Subject() string {
 var moveFields = []field[Move]{
 	{key: "cgroup", example: "backup.slice", read: func(d *decoder, m *Move, n *node) { m.Match.Cgroup = each(d, n, (*decoder).cgroup) }},
 	{key: "unit", example: "backup.service", read: func(d *decoder, m *Move, n *node) { d.units(&m.Match, n) }},
+	{key: "container", example: "backup", read: func(d *decoder, m *Move, n *node) { d.containers(&m.Match, n) }},
 	{key: "uid", example: "trader", read: func(d *decoder, m *Move, n *node) { m.Match.UID = each(d, n, (*decoder).user) }},
 	{key: "class", example: "bulk", read: func(d *decoder, m *Move, n *node) { m.From = d.name(n) }},
 	{key: "to", example: "bulk", required: true, read: func(d *decoder, m *Move, n *node) { m.To = d.name(n) }},
@@ -51,13 +54,13 @@ func (d *decoder) moves(p *Policy, n *node) {
 			return m, false
 		}
 		subjects := 0
-		for _, given := range []bool{m.Match.Cgroup != nil, m.Match.Unit != nil, m.Match.UID != nil, m.From != ""} {
+		for _, given := range []bool{m.Match.Cgroup != nil, m.Match.Unit != nil, m.Match.Container != nil, m.Match.UID != nil, m.From != ""} {
 			if given {
 				subjects++
 			}
 		}
 		if subjects != 1 {
-			d.problem(n, fmt.Sprintf("a move of %d things", subjects), "name one of cgroup, unit, uid and class: that is moved")
+			d.problem(n, fmt.Sprintf("a move of %d things", subjects), "name one of cgroup, unit, container, uid and class: that is moved")
 		}
 		return m, subjects == 1
 	})...)

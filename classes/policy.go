@@ -18,12 +18,13 @@ const MaskBits = 16
 // Policy is one whole, valid policy, merged from all its files. Every default
 // is filled in. It is not changed after it was parsed, and may be shared.
 type Policy struct {
-	Mark    Mark
-	Rules   Rules
-	Tables  Tables
-	Uplinks []Uplink // at least one; names and interfaces are unique
-	Classes []Class  // earlier wins
-	Moves   []Move   // before all classes; later wins
+	Mark     Mark
+	Rules    Rules
+	Tables   Tables
+	Runtimes Runtimes
+	Uplinks  []Uplink // at least one; names and interfaces are unique
+	Classes  []Class  // earlier wins
+	Moves    []Move   // before all classes; later wins
 
 	sources []*source
 }
@@ -113,6 +114,7 @@ const (
 type Match struct {
 	Cgroup       []string       // of their whole subtrees; clean paths from the cgroup root without the leading slash, each name a Glob
 	Unit         []Unit         // the same by a unit's name; never beside Cgroup
+	Container    []Container    // the same by what a container runtime says; never beside Cgroup or Unit
 	UID          []User         // the socket's owner
 	Proto        []uint8        // IP protocol numbers
 	Src, Dst     []netip.Prefix // masked; a single address is a /32 or /128

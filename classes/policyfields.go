@@ -14,6 +14,7 @@ var policyFields = []field[Policy]{
 	{key: "mark", example: "{mask: 0xb7000000}", read: (*decoder).mark},
 	{key: "rules", example: "{base: 1000}", read: (*decoder).rules},
 	{key: "tables", example: "{base: 7000}", read: (*decoder).tables},
+	{key: "containers", example: "{sockets: [unix:///run/docker.sock]}", read: (*decoder).runtimes},
 	{key: "uplinks", example: "[{name: fiber, interface: eth0}]", read: (*decoder).uplinks},
 	{key: "classes", example: "[{name: bulk, route: fiber, match: [{cgroup: backup.slice}]}]", read: (*decoder).classes},
 	{key: "moves", example: "[{cgroup: backup.slice, to: bulk}]", read: (*decoder).moves},

@@ -16,6 +16,10 @@ func (p *Policy) String() string {
 	fmt.Fprintf(&b, "mark: {mask: %#08x}\n", p.Mark.Mask)
 	fmt.Fprintf(&b, "rules: {base: %d}\n", p.Rules.Base)
 	fmt.Fprintf(&b, "tables: {base: %d}\n", p.Tables.Base)
+	if p.Runtimes.Sockets != nil {
+		sockets := list(p.Runtimes.Sockets, func(path string) string { return quote(unixScheme + path) })
+		fmt.Fprintf(&b, "containers: {sockets: %s}\n", sockets)
+	}
 	if len(p.Uplinks) > 0 {
 		b.WriteString("\nuplinks:\n")
 	}
@@ -105,6 +109,7 @@ func (m Match) String() string {
 	}
 	add("cgroup", list(m.Cgroup, quote))
 	add("unit", list(m.Unit, Unit.String))
+	add("container", list(m.Container, Container.String))
 	add("uid", list(m.UID, User.String))
 	add("proto", list(m.Proto, protocolName))
 	add("src", list(m.Src, prefixText))

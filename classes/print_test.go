@@ -45,6 +45,7 @@ func (r dice) policy() *Policy {
 		Rules:  Rules{Base: 1 + r.IntN(32000)},
 		Tables: Tables{Base: 256 + r.IntN(1<<20)},
 	}
+	p.Runtimes.Sockets = some(r, 2, func() string { return r.one("/run/docker.sock", "/run/a b/x", "/é'") })
 	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::")
 	for i := range 1 + r.IntN(4) {
 		u := Uplink{Name: fmt.Sprintf("%s%d", r.one("fiber", "0x", "1e", "a-b_c."), i), Interface: fmt.Sprintf("%s%d", r.one("eth", "wwan0.", "-", "ü", "'"), i)}
@@ -99,7 +100,9 @@ func (r dice) match() Match {
 		return strings.TrimPrefix(path.Clean("/"+strings.Join(append(some(r, 3, name), name()), "/")), "/")
 	}
 	var m Match
-	if r.IntN(3) > 0 {
+	if r.IntN(4) == 0 {
+		m.Container = append(some(r, 2, r.container), r.container())
+	} else if r.IntN(3) > 0 {
 		m.Cgroup = append(some(r, 2, path), path())
 	} else {
 		m.Unit = append(some(r, 2, r.unit), r.unit())
@@ -130,6 +133,27 @@ func (r dice) unit() Unit {
 	return u
 }
 
+// container has a name, a namespace or labels, a new one each time.
+func (r dice) container() Container {
+	c := Container{Labels: map[string]string{}}
+	if r.IntN(2) == 0 {
+		c.Name = fmt.Sprintf("%s%d", r.one("db", "web-*", "'", "[a-c]", "_", "ü"), r.IntN(1<<30))
+	}
+	if r.IntN(3) == 0 {
+		c.Namespace = r.one("shop", "team-*", "null", "7")
+	}
+	for range r.IntN(3) {
+		c.Labels[r.one("tier", "com.docker.compose.service", "app.kubernetes.io/name", "a b", "'", "null")] = r.one("", "bulk", "true", "a: b", "x/y", "*", "7", "#")
+	}
+	if c.Name+c.Namespace == "" {
+		c.Labels["id"] = fmt.Sprint(r.IntN(1 << 30))
+	}
+	if len(c.Labels) == 0 {
+		c.Labels = nil
+	}
+	return c
+}
+
 func (r dice) ports() PortRange {
 	lo := uint16(1 + r.IntN(60000))
 	return PortRange{lo, lo + uint16(r.IntN(2)*r.IntN(5000))}
@@ -150,8 +174,10 @@ func TestPrintMoves(t *testing.T) {
 		{Match: Match{Cgroup: []string{"system.slice/a b.service"}}, To: "bulk", Existing: FateMove},
 		{Match: Match{UID: []User{{Name: "trader"}, {Lo: 7, Hi: 9}}}, To: Unclassed},
 		{From: "bulk", To: Unclassed, Existing: FateReset},
+		{Match: Match{Container: []Container{{Name: "db"}}}, To: "bulk"},
+		{Match: Match{Container: []Container{{Namespace: "shop", Labels: map[string]string{"app": "web"}}}}, To: "bulk"},
 	}
-	subjects := []string{"system.slice/a b.service", "uid:[trader, 7-9]", "class:bulk"}
+	subjects := []string{"system.slice/a b.service", "uid:[trader, 7-9]", "class:bulk", "container:db", "container:{namespace: shop, label: {app: web}}"}
 	for i, m := range moves {
 		p, err := ParseFiles(File{"policy.yaml", base}, File{"policy.d/move.yaml", m.DropIn("by somebody")})
 		if err != nil {

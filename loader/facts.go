@@ -32,6 +32,7 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 	}
 	f.Users = host.Users(append(userNames(policy), movedUsers(overrides)...))
 	f.Arms = datapath.CanArm()
+	l.containers(policy, containersIn(policy, overrides), state, &f)
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
 		return f, err
 	}

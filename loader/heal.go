@@ -28,6 +28,7 @@ type Healed struct {
 	Pinned   []string // names of maps, or of the state, whose pins were gone
 	Conflict error    // a plan.Conflicts: somebody else took what the plan needs
 	Covered  []string // rules of others that take packets before ours, in sentences
+	Runtimes []string // sockets of the container runtimes whose containers are in it
 }
 
 // Heal brings the kernel back to the policy that is applied, whoever applied
@@ -77,6 +78,9 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	}
 	defer w.close()
 	h := &Healed{Plan: w.plan, Pinned: pinned, Conflict: w.conflict, Covered: w.plan.Covers(w.facts)}
+	if len(containersIn(want.policy, w.overrides)) > 0 {
+		h.Runtimes = sockets(want.policy)
+	}
 	if do.Maps {
 		w.changes.Classes = true
 	}

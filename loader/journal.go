@@ -25,7 +25,7 @@ import (
 // was said about it.
 func (l *Loader) next(want wanted, w *survey) (*State, error) {
 	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.plan.Fingerprint(), Numbers: w.plan.Numbers,
-		Sysctls: map[string]string{}, CgroupRoot: l.root, Files: want.policy.Files(), Hooks: w.plan.Hooks, Overrides: w.overrides,
+		Sysctls: map[string]string{}, CgroupRoot: l.root, Files: want.policy.Files(), Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
 		Settings: datapath.SettingsFor(w.plan, w.cookie),
 		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
 	if w.state == nil {

@@ -59,13 +59,17 @@ func (want wanted) overrides(state *State) []Override {
 	}
 	return slices.DeleteFunc(overrides, func(o Override) bool {
 		return slices.ContainsFunc(want.policy.Moves, func(m classes.Move) bool {
-			return m.From == o.From && slices.Equal(m.Match.Cgroup, o.Match.Cgroup) && sameUsers(m.Match, o.Match) && m.To == o.To
+			return m.From == o.From && slices.Equal(m.Match.Cgroup, o.Match.Cgroup) && sameUsers(m.Match, o.Match) && sameContainers(m.Match, o.Match) && m.To == o.To
 		})
 	})
 }
 
 func sameUsers(a, b classes.Match) bool {
 	return slices.EqualFunc(a.UID, b.UID, func(a, b classes.User) bool { return a.Name == b.Name && a.Lo == b.Lo && a.Hi == b.Hi })
+}
+
+func sameContainers(a, b classes.Match) bool {
+	return slices.EqualFunc(a.Container, b.Container, func(a, b classes.Container) bool { return a.String() == b.String() })
 }
 
 // sameOverrides tells whether two states have the same.

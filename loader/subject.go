@@ -29,7 +29,9 @@ func (l *Loader) subject(policy *classes.Policy, text string) (o plan.Override, 
 	case kind == "uid":
 		o.Match.UID, err = users(name)
 	case kind == "container":
-		return o, fmt.Errorf("containers: no resolver: move the container's cgroup, which /proc/PID/cgroup shows for its processes")
+		var k plan.Container
+		k, err = l.containerNamed(policy, name)
+		o.Match.Container = []classes.Container{{Name: k.Name, Namespace: k.Namespace}}
 	case kind == "class" && !isClass(name):
 		return o, fmt.Errorf("the applied policy has no class %q: `waymark status` lists them", name)
 	case kind == "class":

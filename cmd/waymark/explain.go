@@ -22,6 +22,7 @@ import (
 type question struct {
 	pid          number
 	cgroup, unit string
+	container    string
 	uid          string
 	proto        string
 	src, dst     string
@@ -33,7 +34,7 @@ func newExplain(e env) *cobra.Command {
 	var o output
 	q := question{pid: number{lo: 1, hi: 1 << 22}, sport: number{lo: 1, hi: 65535}, dport: number{lo: 1, hi: 65535}}
 	c := &cobra.Command{
-		Use:   "explain [--pid PID] [--unit NAME] [--cgroup PATH] [--uid UID] [--dst ADDRESS] ...",
+		Use:   "explain [--pid PID] [--unit NAME] [--container NAME] [--cgroup PATH] [--uid UID] [--dst ADDRESS] ...",
 		Short: "Say which match wins for a flow, and which way it takes",
 		Long: `Answers for a process or a flow: the match that wins, its class, mark, rule,
 table, next hop and source address, and the kernel's own answer for that mark
@@ -45,7 +46,7 @@ beside ours. The policy is the applied one, or that of -f.`,
 				if err != nil {
 					return err
 				}
-				asked, err := q.parse(c, l)
+				asked, err := q.parse(c, l, policy)
 				if err != nil {
 					return err
 				}
@@ -61,13 +62,14 @@ beside ours. The policy is the applied one, or that of -f.`,
 	f.Var(&q.pid, "pid", "a running process's `PID`: its cgroup and uid")
 	f.StringVar(&q.cgroup, "cgroup", "", "cgroup `PATH` below the cgroup root")
 	f.StringVar(&q.unit, "unit", "", "a running system unit's `NAME`: its cgroup")
+	f.StringVar(&q.container, "container", "", "a running container's `NAME`, or NAMESPACE/NAME: its cgroup")
 	f.StringVar(&q.uid, "uid", "", "`USER`, by name or number (default 0)")
 	f.StringVar(&q.proto, "proto", "", "`PROTOCOL`: tcp, udp, icmp, ... or a number")
 	f.StringVar(&q.src, "src", "", "`ADDRESS` the socket is bound to")
 	f.StringVar(&q.dst, "dst", "", "destination `ADDRESS`")
 	f.Var(&q.sport, "sport", "`PORT` the socket is bound to")
 	f.Var(&q.dport, "dport", "destination `PORT`")
-	c.MarkFlagsMutuallyExclusive("pid", "unit", "cgroup")
+	c.MarkFlagsMutuallyExclusive("pid", "unit", "container", "cgroup")
 	s.fileFlag(c, "the policy that is applied")
 	s.cgroupFlag(c)
 	o.flag(c)
@@ -87,7 +89,7 @@ func (s *source) loadOrApplied(l *loader.Loader) (*classes.Policy, error) {
 }
 
 // parse turns the words into a question.
-func (q *question) parse(c *cobra.Command, l *loader.Loader) (out loader.Question, err error) {
+func (q *question) parse(c *cobra.Command, l *loader.Loader, policy *classes.Policy) (out loader.Question, err error) {
 	out = loader.Question{Cgroup: strings.Trim(q.cgroup, "/"), Sport: uint16(q.sport.value), Dport: uint16(q.dport.value)}
 	if q.pid.value != 0 {
 		if out.Cgroup, out.UID, err = l.Process(q.pid.value); err != nil {
@@ -96,6 +98,11 @@ func (q *question) parse(c *cobra.Command, l *loader.Loader) (out loader.Questio
 	}
 	if q.unit != "" {
 		if out.Cgroup, err = l.Unit(q.unit); err != nil {
+			return out, err
+		}
+	}
+	if q.container != "" {
+		if out.Cgroup, err = l.Container(policy, q.container); err != nil {
 			return out, err
 		}
 	}

@@ -34,8 +34,8 @@ func newMove(e env) *cobra.Command {
 		Use:   "move SUBJECT CLASS | move --undo SUBJECT",
 		Short: "Give running traffic another class, until it is taken back",
 		Long: `Gives traffic another class than the policy says: a unit (backup.service), a
-cgroup (system.slice/backup.service), a user (uid:1000, uid:trader), or a whole
-class (class:bulk, or bulk). CLASS is a class of the applied policy, or
+cgroup (system.slice/backup.service), a user (uid:1000, uid:trader), a
+container (container:backup), or a whole class (class:bulk, or bulk). CLASS is a class of the applied policy, or
 "unclassed". Open sockets are kept, moved or reset, as the class that they come
 into says. The move stays through further applies and restarts of anything but
 the machine; --save keeps it in the policy as well.`,

@@ -45,6 +45,8 @@ type Agent struct {
 	record  *Record
 	lock    *Lock
 	authors authors
+	news    chan struct{} // has an element while something has changed that nobody has looked at
+	follows follows
 	limits  limits
 	said    map[string]string // the last complaint of each kind
 
@@ -71,8 +73,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}}
-	heard, stop, err := a.listen()
+	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}, news: make(chan struct{}, 1)}
+	defer a.follows.stop()
+	stop, err := a.listen()
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := a.begin(); err != nil {
 		return err
 	}
-	a.loop(ctx, heard, files)
+	a.loop(ctx, files)
 	o.Notify("STOPPING=1\nSTATUS=stopped; what was applied stays in force")
 	o.Log.Info("stopped; what was applied stays in force")
 	return nil
@@ -122,7 +125,7 @@ func (a *Agent) tell() {
 }
 
 // loop waits for whatever comes first.
-func (a *Agent) loop(ctx context.Context, heard <-chan struct{}, files *files) {
+func (a *Agent) loop(ctx context.Context, files *files) {
 	tick := time.NewTicker(second)
 	defer tick.Stop()
 	var look, settled <-chan time.Time
@@ -130,7 +133,7 @@ func (a *Agent) loop(ctx context.Context, heard <-chan struct{}, files *files) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-heard:
+		case <-a.news:
 			if look == nil {
 				look = time.After(max(gather, time.Until(a.next)))
 			}

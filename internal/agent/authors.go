@@ -29,29 +29,32 @@ type author struct {
 	at   time.Time
 }
 
-// listen begins to hear of changes. heard has an element while something has
-// changed that nobody has looked at.
-func (a *Agent) listen() (heard <-chan struct{}, stop func(), err error) {
+// hear notes that there is something to look at.
+func (a *Agent) hear() {
+	select {
+	case a.news <- struct{}{}:
+	default:
+	}
+}
+
+// listen begins to hear of changes.
+func (a *Agent) listen() (stop func(), err error) {
 	w, err := a.Loader.Watch()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	changed := make(chan struct{}, 1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		err := w.Run(func(c rpdb.Change) {
 			a.authors.note(c, time.Now())
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
+			a.hear()
 		})
 		if err != nil {
 			a.Log.Error("no notices of the kernel any more; the look once a minute goes on", "error", err)
 		}
 	}()
-	return changed, func() { w.Close(); <-done }, nil
+	return func() { w.Close(); <-done }, nil
 }
 
 func (a *authors) note(c rpdb.Change, now time.Time) {

@@ -133,6 +133,7 @@ func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
 	a.current = h.Plan
 	a.wanted = wantedBy(h.Plan)
 	a.authors.forget(begun)
+	a.follows.only(h.Runtimes, a.hear)
 	taken := h.Covered
 	if h.Conflict != nil {
 		taken = append(taken, h.Conflict.Error())

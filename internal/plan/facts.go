@@ -2,7 +2,11 @@
 
 package plan
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"waymark/internal/match"
+)
 
 // Facts is what the host is at the moment a plan is made. It is gathered
 // by internal/host and internal/rpdb and never changed by a plan.
@@ -26,6 +30,19 @@ type Facts struct {
 	// program the way of a class (bpf_fib_lookup by mark, or in one table):
 	// their misroutes are counted and not repaired.
 	Silent map[Family]bool
+
+	Containers []Container // that the policy names and that exist, in a steady order
+	Mute       []string    // container runtimes that the policy needs and that do not answer, in sentences
+}
+
+// Container is one that a container runtime has, running or not.
+type Container struct {
+	Socket    string            `json:"socket"` // of the runtime
+	ID        string            `json:"id"`
+	Name      string            `json:"name"`
+	Namespace string            `json:"namespace,omitempty"` // of its pod
+	Labels    map[string]string `json:"labels,omitempty"`    // its own, and its pod's
+	Cgroups   []match.Cgroup    `json:"cgroups"`             // where it is, or will be when it starts
 }
 
 // Inner is an interface that packets of others may come in by.

@@ -78,7 +78,7 @@ func (m *maker) lines(overrides []Override) error {
 	for i, c := range m.policy.Classes {
 		for _, source := range c.Matches {
 			line := Line{Class: i, Text: source.String(), Pos: source.Pos}
-			line.Match = m.match(source, &problems)
+			line.Match, line.Containers = m.match(source, &problems), m.named(source)
 			m.plan.Lines = append(m.plan.Lines, line)
 		}
 	}
@@ -99,6 +99,9 @@ func (m *maker) match(source classes.Match, problems *classes.Problems) match.Ma
 	}
 	for _, u := range source.Unit {
 		out.Cgroup = append(out.Cgroup, m.unit(u, problems))
+	}
+	for _, c := range source.Container {
+		out.Cgroup = append(out.Cgroup, m.containers(c)...)
 	}
 	for _, p := range source.Proto {
 		out.Proto = append(out.Proto, match.Range{Lo: uint32(p), Hi: uint32(p)})

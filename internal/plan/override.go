@@ -39,7 +39,7 @@ func (m *maker) override(overrides []Override, problems *classes.Problems) error
 		}
 		text := "move " + o.Subject
 		if o.From == "" {
-			line := Line{Class: to, Text: text, Pos: o.pos, Match: m.match(o.Match, problems)}
+			line := Line{Class: to, Text: text, Pos: o.pos, Match: m.match(o.Match, problems), Containers: m.named(o.Match)}
 			m.plan.Lines = slices.Insert(m.plan.Lines, 0, line)
 			continue
 		}

@@ -67,6 +67,8 @@ type Line struct {
 	Text  string           `json:"text"`
 	Pos   classes.Position `json:"pos"`
 	Match match.Match      `json:"match"`
+
+	Containers []string `json:"containers,omitempty"` // that it names and that exist: name and short id
 }
 
 // Sysctl is one value under /proc/sys, by its path there.

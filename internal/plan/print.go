@@ -113,6 +113,9 @@ func (p *Plan) printLines(out *printer, class int) {
 	for _, l := range p.Lines {
 		if l.Class == class {
 			out.line("#   %s\t%s", l.Text, l.Pos)
+			for _, c := range l.Containers {
+				out.line("#     %s", c)
+			}
 		}
 	}
 }

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"waymark/internal/lab"
+	"waymark/internal/plan"
+)
+
+// policy is one of containers, asked for at an engine's socket.
+func (e *dockerEngine) policy() string {
+	return "containers: {sockets: [unix://" + e.dir + "/socket]}\n" + threeUplinks + `
+classes:
+  - {name: tuple, route: [c], match: [{dst: [203.0.113.3, "2001:db8:f::3"]}]}
+  - {name: named, route: [b], otherwise: unreachable, match: [{container: backup}]}
+  - {name: labelled, route: [c], match: [{container: {label: {tier: 'bulk*', com.example/site: '*'}}}]}
+`
+}
+
+// reapply applies the policy that was applied last.
+func (s *site) reapply(t *testing.T) {
+	t.Helper()
+	s.ok(t, "apply", "-f", filepath.Join(s.dir, "policy.yaml"), "--cgroup-root", s.CgroupRoot())
+}
+
+// TestContainersByName has real containers of Docker's, by name and by labels: ones
+// with their own network behind the bridge, and ones with the host's, before
+// and after moves, restarts and re-creation.
+func TestContainersByName(t *testing.T) {
+	s := newTraffic(t, lab.Options{Forward: true})
+	e := s.docker(t)
+	e.run(t, "rm", "-f", e.start(t)) // the bridge has been up once
+	if got := s.apply(t, e.policy()).Waiting; len(got) != 2 || got[0] != "no container is backup yet: its match takes nothing" {
+		t.Errorf("without a container the policy waits for %q", got)
+	}
+	check := func(name, id string, router int) {
+		t.Helper()
+		for _, f := range bothFamilies {
+			t.Run(fmt.Sprintf("%s/%s", name, f), func(t *testing.T) {
+				e.greeted(t, id, f, 1, router)
+				e.greeted(t, id, f, 3, byC)
+			})
+		}
+	}
+	named := e.start(t, "--name=backup")
+	labelled := e.start(t, "--label=tier=bulk-1", "--label=com.example/site=x", "--name=other")
+	unclassed := e.start(t, "--label=tier=bulk-1", "--name=backup-2")
+	s.reapply(t)
+	check("by name", named, byB)
+	check("by labels", labelled, byC)
+	check("by neither", unclassed, byA)
+
+	s.ok(t, "move", "container:backup", "labelled")
+	check("moved", named, byC)
+	e.run(t, "rm", "-f", named)
+	named = e.start(t, "--name=backup")
+	s.reapply(t)
+	check("moved, and made again", named, byC)
+	s.ok(t, "move", "--undo", "container:backup")
+	check("moved back", named, byB)
+
+	e.run(t, "restart", "-t", "0", named)
+	s.reapply(t)
+	check("restarted", named, byB)
+	if out := s.ok(t, "explain", "--container", "backup"); !strings.Contains(out, "{container: backup}") {
+		t.Errorf("explain --container says\n%s", out)
+	}
+	e.run(t, "rm", "-f", named, labelled)
+	s.reapply(t)
+	e.nobody(t)
+
+	// The pattern is there before the container is: its first socket is classed.
+	named = e.run(t, "create", "--init=false", "--name=backup", "--network=host", "box", "/bin/sleep", "1000")
+	s.reapply(t)
+	e.run(t, "start", named)
+	check("made before, started after the apply", named, byB)
+	e.run(t, "rm", "-f", named)
+
+	// An agent takes up each at its creation.
+	s.agent(t, e.policy())
+	follows := func() {
+		t.Helper()
+		soon(t, "the agent has seen it", func() error {
+			if drift := s.status(t).Drift; !drift.Empty() {
+				return fmt.Errorf("the kernel differs: %+v", drift)
+			}
+			return nil
+		})
+	}
+	named = e.run(t, "create", "--init=false", "--name=backup", "--network=host", "box", "/bin/sleep", "1000")
+	follows()
+	e.run(t, "start", named)
+	check("made under the agent", named, byB)
+	e.run(t, "rm", "-f", named)
+	named = e.start(t, "--name=backup")
+	follows()
+	check("made again under the agent", named, byB)
+	e.run(t, "rename", "backup", "backup-0")
+	follows()
+	check("renamed under the agent", named, byA)
+}
+
+// nobody checks that no match has a cgroup of a container that is gone.
+func (e *dockerEngine) nobody(t *testing.T) {
+	t.Helper()
+	out := e.ok(t, append([]string{"plan", "-o", "json"}, e.write(t, e.policy())...)...)
+	for _, l := range item[struct{ Plan plan.Plan }](t, out).Plan.Lines {
+		for _, c := range l.Match.Cgroup {
+			if c.Path != "" || c.Unit != "" {
+				t.Errorf("%s still has the cgroup %v", l.Text, c)
+			}
+		}
+	}
+}
