@@ -93,7 +93,8 @@ func (m *machine) testAgent(t *testing.T) {
 		}
 		return errors.New(said())
 	})
-	t.Logf("%s after networkd was told, all is seen to be back:\n%s", time.Since(since), said())
+	t.Logf("%s after networkd was told, all is seen to be back:\n%s", time.Since(since),
+		m.ok(t, "journalctl", "--no-pager", "-o", "short-precise", "-u", "waymark.service", "-u", networkd, "-n", "40"))
 	m.leaves(t, "under the agent", byB, func(t *testing.T) { m.ok(t, "systemctl", "start", "named.service") })
 	m.ok(t, "systemctl", "stop", "systemd-networkd.socket", networkd)
 	m.ok(t, "systemctl", "stop", "waymark.service")
