@@ -4,9 +4,14 @@ package test
 
 import (
 	"fmt"
+	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"waymark/internal/lab"
 	"waymark/internal/plan"
@@ -35,6 +40,13 @@ func TestContainersByName(t *testing.T) {
 	s := newTraffic(t, lab.Options{Forward: true})
 	e := s.docker(t)
 	e.run(t, "rm", "-f", e.start(t)) // the bridge has been up once
+	soon(t, "the bridge is down again", func() error {
+		out, err := s.Host.Command("ip", "link", "show", "docker0").Output()
+		if err == nil && !strings.Contains(string(out), "NO-CARRIER") {
+			err = fmt.Errorf("it is %s", out)
+		}
+		return err
+	})
 	if got := s.apply(t, e.policy()).Waiting; len(got) != 2 || got[0] != "no container is backup yet: its match takes nothing" {
 		t.Errorf("without a container the policy waits for %q", got)
 	}
@@ -70,6 +82,18 @@ func TestContainersByName(t *testing.T) {
 	if out := s.ok(t, "explain", "--container", "backup"); !strings.Contains(out, "{container: backup}") {
 		t.Errorf("explain --container says\n%s", out)
 	}
+	socket := filepath.Join(e.dir, "socket")
+	before := e.lines(t)
+	move(t, socket, socket+"-away")
+	s.reapply(t)
+	if diff := cmp.Diff(before, e.lines(t), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Errorf("while the runtime does not answer, matches become (- before, + now)\n%s", diff)
+	}
+	if waiting := s.status(t).Waiting; len(waiting) != 1 || !strings.Contains(waiting[0], "no runtime is there") {
+		t.Errorf("while the runtime does not answer, the policy waits for %q", waiting)
+	}
+	move(t, socket+"-away", socket)
+
 	e.run(t, "rm", "-f", named, labelled)
 	s.reapply(t)
 	e.nobody(t)
@@ -105,11 +129,24 @@ func TestContainersByName(t *testing.T) {
 	check("renamed under the agent", named, byA)
 }
 
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines are the matches as a plan made now has them.
+func (e *dockerEngine) lines(t *testing.T) []plan.Line {
+	t.Helper()
+	out := e.ok(t, append([]string{"plan", "-o", "json"}, e.write(t, e.policy())...)...)
+	return item[struct{ Plan plan.Plan }](t, out).Plan.Lines
+}
+
 // nobody checks that no match has a cgroup of a container that is gone.
 func (e *dockerEngine) nobody(t *testing.T) {
 	t.Helper()
-	out := e.ok(t, append([]string{"plan", "-o", "json"}, e.write(t, e.policy())...)...)
-	for _, l := range item[struct{ Plan plan.Plan }](t, out).Plan.Lines {
+	for _, l := range e.lines(t) {
 		for _, c := range l.Match.Cgroup {
 			if c.Path != "" || c.Unit != "" {
 				t.Errorf("%s still has the cgroup %v", l.Text, c)

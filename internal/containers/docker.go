@@ -19,6 +19,10 @@ import (
 // docker is a runtime that speaks Docker's HTTP API.
 type docker struct{ Runtime }
 
+// podNamespace is the label by which a kubelet that works through Docker's API
+// (cri-dockerd) says a container's namespace.
+const podNamespace = "io.kubernetes.pod.namespace"
+
 // get sends one request, without a version in its path: the runtime answers
 // in its own, and what is read here is in all of them.
 func (d docker) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
@@ -76,7 +80,7 @@ func (d docker) list(ctx context.Context, wanted func(Container) bool) (list []C
 		return nil, err
 	}
 	for _, one := range all {
-		c := Container{ID: one.ID, Labels: one.Labels}
+		c := Container{ID: one.ID, Labels: one.Labels, Namespace: one.Labels[podNamespace]}
 		for _, name := range one.Names { // others are those of links: /other/alias
 			if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") {
 				c.Name = name

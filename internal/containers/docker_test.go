@@ -48,7 +48,7 @@ func serve(t *testing.T, answers map[string]string, header string) Runtime {
 
 const listed = `[
 	{"Id": "a1", "Names": ["/web/alias", "/db"], "Labels": {"tier": "bulk"}, "State": "running"},
-	{"Id": "b2", "Names": ["/web"], "Labels": null, "State": "created"},
+	{"Id": "b2", "Names": ["/web"], "Labels": {"io.kubernetes.pod.namespace": "shop"}, "State": "created"},
 	{"Id": "c3", "Names": ["/gone"], "Labels": {}, "State": "exited"},
 	{"Id": "d4", "Names": ["/other"], "Labels": {}, "State": "running"}]`
 
@@ -77,7 +77,7 @@ func TestList(t *testing.T) {
 			}
 			want := []Container{
 				{ID: "a1", Name: "db", Labels: map[string]string{"tier": "bulk"}, PID: 77, Cgroups: c.first},
-				{ID: "b2", Name: "web", Cgroups: c.second},
+				{ID: "b2", Name: "web", Namespace: "shop", Labels: map[string]string{podNamespace: "shop"}, Cgroups: c.second},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("containers (-want +got):\n%s", diff)

@@ -12,6 +12,9 @@ import (
 // containers are the cgroups of those that c names. Where there is none, it
 // is the cgroup that none is: the match takes nothing, and waits.
 func (m *maker) containers(c classes.Container) (cgroups []match.Cgroup) {
+	for _, mute := range m.facts.Mute {
+		m.wait("%s", mute)
+	}
 	for _, k := range m.facts.Containers {
 		if c.Holds(k.Name, k.Namespace, k.Labels) {
 			cgroups = append(cgroups, k.Cgroups...)
@@ -19,9 +22,6 @@ func (m *maker) containers(c classes.Container) (cgroups []match.Cgroup) {
 	}
 	if cgroups != nil {
 		return cgroups
-	}
-	for _, mute := range m.facts.Mute {
-		m.wait("%s", mute)
 	}
 	m.wait("no container is %s yet: its match takes nothing", c)
 	return []match.Cgroup{{}}
