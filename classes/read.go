@@ -14,6 +14,9 @@ const (
 	readPause = 10 * time.Millisecond
 )
 
+// readFile is a variable for the test of a file that changes meanwhile.
+var readFile = os.ReadFile
+
 // readWhole reads a policy file that nobody writes to meanwhile: half of a
 // policy may be a valid one, without the classes of the other half.
 func readWhole(file string) ([]byte, error) {
@@ -22,7 +25,7 @@ func readWhole(file string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		text, err := os.ReadFile(file)
+		text, err := readFile(file)
 		if err != nil {
 			return nil, err
 		}

@@ -39,14 +39,7 @@ func (s *site) reapply(t *testing.T) {
 func TestContainersByName(t *testing.T) {
 	s := newTraffic(t, lab.Options{Forward: true})
 	e := s.docker(t)
-	e.run(t, "rm", "-f", e.start(t)) // the bridge has been up once
-	soon(t, "the bridge is down again", func() error {
-		out, err := s.Host.Command("ip", "link", "show", "docker0").Output()
-		if err == nil && !strings.Contains(string(out), "NO-CARRIER") {
-			err = fmt.Errorf("it is %s", out)
-		}
-		return err
-	})
+	e.upAndDown(t)
 	if got := s.apply(t, e.policy()).Waiting; len(got) != 2 || got[0] != "no container is backup yet: its match takes nothing" {
 		t.Errorf("without a container the policy waits for %q", got)
 	}

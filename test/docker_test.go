@@ -127,6 +127,20 @@ func (e *dockerEngine) image(t *testing.T) string {
 	return archive
 }
 
+// upAndDown has had the bridge up, and waits until it is down again: it is
+// never again as it was before.
+func (e *dockerEngine) upAndDown(t *testing.T) {
+	t.Helper()
+	e.run(t, "rm", "-f", e.start(t))
+	soon(t, "the bridge is down again", func() error {
+		out, err := e.Host.Command("ip", "link", "show", "docker0").Output()
+		if err == nil && !strings.Contains(string(out), "NO-CARRIER") {
+			err = fmt.Errorf("it is %s", out)
+		}
+		return err
+	})
+}
+
 // start starts a container that waits.
 func (e *dockerEngine) start(t *testing.T, args ...string) (id string) {
 	t.Helper()
@@ -154,7 +168,7 @@ func (e *dockerEngine) greeted(t *testing.T, id string, f ip, service, router in
 func TestDocker(t *testing.T) {
 	s := newTraffic(t, lab.Options{Forward: true})
 	e := s.docker(t)
-	e.run(t, "rm", "-f", e.start(t)) // the bridge has been up once
+	e.upAndDown(t)
 	s.mark(t)
 	parent := e.start(t, "--cgroup-parent=/app.slice/deep")
 	plain := e.start(t)
