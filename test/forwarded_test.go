@@ -116,7 +116,8 @@ func TestForwardedTagged(t *testing.T) {
 		}{{"tagged", "172.31.0.2", "2001:db8:31::2", byC}, {"untagged", "172.30.0.2", "2001:db8:30::2", byB}} {
 			t.Run(fmt.Sprintf("%s/%s", c.name, f), func(t *testing.T) {
 				source := netip.MustParseAddr(map[ip]string{v4: c.source4, v6: c.source6}[f])
-				job := from(source, f.job(lab.SendTo, 1))
+				// To where nobody answers: an answer may come when the socket is gone, and be refused.
+				job := from(source, toPort(9, f.job(lab.SendTo, 1)))
 				job.NoReply, job.Count, job.Size = true, 1, 16
 				if c.name == "untagged" {
 					job.Device = "eth0"

@@ -127,6 +127,9 @@ func (r *report) ofRow(e event, output string) {
 	if r.passed[name] == nil {
 		r.passed[name] = map[string]bool{}
 	}
+	if e.Test == name {
+		fmt.Printf("%-7s %-50s %-5s %6.1fs\n", r.kernel.series, name, e.Action, e.Elapsed)
+	}
 	if e.Action != "skip" {
 		return
 	}
