@@ -36,6 +36,7 @@ type Loader struct {
 	root    string     // the cgroup directory
 	top     match.Root // the cgroup of it
 	netns   uint64     // inode
+	cookie  uint64     // of it; 0 where the kernel gives none
 	rules   *rpdb.Handle
 
 	memory *memory // of what was applied when Heal last looked; nil for commands that do not heal
@@ -56,6 +57,8 @@ func Open(o Options) (*Loader, error) {
 	if l.netns, err = host.NetnsInode(); err != nil {
 		return nil, err
 	}
+	// Without one there is no instance; what needs it says so.
+	l.cookie, _ = host.NetnsCookie()
 	if l.rules, err = rpdb.Open(); err != nil {
 		return nil, err
 	}

@@ -50,6 +50,10 @@ func (l *Loader) lock() (*lock, error) {
 		k.release()
 		return nil, fmt.Errorf("lock network namespace %d: %w", l.netns, err)
 	}
+	if err := l.bury(); err != nil {
+		k.release()
+		return nil, err
+	}
 	return k, nil
 }
 

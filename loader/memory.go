@@ -28,7 +28,7 @@ func (l *Loader) remember(dir string) (fresh bool, err error) {
 	if version != 0 && l.memory != nil && version == l.memory.version {
 		return false, nil
 	}
-	state, err := readState(dir)
+	state, err := l.ours(readState(dir))
 	if err != nil {
 		return false, err
 	}
@@ -44,7 +44,7 @@ func (l *Loader) remember(dir string) (fresh bool, err error) {
 // was lost. (mend has judged by then whether it was lost or taken down.)
 func (l *Loader) stateIn(dir string) (*State, error) {
 	if l.memory == nil {
-		return readState(dir)
+		return l.ours(readState(dir))
 	}
 	if _, err := l.remember(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

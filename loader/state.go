@@ -173,5 +173,5 @@ func (l *Loader) State() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readState(dir)
+	return l.ours(readState(dir))
 }
