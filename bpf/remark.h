@@ -11,9 +11,7 @@
 #ifndef WAYMARK_REMARK_H
 #define WAYMARK_REMARK_H
 
-#include "core.h"
-#include "egress.h"
-#include "refuse.h"
+#include "opened.h"
 
 enum { TCP_LISTEN = 10, PORT_WORDS = 65536 / 64 };
 
@@ -61,13 +59,6 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_PINS);
-	__type(key, __u32);
-	__type(value, struct pin);
-} pins SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct walk_result);
@@ -80,75 +71,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } kept SEC(".maps");
-
-/* Functions are not inlined where their stack would stand under the search's. */
-
-__noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 levels, __u32 none)
-{
-	const struct sock *sk = (const struct sock *)address;
-	const struct cgroup *cgroup = 0;
-
-	READ(cgroup, sk->sk_cgrp_data.cgroup);
-	return FIND_CGROUP_SET(version, levels, none, ancestor_id(cgroup, level));
-}
-
-static __always_inline void read_addresses(const struct sock *sk, struct flow *flow)
-{
-	__u32 addresses[2][4] = {};
-	__u16 family = 0;
-
-	READ(family, sk->__sk_common.skc_family);
-	flow->family = family;
-	if (family == AF_INET) {
-		READ(addresses[0][0], sk->__sk_common.skc_rcv_saddr);
-		READ(addresses[1][0], sk->__sk_common.skc_daddr);
-	} else {
-		READ(addresses[0], sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
-		READ(addresses[1], sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32);
-	}
-	to_words(&flow->addresses[0], addresses[0]);
-	to_words(&flow->addresses[1], addresses[1]);
-}
-
-/* The flow as the hooks saw it: a source that the kernel chose is none, and what is not connected has no destination. */
-static __noinline void read_flow(const struct sock *sk, __u32 fields, struct flow *flow)
-{
-	__u16 protocol = 0, ports[2] = {};
-
-	READ(protocol, sk->sk_protocol);
-	READ(flow->uid, sk->sk_uid.val);
-	flow->proto = protocol_of(protocol);
-	if (!(fields & (1 << FIELD_SRC | 1 << FIELD_DST | 1 << FIELD_SPORT | 1 << FIELD_DPORT)))
-		return;
-	__u8 locks = locks_at(sk);
-	READ(ports[0], sk->__sk_common.skc_num);
-	READ(ports[1], sk->__sk_common.skc_dport);
-	flow->ports[0] = locks & SOCK_BINDPORT_LOCK ? ports[0] : 0;
-	flow->ports[1] = bpf_ntohs(ports[1]);
-	read_addresses(sk, flow);
-	if (flow->family == AF_INET6 && is_v4_mapped(&flow->addresses[1]))
-		unmap(flow);
-	if (!(locks & SOCK_BINDADDR_LOCK))
-		__builtin_memset(&flow->addresses[0], 0, sizeof(flow->addresses[0]));
-	if (!ports[1])
-		flow->family = 0;
-}
-
-/* The mark of a socket's class by a version of the table; 0: none. */
-__noinline __u32 classify_socket(__u64 address, __u32 version)
-{
-	const struct sock *sk = (const struct sock *)address;
-	struct flow flow = {};
-	struct search s = {};
-	const struct table_header *h = search_version(&s, version);
-
-	if (!h)
-		return 0;
-	read_flow(sk, s.fields, &flow);
-	if (s.fields >> FIELD_CGROUP & 1)
-		s.ref[0][FIELD_CGROUP] = find_socket_cgroup_set(address, s.version, h->cgroup_levels, h->no_cgroup);
-	return end_search(&s, h, &flow);
-}
 
 static __always_inline __u32 heir_of(__u32 mark)
 {
@@ -190,45 +112,6 @@ static __always_inline __u32 fate_in(__u32 mark)
 	if (class->flags & CLASS_RESETS)
 		return FATE_RESET;
 	return class->flags & CLASS_MOVES ? FATE_MOVE : FATE_KEEP;
-}
-
-/* The uplinks that a class may leave by now, as a bitmap; all if it cannot be said. */
-static __always_inline __u64 ways_of(const struct class_entry *class)
-{
-	if (class->flags & CLASS_BALANCED)
-		return class->uplinks;
-	for (int i = 0; i < MAX_ROUTE; i++) {
-		if (i >= class->hops)
-			break;
-		__u32 index = class->route[i];
-		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (u && u->flags & UPLINK_USABLE)
-			return 1ULL << (index & 63);
-	}
-	return ~0ULL;
-}
-
-/* Whether a socket's source is another uplink's own address than those that a class leaves by. */
-__noinline int is_pinned(__u64 address, __u32 mark)
-{
-	const struct class_entry *class = class_of(mark);
-	struct flow flow = {};
-	__u64 homes = 0;
-
-	if (!class)
-		return 0;
-	read_addresses((const struct sock *)address, &flow);
-	if (flow.family == AF_INET)
-		flow.addresses[0] = mapped(flow.addresses[0].word[0]);
-	for (__u32 i = 0; i < MAX_PINS; i++) {
-		__u32 index = i;
-		const struct pin *pin = bpf_map_lookup_elem(&pins, &index);
-		if (!pin || !pin->source.bits)
-			break;
-		if (in_prefix(&pin->source, &flow.addresses[0]))
-			homes |= 1ULL << (pin->uplink & 63);
-	}
-	return homes && !(homes & ways_of(class));
 }
 
 static __always_inline struct walk_result *result(void)
