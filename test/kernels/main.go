@@ -4,6 +4,7 @@
 //
 //	go run ./test/kernels                # every kernel, all tests; KERNELS.md
 //	go run ./test/kernels 6.1            # one kernel
+//	go run ./test/kernels -rows REGEXP   # of the traffic table and the packets, those tests
 //	go run ./test/kernels boot -kernel FOLDER BINARY [ARGUMENT...]
 //
 // The second form is what `go test -exec` is given by the first. The program
@@ -35,7 +36,15 @@ func run(args []string) (status int, err error) {
 	if len(args) > 0 && args[0] == "boot" {
 		return boot(args[1:])
 	}
-	if len(args) == 0 {
+	flags := flag.NewFlagSet("kernels", flag.ContinueOnError)
+	wanted := flags.String("rows", "", "only rows of tests that match this regular `expression`")
+	if err := flags.Parse(args); err != nil {
+		return 2, err
+	}
+	if err := choose(*wanted); err != nil {
+		return 2, err
+	}
+	if args = flags.Args(); len(args) == 0 {
 		args = everySeries
 	}
 	return 0, matrix(args)

@@ -103,7 +103,7 @@ func (r *report) test(waymark string) error {
 	if err := r.run(boot, pattern(), rowPackage); err != nil {
 		return err
 	}
-	for _, row := range rows {
+	for _, row := range chosen {
 		if name, _ := testOf(row); r.passed[name] == nil {
 			fmt.Printf("%-7s %s did not run\n", r.kernel.series, name)
 			r.failed = true

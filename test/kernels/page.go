@@ -28,7 +28,8 @@ const rowsHead = `
 
 The tests of package ` + "`test`" + ` that ran on each kernel and passed, in their
 short form; [rows.go](rows.go) says of which only a part, for an emulated
-kernel is slow. "Without 3" has left out what needs number 3 above.
+kernel is slow. "Without 3" has left out what needs number 3 above; a dash was
+not run.
 
 `
 

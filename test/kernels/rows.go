@@ -2,7 +2,11 @@
 
 package main
 
-import "strings"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
 
 // rows are the tests of package test that every kernel is put to: the packets
 // and the traffic table. An emulated kernel is ten to fifteen times slower
@@ -26,16 +30,36 @@ var rows = []string{
 	"TestRepair",
 }
 
+// chosen are the rows of this run; the page has a dash for the others.
+var chosen = rows
+
+func choose(tests string) error {
+	wanted, err := regexp.Compile(tests)
+	if err != nil {
+		return fmt.Errorf("-rows: %w", err)
+	}
+	chosen = nil
+	for _, row := range rows {
+		if name, _ := testOf(row); wanted.MatchString(name) {
+			chosen = append(chosen, row)
+		}
+	}
+	if chosen == nil {
+		return fmt.Errorf("-rows: no row is of a test that matches %q", tests)
+	}
+	return nil
+}
+
 // testOf is the test of a row, and whether all of it is run.
 func testOf(row string) (name string, whole bool) {
 	name, _, part := strings.Cut(row, "/")
 	return name, !part
 }
 
-// pattern is what `go test -run` takes for all rows.
+// pattern is what `go test -run` takes for the chosen rows.
 func pattern() string {
 	var all []string
-	for _, row := range rows {
+	for _, row := range chosen {
 		name, part, _ := strings.Cut(row, "/")
 		all = append(all, strings.TrimSuffix("^"+name+"$/"+part, "/"))
 	}
