@@ -19,14 +19,14 @@ import (
 // TestCycles applies changing policies and takes them down, again and again,
 // in one process: what it holds of the kernel and of memory does not grow.
 func TestCycles(t *testing.T) {
-	cycles := 30
+	cycles := 10
 	if *long {
 		cycles = 10000
 	}
 	s := newSite(t, lab.Options{Uplinks: 3})
 	s.cgroups(t, "app.slice")
 	s.mark(t)
-	warm := 10 // what is made once and kept: caches, threads, the probes' answers
+	warm := 5 // what is made once and kept: caches, threads, the probes' answers
 	var first holding
 	err := s.Host.Do(func() error {
 		for n := range warm + cycles {
