@@ -150,7 +150,8 @@ static __always_inline int is_tunnelled(struct __sk_buff *skb)
 		return 1;
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->protocol == IPPROTO_RAW)
+	/* Protocol 0 is that of AF_PACKET, and of no socket at all. */
+	if (!sk || !sk->protocol || sk->protocol == IPPROTO_RAW)
 		return 0;
 	__u32 proto = next_header(skb, &port);
 	if (!proto || proto != protocol_of(sk->protocol))
