@@ -89,14 +89,18 @@ func TestWaitsForTheLock(t *testing.T) {
 	}
 }
 
+// firstLine hands on what is written first. Its buffer is not embedded: with
+// ReadFrom, what copies into it would never call Write.
 type firstLine struct {
-	bytes.Buffer
+	text bytes.Buffer
 	line chan string
 }
 
+func (f *firstLine) String() string { return f.text.String() }
+
 func (f *firstLine) Write(p []byte) (int, error) {
-	before := f.Len()
-	n, err := f.Buffer.Write(p)
+	before := f.text.Len()
+	n, err := f.text.Write(p)
 	if before == 0 {
 		f.line <- string(p)
 	}
