@@ -146,5 +146,6 @@ func TestAppliesOfOneHostAtTheSameTime(t *testing.T) {
 	s.seen.add(t, s.pins())
 	route := s.status(t).Classes[0].Route
 	s.leaves(t, in("app.slice", v4.job(lab.TCP, 1)), map[string]int{"[a]": byA, "[b]": byB, "[c]": byC}[route])
+	s.apply(t, groupBy(route[1:2])) // from a file of another name, which is a state of its own
 	s.again(t, groupBy(route[1:2]))
 }
