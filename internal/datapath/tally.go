@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import "math"
+
+// Tally is everything that is counted of one class on one uplink, since the
+// first apply. The zero value is a class that nothing was ever seen of.
+type Tally struct {
+	Counters
+	Sent          Volumes     `json:"sent"`     // what Packets and Bytes are the sum of
+	Received      Volumes     `json:"received"` // by the class's sockets
+	Segments      uint64      `json:"segments"` // TCP segments sent, those sent again included
+	Retransmitted uint64      `json:"retransmitted"`
+	Connections   Connections `json:"connections"`
+	Moved         uint64      `json:"moved"` // sockets that a change moved into the class
+	Kept          uint64      `json:"kept"`  // that it would have had, and that were left as they were
+	Reset         uint64      `json:"reset"`
+	SendErrors    uint64      `json:"sendErrors"` // datagrams that the kernel or a hook of ours did not let out
+	RTT           Histogram   `json:"rtt"`        // of TCP, a value for every measurement of the kernel's
+	Connect       Histogram   `json:"connect"`    // of TCP, from the first SYN to established
+	Queue         Histogram   `json:"queue"`      // from tc egress to the driver, of one packet in QueueSample
+}
+
+// QueueSample is how many packets go by for each whose time in the queue is
+// taken.
+const QueueSample = 64
+
+// Volume is packets and their bytes on the wire, link header included; of a
+// GSO or GRO packet each segment counts.
+type Volume struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// Volumes are volumes by family.
+type Volumes struct {
+	IPv4 Volume `json:"ipv4"`
+	IPv6 Volume `json:"ipv6"`
+}
+
+// Connections are TCP connections by what became of them.
+type Connections struct {
+	Opened      uint64 `json:"opened"`      // by connect(2), and established
+	Accepted    uint64 `json:"accepted"`    //
+	Closed      uint64 `json:"closed"`      // of those two, however they ended
+	Refused     uint64 `json:"refused"`     // connects that failed with ECONNREFUSED
+	Unreachable uint64 `json:"unreachable"` // with ENETUNREACH, EHOSTUNREACH, EACCES and their like
+	TimedOut    uint64 `json:"timedOut"`    // with ETIMEDOUT
+	Failed      uint64 `json:"failed"`      // with another error, or given up by the application
+	Aborted     uint64 `json:"aborted"`     // established, and ended by the peer's reset
+	Lost        uint64 `json:"lost"`        // established, and ended by a timeout
+}
+
+// Histogram is a distribution of times. Bucket i counts values v with
+// Bound(i-1) < v <= Bound(i); the bounds are exactly those of a Prometheus
+// native histogram of Schema, whose index of bucket i is First + i. The zero
+// value is empty.
+type Histogram struct {
+	Schema  int32    `json:"schema"`
+	First   int32    `json:"first"`
+	Buckets []uint64 `json:"buckets"`
+	Count   uint64   `json:"count"`
+	Sum     float64  `json:"sum"` // seconds
+}
+
+// Bound is the upper bound of bucket i, in seconds.
+func (h Histogram) Bound(i int) float64 {
+	return math.Exp2(float64(h.First+int32(i)) / math.Exp2(float64(h.Schema)))
+}
+
+// Quantile is the value in seconds below which a part q of the distribution
+// lies, found within its bucket by exponential interpolation, as Prometheus
+// does; NaN of an empty one.
+func (h Histogram) Quantile(q float64) float64 {
+	rank, below := q*float64(h.Count), uint64(0)
+	for i, n := range h.Buckets {
+		if n == 0 || float64(below+n) < rank {
+			below += n
+			continue
+		}
+		part := math.Max(0, rank-float64(below)) / float64(n)
+		return h.Bound(i-1) * math.Exp2(part/math.Exp2(float64(h.Schema)))
+	}
+	return math.NaN()
+}
+
+// Since is what a histogram has counted since an earlier reading of it.
+func (h Histogram) Since(earlier Histogram) Histogram {
+	d := h
+	d.Buckets = append([]uint64(nil), h.Buckets...)
+	for i := range d.Buckets {
+		if i < len(earlier.Buckets) {
+			d.Buckets[i] -= earlier.Buckets[i]
+		}
+	}
+	d.Count -= earlier.Count
+	d.Sum -= earlier.Sum
+	return d
+}
+
+// Add adds what another of the same schema has counted.
+func (h *Histogram) Add(o Histogram) {
+	if h.Buckets == nil {
+		*h = o
+		h.Buckets = append([]uint64(nil), o.Buckets...)
+		return
+	}
+	for i := range o.Buckets {
+		h.Buckets[i] += o.Buckets[i]
+	}
+	h.Count += o.Count
+	h.Sum += o.Sum
+}
+
+// Drops are packets that the kernel dropped, of one class, for one reason, at
+// one place.
+type Drops struct {
+	Slot    uint32 `json:"slot"`   // the class's line of counters
+	Reason  string `json:"reason"` // of enum skb_drop_reason, as NO_SOCKET
+	Place   string `json:"place"`  // the kernel's function
+	Packets uint64 `json:"packets"`
+}

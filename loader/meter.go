@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"fmt"
+	"io/fs"
+	"time"
+
+	"waymark/internal/datapath"
+	"waymark/internal/host"
+	"waymark/internal/plan"
+)
+
+// Meter reads what is counted, again and again, without looking at the rest
+// of the host each time. It is for one goroutine.
+type Meter struct {
+	loader  *Loader
+	version uint64 // datapath.StateVersion of what the rest was made from
+	state   *State
+	plan    *plan.Plan
+	counts  *datapath.Instance
+}
+
+// Meter is a meter of what is applied, now and whenever it is read. Close it
+// after use.
+func (l *Loader) Meter() *Meter { return &Meter{loader: l} }
+
+// Close lets go of the kernel's objects.
+func (m *Meter) Close() {
+	if m.counts != nil {
+		m.counts.Close()
+	}
+	m.counts, m.version = nil, 0
+}
+
+// Read is what is counted now. Beside an apply it is of the policy before or
+// of the one after, never of both. An error that is fs.ErrNotExist says that
+// nothing is applied.
+func (m *Meter) Read() (*Sample, error) {
+	dir, err := m.loader.dir()
+	if err != nil {
+		return nil, err
+	}
+	const tries = 10 // an apply writes its state three times
+	for range tries {
+		version := datapath.StateVersion(dir)
+		if err := m.renew(version); err != nil {
+			return nil, err
+		}
+		sample, err := m.sample()
+		if datapath.StateVersion(dir) == version {
+			return sample, err
+		}
+	}
+	return nil, fmt.Errorf("read the counters: the policy changes all the time: try again")
+}
+
+// renew takes up what was applied since it last did.
+func (m *Meter) renew(version uint64) error {
+	if version == 0 {
+		m.Close()
+		return fmt.Errorf("read the counters: %w", fs.ErrNotExist)
+	}
+	if version == m.version {
+		return nil
+	}
+	m.Close()
+	state, err := m.loader.State()
+	if err != nil {
+		return err
+	}
+	policy, err := state.Policy()
+	if err != nil {
+		return err
+	}
+	if err := m.loader.at(state.CgroupRoot); err != nil {
+		return err
+	}
+	w, err := m.loader.survey(wanted{policy: policy})
+	if err != nil {
+		return err
+	}
+	if w.instance == nil {
+		return fmt.Errorf("read the counters: %w", fs.ErrNotExist)
+	}
+	m.version, m.state, m.plan, m.counts = version, state, w.plan, w.instance
+	return nil
+}
+
+func (m *Meter) sample() (*Sample, error) {
+	s := &Sample{Time: time.Now(), Applied: m.state.Applied, State: m.state.Number, Drops: []DropSample{}, Off: []string{}}
+	up, err := m.uplinks(s)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range append(m.plan.Classes[:len(m.plan.Classes):len(m.plan.Classes)], plan.Class{Name: Unclassed}) {
+		class := ClassSample{Name: c.Name, Mark: c.Mark, Way: append([]string{}, c.Route.Uplinks...)}
+		if c.Number != 0 {
+			class.Route, class.Uplink = c.Route.String(), firstUp(c.Route.Uplinks, up)
+		}
+		for _, u := range m.plan.Uplinks {
+			counters, err := m.counts.Counters(c.Slot, u.Number)
+			if err != nil {
+				return nil, err
+			}
+			class.Traffic = append(class.Traffic, UplinkTally{u.Name, datapath.Tally{Counters: counters}})
+		}
+		s.Classes = append(s.Classes, class)
+	}
+	m.lines(s)
+	m.rules(s)
+	return s, nil
+}
+
+// uplinks adds the uplinks as they are now, and tells which are up.
+func (m *Meter) uplinks(s *Sample) (up map[string]bool, err error) {
+	names := make([]string, len(m.plan.Uplinks))
+	for k, u := range m.plan.Uplinks {
+		names[k] = u.Interface
+	}
+	links, err := host.Links(names)
+	if err != nil {
+		return nil, err
+	}
+	up = map[string]bool{}
+	for _, u := range m.plan.Uplinks {
+		link, there := links[u.Interface]
+		up[u.Name] = there && link.Up && link.Carrier
+		s.Uplinks = append(s.Uplinks, UplinkSample{Name: u.Name, Interface: u.Interface, Table: u.Table, Up: up[u.Name]})
+	}
+	return up, nil
+}
+
+func firstUp(names []string, up map[string]bool) string {
+	for _, name := range names {
+		if up[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+func (m *Meter) lines(s *Sample) {
+	s.Lines = make([]LineSample, len(m.plan.Lines))
+	for k, l := range m.plan.Lines {
+		name := Unclassed
+		if l.Class != plan.NoClass {
+			name = m.plan.Classes[l.Class].Name
+		}
+		s.Lines[k] = LineSample{Class: name, Text: l.Text, Where: l.Pos.String()}
+	}
+}
+
+// rules adds the ladder. The kernel does not count what a rule decides; what
+// leaves by a class and an uplink does so by one rule of the class's block.
+func (m *Meter) rules(s *Sample) {
+	s.Rules = make([]RuleSample, len(m.plan.Rules))
+	for k, r := range m.plan.Rules {
+		s.Rules[k] = RuleSample{Rule: r, Text: r.Args()}
+		uplink := m.uplinkOf(r.Table)
+		if uplink < 0 || r.Action != plan.Lookup {
+			continue
+		}
+		for _, c := range s.Classes {
+			t := c.Traffic[uplink]
+			switch {
+			case r.Mask == 0:
+				s.Rules[k].Packets += t.Causes.Chosen
+			case c.Mark != 0 && !r.From.IsValid() && c.Mark&r.Mask == r.Mark:
+				s.Rules[k].Packets += t.Packets - min(t.Packets, t.Causes.Chosen)
+			}
+		}
+	}
+}
+
+// uplinkOf is the place in the plan of the uplink with a table; -1 for none.
+func (m *Meter) uplinkOf(table uint32) int {
+	for k, u := range m.plan.Uplinks {
+		if u.Table == table {
+			return k
+		}
+	}
+	return -1
+}

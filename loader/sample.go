@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"time"
+
+	"waymark/internal/datapath"
+	"waymark/internal/plan"
+)
+
+// Sample is everything that is counted, at one moment and under one policy.
+// Counters count from the first apply; one never goes back, whatever becomes
+// of policies, agents and builds in between.
+type Sample struct {
+	Time    time.Time      `json:"time"`
+	Applied time.Time      `json:"applied"`
+	State   int            `json:"state"`   // number of the state in force
+	Uplinks []UplinkSample `json:"uplinks"` // in the policy's order
+	Classes []ClassSample  `json:"classes"` // in the policy's order, then Unclassed
+	Lines   []LineSample   `json:"lines"`   // every class's matches, in the order in which they are tried
+	Rules   []RuleSample   `json:"rules"`   // the ladder
+	Drops   []DropSample   `json:"drops"`
+	Off     []string       `json:"off"` // what is not counted and why, in sentences
+}
+
+// UplinkSample is an uplink.
+type UplinkSample struct {
+	Name      string `json:"name"`
+	Interface string `json:"interface"`
+	Table     uint32 `json:"table"`
+	Up        bool   `json:"up"` // its link is, now
+}
+
+// ClassSample is a class.
+type ClassSample struct {
+	Name    string        `json:"name"`
+	Mark    uint32        `json:"mark"`    // 0 of Unclassed
+	Route   string        `json:"route"`   // as `status` says it; "" of Unclassed
+	Way     []string      `json:"way"`     // names of its route's uplinks, in order
+	Uplink  string        `json:"uplink"`  // the first of them that is up; "" for none, and of Unclassed
+	Open    uint64        `json:"open"`    // flows that are open now
+	Kept    uint64        `json:"kept"`    // of them, open elsewhere, where a change found them
+	Traffic []UplinkTally `json:"traffic"` // one for each uplink, in their order
+}
+
+// UplinkTally is what a class did by one uplink.
+type UplinkTally struct {
+	Uplink string `json:"uplink"`
+	datapath.Tally
+}
+
+// LineSample is one match of a class.
+type LineSample struct {
+	Class string `json:"class"`
+	Text  string `json:"text"`
+	Where string `json:"where"` // file:line of the policy
+	Hits  uint64 `json:"hits"`  // sockets, datagrams of sockets that are not connected, and forwarded packets that it won
+}
+
+// RuleSample is one rung of the ladder.
+type RuleSample struct {
+	Rule    plan.Rule `json:"rule"`
+	Text    string    `json:"text"`    // as ip(8) says it
+	Packets uint64    `json:"packets"` // that left by its table's uplink for its sake: of its block's classes; for an uplink's address, of those that were bound to it
+}
+
+// DropSample is what the kernel dropped of a class.
+type DropSample struct {
+	Class   string `json:"class"`
+	Reason  string `json:"reason"`
+	Place   string `json:"place"`
+	Packets uint64 `json:"packets"`
+}
