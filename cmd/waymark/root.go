@@ -29,7 +29,7 @@ Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code), 3 bad policy,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newCheck(e), newPlan(e), newApply(e), newConfirm(e), newRollback(e), newStatus(e), newExplain(e), newMove(e), newDown(e),
+		newInit(e), newCheck(e), newPlan(e), newApply(e), newConfirm(e), newRollback(e), newStatus(e), newExplain(e), newMove(e), newDown(e),
 		newRun(e), newExec(e), newDemo(e),
 		newWait(e),
 	)

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// crowdedHost is one on which others use what Waymark's defaults name.
+func crowdedHost() *host {
+	h := exampleHost()
+	h.Rules = append(h.Rules,
+		Rule{Family: IPv4, Priority: 1010, Mark: 0x80000000, Mask: 0xf0000000, Action: Lookup, Table: 7003, Protocol: 4},
+		Rule{Family: IPv4, Priority: 2001, Mark: 0x100, Mask: 0x3f00, Action: Lookup, Table: 1, Protocol: 3},
+		Rule{Family: IPv6, Priority: 3100, Mark: 0x7000000, Mask: 1<<32 - 1, Action: Lookup, Table: 2, Protocol: 3})
+	return h
+}
+
+func TestStarter(t *testing.T) {
+	for name, host := range map[string]*host{"starter": exampleHost(), "starter-crowded": crowdedHost(), "starter-ppp": hosts["point-to-point"]()} {
+		t.Run(name, func(t *testing.T) {
+			text, err := Starter(host.Facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden := "testdata/" + name + ".policy"
+			if *update {
+				if err := os.WriteFile(golden, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), text); diff != "" {
+				t.Errorf("the starter is another (-want +got):\n%s", diff)
+			}
+			p := host.make(t, text, Numbers{})
+			if len(p.Uplinks) == 0 || len(p.Classes)+len(p.Lines)+len(p.Blocks) > 0 {
+				t.Errorf("as it is, it has %d uplinks, %d classes, %d matches, %d blocks", len(p.Uplinks), len(p.Classes), len(p.Lines), len(p.Blocks))
+			}
+			for _, r := range p.Rules {
+				if !r.From.IsValid() {
+					t.Errorf("as it is, it routes what is bound nowhere: %s", r)
+				}
+			}
+			edited := regexp.MustCompile(`(?m)^# (classes:|  [ -])`).ReplaceAllString(text, "$1")
+			if p = host.make(t, edited, Numbers{}); len(p.Classes) != 2 || len(p.Rules) == 0 {
+				t.Errorf("out of its comments, it has %d classes and %d rules", len(p.Classes), len(p.Rules))
+			}
+		})
+	}
+}
+
+func TestStarterWithoutAWayOut(t *testing.T) {
+	if text, err := Starter(newHost().Facts); err == nil {
+		t.Errorf("no error, and\n%s", text)
+	}
+}
