@@ -10,13 +10,21 @@ import (
 // Starter is a policy to begin with on this host, as text; it changes
 // nothing. Errors are those of plan.Starter, or of reading the host.
 func (l *Loader) Starter() (string, error) {
-	var f plan.Facts
-	var err error
-	if f.Rules, err = l.rules.Rules(); err != nil {
+	f, err := l.waysOut()
+	if err != nil {
 		return "", err
 	}
+	return plan.Starter(f)
+}
+
+// waysOut are the host's rules, routes, and the links that default routes
+// lead by.
+func (l *Loader) waysOut() (f plan.Facts, err error) {
+	if f.Rules, err = l.rules.Rules(); err != nil {
+		return f, err
+	}
 	if f.Routes, err = l.rules.Routes(); err != nil {
-		return "", err
+		return f, err
 	}
 	var interfaces []string
 	for _, r := range f.Routes {
@@ -26,8 +34,6 @@ func (l *Loader) Starter() (string, error) {
 			}
 		}
 	}
-	if f.Links, err = host.Links(interfaces); err != nil {
-		return "", err
-	}
-	return plan.Starter(f)
+	f.Links, err = host.Links(interfaces)
+	return f, err
 }

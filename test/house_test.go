@@ -17,10 +17,12 @@ import (
 var floors = map[string]int{
 	"waymark/bpf":                 0,
 	"waymark/classes":             0,
+	"waymark/internal/registry":   0,
 	"waymark/internal/match":      1,
 	"waymark/internal/plan":       2,
 	"waymark/internal/datapath":   3,
 	"waymark/internal/rpdb":       3,
+	"waymark/internal/neighbours": 3,
 	"waymark/internal/host":       3,
 	"waymark/internal/containers": 3,
 	"waymark/loader":              4,

@@ -60,7 +60,7 @@ func (s *startError) code() int {
 func (e env) exit(err error) int {
 	code := exitCode(err)
 	switch {
-	case err == nil || errors.Is(err, errDiffers) || errors.As(err, new(ended)):
+	case err == nil || errors.Is(err, errDiffers) || errors.Is(err, errSerious) || errors.As(err, new(ended)):
 	case code == exitNotPermitted && errors.Is(err, fs.ErrPermission):
 		fmt.Fprintf(e.stderr, "waymark: %v: run it as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON\n", err)
 	default:
@@ -79,7 +79,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errDiffers):
+	case errors.Is(err, errDiffers), errors.Is(err, errSerious):
 		return exitDiffers
 	case errors.As(err, &command):
 		return int(command)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waymark/classes"
+	"waymark/internal/neighbours"
 	"waymark/internal/plan"
 	"waymark/loader"
 )
@@ -43,8 +44,13 @@ exactly that, or refuses if the host has changed since.`,
 				if s.cgroupRoot == "" { // units of this host's systemd are meant
 					p.Notes = append(p.Notes, loader.UnitNotes(policy)...)
 				}
-				err = o.print(e.stdout, "Plan", map[string]any{"plan": p, "changes": changes}, func(w io.Writer) error {
-					if err := printPlan(w, p, changes); err != nil || file == "" {
+				report, err := l.Doctor(policy)
+				if err != nil {
+					return err
+				}
+				value := map[string]any{"plan": p, "changes": changes, "findings": report.AtLeast(neighbours.Warning)}
+				err = o.print(e.stdout, "Plan", value, func(w io.Writer) error {
+					if err := printPlan(w, p, changes, report); err != nil || file == "" {
 						return err
 					}
 					_, err := fmt.Fprintf(w, "\n## written to %s: `waymark apply %s` applies exactly this\n", file, file)
@@ -91,9 +97,15 @@ func writePlan(l *loader.Loader, policy *classes.Policy, file string, p *plan.Pl
 	return nil
 }
 
-func printPlan(w io.Writer, p *plan.Plan, changes plan.Changes) error {
+func printPlan(w io.Writer, p *plan.Plan, changes plan.Changes, report neighbours.Report) error {
 	if err := p.Print(w); err != nil {
 		return err
+	}
+	if found := report.AtLeast(neighbours.Warning); len(found) > 0 {
+		fmt.Fprintln(w, "\n## in its way on this host; `waymark doctor` says more")
+		for _, f := range found {
+			fmt.Fprintf(w, "# %s: %s: %s\n", f.Severity, f.What, f.Why)
+		}
 	}
 	if changes.Empty() {
 		_, err := fmt.Fprintln(w, "\n## the kernel holds this plan")

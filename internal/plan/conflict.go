@@ -5,6 +5,8 @@ package plan
 import (
 	"fmt"
 	"strings"
+
+	"waymark/internal/registry"
 )
 
 // Conflict is one thing a plan needs that is somebody else's.
@@ -59,7 +61,7 @@ func (m *maker) priorityConflicts() (found Conflicts) {
 		if ours[place{r.Family, r.Priority}] {
 			found = append(found, Conflict{
 				What:  fmt.Sprintf("%s rule priority %d", r.Family, r.Priority),
-				Owner: owner(r.Protocol, byPriority(r.Priority)) + ": " + r.String(),
+				Owner: Owner(r) + ": " + r.String(),
 				Cure:  "begin elsewhere with `rules: {base: N}`, or remove that rule"})
 		}
 	}
@@ -84,7 +86,7 @@ func (m *maker) markConflicts() (found Conflicts) {
 		}
 		found = append(found, Conflict{
 			What:  fmt.Sprintf("fwmark %#x", theirs),
-			Owner: owner(r.Protocol, byMark(r.Mark, r.Mask)) + ": " + r.String(),
+			Owner: Owner(r) + ": " + r.String(),
 			Cure:  cure})
 	}
 	return found
@@ -101,7 +103,7 @@ func (m *maker) tableConflicts() (found Conflicts) {
 			seen[r.Table] = true
 			found = append(found, Conflict{
 				What:  fmt.Sprintf("routing table %d (for %s)", r.Table, name),
-				Owner: owner(r.Protocol, byTable(r.Table)) + ": " + r.String(),
+				Owner: owner(r.Protocol, known(registry.Use{Table: r.Table})) + ": " + r.String(),
 				Cure:  "begin elsewhere with `tables: {base: N}`, or remove that route"})
 		}
 	}
@@ -110,7 +112,7 @@ func (m *maker) tableConflicts() (found Conflicts) {
 			seen[r.Table] = true
 			found = append(found, Conflict{
 				What:  fmt.Sprintf("routing table %d (for %s)", r.Table, name),
-				Owner: owner(r.Protocol, byTable(r.Table)) + ": " + r.String(),
+				Owner: Owner(r) + ": " + r.String(),
 				Cure:  "begin elsewhere with `tables: {base: N}`, or remove that rule"})
 		}
 	}

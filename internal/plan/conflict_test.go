@@ -94,11 +94,11 @@ var conflictCases = []struct {
 		foreignRoute(7001, 4)(h)
 		foreign(func(r *Rule) { r.Priority, r.Mark, r.Mask, r.Table = 1010, 0x80000, 0xff0000, 7000 })(h)
 	}, Conflicts{
-		{"IPv4 rule priority 1010", "somebody who left no name, perhaps mwan3: ip -4 rule add priority 1010 from all fwmark 0x80000/0xff0000 lookup 7000 protocol 0", otherRules},
+		{"IPv4 rule priority 1010", "somebody who left no name, perhaps Tailscale: ip -4 rule add priority 1010 from all fwmark 0x80000/0xff0000 lookup 7000 protocol 0", otherRules},
 		{"fwmark 0xff0000", "somebody who left no name, perhaps Tailscale: ip -4 rule add priority 1010 from all fwmark 0x80000/0xff0000 lookup 7000 protocol 0",
 			"leave those bits out with `mark: {mask: 0xb7000000}`, or remove that rule"},
 		{"routing table 7001 (for b)", "static configuration (systemd-networkd, NetworkManager): ip -6 route add 2001:db8:77::/48 dev eth9 table 7001 protocol 4", otherTables + "route"},
-		{"routing table 7000 (for a)", "somebody who left no name: ip -4 rule add priority 1010 from all fwmark 0x80000/0xff0000 lookup 7000 protocol 0", otherTables + "rule"},
+		{"routing table 7000 (for a)", "somebody who left no name, perhaps Tailscale: ip -4 rule add priority 1010 from all fwmark 0x80000/0xff0000 lookup 7000 protocol 0", otherTables + "rule"},
 	}},
 }
 

@@ -24,7 +24,7 @@ func (p *Plan) Covers(facts Facts) (covers []string) {
 		}
 		if n > 0 {
 			covers = append(covers, fmt.Sprintf("%s (by %s) takes what %s of ours would, from priority %d on: remove it, or begin before it with `rules: {base: N}`",
-				theirs, owner(theirs.Protocol, byPriority(theirs.Priority)), count(n, "rule", "rules"), first.Priority))
+				theirs, Owner(theirs), count(n, "rule", "rules"), first.Priority))
 		}
 	}
 	return covers

@@ -138,3 +138,14 @@ func (p *Plan) ClassOf(mark uint32) *Class {
 	}
 	return nil
 }
+
+// Holds tells whether a mark is of a number that is kept for the plan's
+// routes, whether or not a class has it now.
+func (p *Plan) Holds(mark uint32) bool {
+	for _, b := range p.Blocks {
+		if m, mask := p.Mask.Block(b); mark&mask == m {
+			return true
+		}
+	}
+	return false
+}

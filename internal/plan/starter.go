@@ -5,8 +5,6 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"math/bits"
-	"slices"
 	"strings"
 
 	"waymark/classes"
@@ -83,15 +81,15 @@ func writeExamples(b *strings.Builder, ways []wayOut) {
 
 // writeNumbers says the mask and the bases where the usual ones are taken.
 func writeNumbers(b *strings.Builder, facts Facts) {
-	before := b.Len()
-	if mask := freeMask(facts); mask != classes.DefaultMask {
-		fmt.Fprintf(b, "mark: {mask: %#x}    # the rules of others look at some of the usual %#x\n", uint32(mask), classes.DefaultMask)
+	before, free := b.Len(), Free(facts)
+	if free.Mask != classes.DefaultMask {
+		fmt.Fprintf(b, "mark: {mask: %s}    # the rules of others look at some of the usual %#x\n", free.Mask, classes.DefaultMask)
 	}
-	if base := freePriorities(facts); base != classes.DefaultRulesBase {
-		fmt.Fprintf(b, "rules: {base: %d}    # others have rules from %d on\n", base, classes.DefaultRulesBase)
+	if free.Rules != classes.DefaultRulesBase {
+		fmt.Fprintf(b, "rules: {base: %d}    # others have rules from %d on\n", free.Rules, classes.DefaultRulesBase)
 	}
-	if base := freeTables(facts); base != classes.DefaultTablesBase {
-		fmt.Fprintf(b, "tables: {base: %d}    # others have tables from %d on\n", base, classes.DefaultTablesBase)
+	if free.Tables != classes.DefaultTablesBase {
+		fmt.Fprintf(b, "tables: {base: %d}    # others have tables from %d on\n", free.Tables, classes.DefaultTablesBase)
 	}
 	if b.Len() > before {
 		b.WriteString("\n")
@@ -109,80 +107,6 @@ func writeForeign(b *strings.Builder, facts Facts) {
 			b.WriteString("\n# Rules of others on this host; what they select before Waymark's stays theirs:\n")
 			said = true
 		}
-		fmt.Fprintf(b, "# ip %s rule: %s    # %s\n", r.Family.Option(), r.Args(), owner(r.Protocol, byPriority(r.Priority)))
-	}
-}
-
-// freeMask is the usual mask without what others look at, or, if they left
-// too little of it, six bits that nobody does and the fewest known tools would.
-func freeMask(facts Facts) Mask {
-	free := ^uint32(0)
-	for _, r := range facts.Rules {
-		if r.Protocol != Protocol {
-			free &^= claimed(r.Mark, r.Mask)
-		}
-	}
-	const few = 3 // bits: seven classes
-	if usual := free & classes.DefaultMask; bits.OnesCount32(usual) >= few {
-		return Mask(usual)
-	}
-	var left []uint32
-	for bit := uint32(1) << 31; bit != 0; bit >>= 1 {
-		if free&bit != 0 {
-			left = append(left, bit)
-		}
-	}
-	slices.SortStableFunc(left, func(a, b uint32) int { return claims(a) - claims(b) })
-	mask := Mask(0)
-	for _, bit := range left[:min(6, len(left))] {
-		mask |= Mask(bit)
-	}
-	return mask
-}
-
-// claimed are the bits that somebody gives a meaning: those of his mask, or of
-// a mark that he matches whole.
-func claimed(mark, mask uint32) uint32 {
-	if mask == 1<<32-1 {
-		return mark
-	}
-	return mask
-}
-
-// claims is how many known tools claim a bit.
-func claims(bit uint32) (n int) {
-	for _, tool := range neighbours {
-		if claimed(tool.mark, tool.mask)&bit != 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// freePriorities is the first priority of a stretch that holds no foreign
-// rule and is long enough for some hundred rungs.
-func freePriorities(facts Facts) int {
-	const stretch = 1000
-	for base := classes.DefaultRulesBase; base+stretch < lastPriority; base += stretch {
-		if !slices.ContainsFunc(facts.Rules, func(r Rule) bool {
-			return r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
-		}) {
-			return base
-		}
-	}
-	return classes.DefaultRulesBase
-}
-
-// freeTables is the same for tables.
-func freeTables(facts Facts) int {
-	const stretch = 100
-	within := func(base int, protocol uint8, table uint32) bool {
-		return protocol != Protocol && int(table) >= base && int(table) < base+stretch
-	}
-	for base := classes.DefaultTablesBase; ; base += stretch {
-		if !slices.ContainsFunc(facts.Routes, func(r Route) bool { return within(base, r.Protocol, r.Table) }) &&
-			!slices.ContainsFunc(facts.Rules, func(r Rule) bool { return within(base, r.Protocol, r.Table) }) {
-			return base
-		}
+		fmt.Fprintf(b, "# ip %s rule: %s    # %s\n", r.Family.Option(), r.Args(), Owner(r))
 	}
 }

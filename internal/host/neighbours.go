@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotInstalled is the error of Output for a program that is not there.
+var ErrNotInstalled = errors.New("it is not installed")
+
+// Output is what a program that changes nothing prints; it has ten seconds.
+func Output(name string, args ...string) (string, error) {
+	path, err := exec.LookPath(name)
+	for _, dir := range []string{"/usr/sbin/", "/sbin/"} {
+		if err != nil {
+			path, err = exec.LookPath(dir + name)
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("run %s: %w", name, ErrNotInstalled)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).Output()
+	if err != nil {
+		return "", fmt.Errorf("run %s: %w", name, err)
+	}
+	return string(out), nil
+}
+
+// Interfaces are all network interfaces of the namespace.
+func Interfaces() ([]net.Interface, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list the interfaces: %w", err)
+	}
+	return all, nil
+}
+
+// XfrmMark is the mark that an IPsec policy or state looks for.
+type XfrmMark struct{ Mark, Mask uint32 }
+
+// XfrmMarks are those of all IPsec policies and states; a kernel without
+// IPsec has none.
+func XfrmMarks() (marks []XfrmMark, err error) {
+	add := func(m *netlink.XfrmMark) {
+		if m != nil {
+			marks = append(marks, XfrmMark{m.Value, m.Mask})
+		}
+	}
+	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
+	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the IPsec policies: %w", err)
+	}
+	for _, p := range policies {
+		add(p.Mark)
+	}
+	states, err := netlink.XfrmStateList(netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list the IPsec states: %w", err)
+	}
+	for _, s := range states {
+		add(s.Mark)
+	}
+	return marks, nil
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package neighbours
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// natFindings are uplinks that forwarded packets leave by with the source
+// that they came with, while they get another on one of the others.
+func natFindings(h Host) (found []Finding) {
+	if h.Facts.Sysctls["net/ipv4/ip_forward"] != "1" || len(h.Uplinks) < 2 {
+		return nil
+	}
+	translated := h.translated()
+	if len(translated) == 0 || translated["*"] {
+		return nil
+	}
+	for _, u := range h.Uplinks {
+		if !translated[u] {
+			found = append(found, Finding{Warning, fmt.Sprintf("packets that are forwarded out of %s keep their source, those out of other uplinks do not", u), "",
+				"the far side cannot answer a private source, so that a forwarded class that moves there falls silent", fmt.Sprintf("nft add rule ip nat postrouting oifname %s masquerade", u)})
+		}
+	}
+	return found
+}
+
+// translated are the interfaces out of which sources are rewritten; "*" stands
+// for all.
+func (h Host) translated() map[string]bool {
+	out := map[string]bool{}
+	for _, r := range h.nftRules() {
+		var names []string
+		nat := false
+		for _, x := range r.Expr {
+			names = append(names, outInterfaces(x)...)
+			for _, s := range []string{"masquerade", "snat"} {
+				_, is := x[s]
+				nat = nat || is
+			}
+		}
+		if nat {
+			addTo(out, names)
+		}
+	}
+	h.eachIptables(func(_, table, _ string, words []string) {
+		if k := slices.Index(words, "-j"); table == "nat" && k >= 0 && k+1 < len(words) && (words[k+1] == "MASQUERADE" || words[k+1] == "SNAT") {
+			var names []string
+			if k := slices.Index(words, "-o"); k >= 0 && k+1 < len(words) {
+				names = []string{words[k+1]}
+			}
+			if !slices.Contains(words, "!") {
+				addTo(out, names)
+			}
+		}
+	})
+	return out
+}
+
+func addTo(out map[string]bool, names []string) {
+	if names == nil {
+		names = []string{"*"}
+	}
+	for _, name := range names {
+		out[strings.TrimSuffix(name, "+")] = true
+	}
+}
+
+// outInterfaces are those that a match of nft's names.
+func outInterfaces(x map[string]any) (names []string) {
+	m, ok := x["match"].(map[string]any)
+	if !ok {
+		return nil
+	}
+	left, _ := m["left"].(map[string]any)
+	meta, _ := left["meta"].(map[string]any)
+	if meta["key"] != "oifname" && meta["key"] != "oif" {
+		return nil
+	}
+	switch right := m["right"].(type) {
+	case string:
+		return []string{right}
+	case map[string]any:
+		set, _ := right["set"].([]any)
+		for _, element := range set {
+			if name, ok := element.(string); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"math/bits"
+	"slices"
+
+	"waymark/classes"
+	"waymark/internal/registry"
+)
+
+// Unused are numbers that nobody else on a host uses.
+type Unused struct {
+	Mask   Mask // bits of the fwmark
+	Rules  int  // the first of a thousand rule priorities
+	Tables int  // the first of a hundred tables
+}
+
+// Free are unused numbers of a host: the policy language's defaults where
+// those are.
+func Free(facts Facts) Unused {
+	return Unused{freeMask(facts), freePriorities(facts), freeTables(facts)}
+}
+
+// freeMask is the usual mask without what others look at, or, if they left
+// too little of it, six bits that nobody does and the fewest known tools would.
+func freeMask(facts Facts) Mask {
+	free := ^uint32(0)
+	for _, r := range facts.Rules {
+		if r.Protocol != Protocol {
+			free &^= registry.Tool{Mark: r.Mark, Mask: r.Mask}.Bits()
+		}
+	}
+	const few = 3 // bits: seven classes
+	if usual := free & classes.DefaultMask; bits.OnesCount32(usual) >= few {
+		return Mask(usual)
+	}
+	var left []uint32
+	for bit := uint32(1) << 31; bit != 0; bit >>= 1 {
+		if free&bit != 0 {
+			left = append(left, bit)
+		}
+	}
+	slices.SortStableFunc(left, func(a, b uint32) int { return claims(a) - claims(b) })
+	mask := Mask(0)
+	for _, bit := range left[:min(6, len(left))] {
+		mask |= Mask(bit)
+	}
+	return mask
+}
+
+// claims is how many known tools claim a bit.
+func claims(bit uint32) (n int) {
+	for _, t := range registry.Tools {
+		if t.Bits()&bit != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// freePriorities is the first priority of a stretch that holds no foreign
+// rule and is long enough for some hundred rungs.
+func freePriorities(facts Facts) int {
+	const stretch = 1000
+	for base := classes.DefaultRulesBase; base+stretch < lastPriority; base += stretch {
+		if !slices.ContainsFunc(facts.Rules, func(r Rule) bool {
+			return r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
+		}) {
+			return base
+		}
+	}
+	return classes.DefaultRulesBase
+}
+
+// freeTables is the same for tables.
+func freeTables(facts Facts) int {
+	const stretch = 100
+	within := func(base int, protocol uint8, table uint32) bool {
+		return protocol != Protocol && int(table) >= base && int(table) < base+stretch
+	}
+	for base := classes.DefaultTablesBase; ; base += stretch {
+		if !slices.ContainsFunc(facts.Routes, func(r Route) bool { return within(base, r.Protocol, r.Table) }) &&
+			!slices.ContainsFunc(facts.Rules, func(r Rule) bool { return within(base, r.Protocol, r.Table) }) {
+			return base
+		}
+	}
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import "testing"
+
+// Every entry is known for what it says, or shares all of that with one that
+// stands before it.
+func TestEveryToolIsKnownForItsOwn(t *testing.T) {
+	for _, tool := range Tools {
+		use := Use{Priority: tool.Priorities.First, Table: tool.Tables.First, Mark: tool.Mark, Mask: tool.Mask}
+		owner := Owner(use)
+		switch {
+		case tool.Source == "":
+			t.Errorf("%s has no source", tool.Name)
+		case use == Use{}:
+			t.Errorf("%s is known for nothing", tool.Name)
+		case owner == nil || owner.Name != tool.Name:
+			t.Errorf("%+v is owned by %+v, want %s", use, owner, tool.Name)
+		}
+	}
+}
+
+func TestOwner(t *testing.T) {
+	for _, c := range []struct {
+		use  Use
+		want string
+	}{
+		{Use{}, ""},
+		{Use{Priority: 7777, Table: 77, Mark: 1, Mask: 0x03000000}, ""},
+		{Use{Mark: 0x40000, Mask: 0xff0000}, "Tailscale"},
+		{Use{Priority: 29500, Mark: 0x10000, Mask: 0xff0000}, "OpenWrt pbr"},
+		{Use{Mark: 0x80000, Mask: 0x80000}, "Tailscale"},
+		{Use{Mark: 0xca6c, Mask: Whole}, "wg-quick"},
+		{Use{Mark: 0xca6d, Mask: Whole}, ""},
+		{Use{Mark: 0x10000, Mask: 0xffff0000, Table: 52}, "Calico"},
+	} {
+		got := ""
+		if owner := Owner(c.use); owner != nil {
+			got = owner.Name
+		}
+		if got != c.want {
+			t.Errorf("%+v is owned by %q, want %q", c.use, got, c.want)
+		}
+	}
+}

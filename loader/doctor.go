@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"os"
+	"slices"
+
+	"waymark/classes"
+	"waymark/internal/datapath"
+	"waymark/internal/host"
+	"waymark/internal/neighbours"
+	"waymark/internal/plan"
+)
+
+// Doctor looks at everything else on this host that touches marks, rules,
+// tables and filters. policy is the one to judge by; nil: the one that is
+// applied, or, if none is, what the policy language says where a policy is
+// silent. Nothing is changed. What cannot be read is named in the report.
+func (l *Loader) Doctor(policy *classes.Policy) (neighbours.Report, error) {
+	h := neighbours.Host{Mask: plan.Mask(classes.DefaultMask)}
+	var unseen []string
+	miss := func(err error) {
+		if err != nil && !errors.Is(err, host.ErrNotInstalled) {
+			unseen = append(unseen, err.Error())
+		}
+	}
+	var lacking *datapath.Unsupported
+	if err := datapath.Probe(); errors.As(err, &lacking) {
+		h.Lacks = lacking
+	} else if err != nil {
+		return neighbours.Report{}, err
+	}
+	if err := l.judgeBy(policy, &h); err != nil {
+		return neighbours.Report{}, err
+	}
+	miss(l.scan(&h))
+	for _, name := range []string{"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"} {
+		text, err := host.Output(name + "-save")
+		if err == nil {
+			h.Iptables = append(h.Iptables, neighbours.Saved{Command: name, Text: text})
+		}
+		miss(err)
+	}
+	nft, err := host.Output("nft", "-j", "list", "ruleset")
+	h.Nft = []byte(nft)
+	miss(err)
+	report := neighbours.Examine(h)
+	report.Unseen = append(report.Unseen, unseen...)
+	return report, nil
+}
+
+// judgeBy fills in what the host is for a policy.
+func (l *Loader) judgeBy(policy *classes.Policy, h *neighbours.Host) error {
+	if policy == nil {
+		if applied, err := l.Applied(); err == nil {
+			policy = applied
+		}
+	}
+	if policy == nil {
+		return l.judgeByDefault(h)
+	}
+	w, err := l.survey(wanted{policy: policy})
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	h.Facts, h.Plan, h.Mask, h.Conflict = w.facts, w.plan, w.plan.Mask, w.conflict
+	for _, u := range w.plan.Uplinks {
+		h.Uplinks = append(h.Uplinks, u.Interface)
+	}
+	return nil
+}
+
+// judgeByDefault does it where there is no policy.
+func (l *Loader) judgeByDefault(h *neighbours.Host) error {
+	f, err := l.waysOut()
+	if err != nil {
+		return err
+	}
+	h.Facts = f
+	for name := range f.Links {
+		h.Uplinks = append(h.Uplinks, name)
+	}
+	slices.Sort(h.Uplinks)
+	if h.Facts.Silent, err = datapath.Silent(); err != nil {
+		return err
+	}
+	if h.Facts.InUse, err = host.SocketMarks(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// scan adds what no plan asks for.
+func (l *Loader) scan(h *neighbours.Host) error {
+	var errs []error
+	interfaces, err := host.Interfaces()
+	errs = append(errs, err)
+	for _, i := range interfaces {
+		h.Interfaces = append(h.Interfaces, neighbours.Interface{Name: i.Name, MTU: i.MTU})
+	}
+	names := append(plan.SysctlNames(h.Uplinks), "net/ipv4/ip_forward", "net/ipv4/conf/all/src_valid_mark",
+		"net/ipv4/tcp_fwmark_accept", "net/ipv4/fwmark_reflect", "net/ipv6/fwmark_reflect")
+	h.Facts.Sysctls, err = host.Sysctls(names)
+	errs = append(errs, err)
+	marks, err := host.XfrmMarks()
+	errs = append(errs, err)
+	for _, m := range marks {
+		h.Xfrm = append(h.Xfrm, neighbours.Mark(m))
+	}
+	others, err := datapath.Others(l.root, h.Uplinks)
+	errs = append(errs, err)
+	for _, o := range others {
+		h.Programs = append(h.Programs, neighbours.Program(o))
+	}
+	if host.Runs("systemd-networkd") {
+		n := neighbours.Networkd(host.ReadNetworkd(""))
+		h.Networkd = &n
+	}
+	resolv, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	h.Resolv = string(resolv)
+	return errors.Join(errs...)
+}
