@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# each.sh [FLAG]...: runs every test of this directory in a process of its own,
+# as many side by side as there are CPUs, for most of them wait most of the
+# time: each has namespaces, cgroups and pins of its own, and a process of its
+# own sees what it left. FLAGs are the test binary's, such as -test.v. What
+# fails prints all that it said.
+set -eu
+
+if [ "${1-}" = --one ]; then
+	name=$2
+	shift 2
+	begun=$(date +%s)
+	if "$EACH/test" -test.count=1 -test.timeout=30m -test.run "^$name\$" "$@" >"$EACH/$name" 2>&1; then
+		echo "ok	$name	$(($(date +%s) - begun)) s"
+		exit
+	fi
+	# One write, so that what fails at the same time is not mixed into it.
+	printf '%s\n' "$(cat "$EACH/$name")" "FAIL	$name	$(($(date +%s) - begun)) s"
+	exit 1
+fi
+
+EACH=$(mktemp -d)
+export EACH
+trap 'rm -rf "$EACH"' EXIT
+chmod 755 "$EACH" # other users run the binary, too
+export CGO_ENABLED=0
+go test -c -o "$EACH/test" ./test
+go build -trimpath -buildvcs=false -o "$EACH/waymark" ./cmd/waymark
+export WAYMARK_BINARY="$EACH/waymark"
+cd test
+"$EACH/test" -test.list '^(Test|Fuzz)' | xargs -P "$(nproc)" -I NAME ./each.sh --one NAME "$@"
