@@ -1,17 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# each.sh [FLAG]...: runs every test of this directory in a process of its own,
-# as many side by side as there are CPUs, for most of them wait most of the
-# time: each has namespaces, cgroups and pins of its own, and a process of its
-# own sees what it left. FLAGs are the test binary's, such as -test.v. What
-# fails prints all that it said.
+# each.sh [PATTERN]: runs every test of this directory, or those that a pattern
+# matches, in a process of its own, as many side by side as there are CPUs: each
+# has namespaces, cgroups and pins of its own, and waits for much of its time.
+# What fails prints all that it said.
 set -eu
 
 if [ "${1-}" = --one ]; then
 	name=$2
-	shift 2
 	begun=$(date +%s)
-	if "$EACH/test" -test.count=1 -test.timeout=30m -test.run "^$name\$" "$@" >"$EACH/$name" 2>&1; then
+	if "$EACH/test" -test.count=1 -test.timeout=30m -test.run "^$name\$" >"$EACH/$name" 2>&1; then
 		echo "ok	$name	$(($(date +%s) - begun)) s"
 		exit
 	fi
@@ -29,4 +27,4 @@ go test -c -o "$EACH/test" ./test
 go build -trimpath -buildvcs=false -o "$EACH/waymark" ./cmd/waymark
 export WAYMARK_BINARY="$EACH/waymark"
 cd test
-"$EACH/test" -test.list '^(Test|Fuzz)' | xargs -P "$(nproc)" -I NAME ./each.sh --one NAME "$@"
+"$EACH/test" -test.list "${1:-^(Test|Fuzz)}" | xargs -P "$(nproc)" -I NAME ./each.sh --one NAME
