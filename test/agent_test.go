@@ -55,6 +55,17 @@ func (r *agentRun) logged() string {
 	return r.log.String()
 }
 
+// says waits for a line of its log.
+func (r *agentRun) says(t *testing.T, text string) {
+	t.Helper()
+	soon(t, "the agent says "+text, func() error {
+		if log := r.logged(); !strings.Contains(log, text) {
+			return fmt.Errorf("its log is %s", log)
+		}
+		return nil
+	})
+}
+
 // agent starts one on a policy, and returns when it is ready. It ends with
 // the test, cleanly, and must have been there until then.
 func (s *site) agent(t *testing.T, policy string) *agentRun {

@@ -10,8 +10,8 @@ import (
 	"waymark/internal/lab"
 )
 
-// A killing is a command that is killed before one of its changes after the
-// other. Its classes never go by main's uplink, so that no mix of two
+// A killing is a command that is killed before and after one of its changes
+// after the other. Its classes never go by main's uplink, so that no mix of two
 // policies can hide.
 type killing struct {
 	name    string
@@ -36,6 +36,7 @@ var killings = []killing{
 	{"first apply", nil, applies(killOld), "", killOld, []int{byA, byB, byC}},
 	{"apply", []string{killOld}, applies(killNew), killOld, killNew, []int{byB, byC}},
 	{"apply with another mask", []string{killOld}, applies(killMask), killOld, killMask, []int{byB, byC}},
+	{"move", []string{killOld}, verbs("move", "app.slice", "other"), killOld, killOld, []int{byB, byC}},
 	{"rollback", []string{killOld, killNew}, verbs("rollback"), killNew, killOld, []int{byB, byC}},
 	{"down", []string{killOld}, verbs("down"), killOld, "", []int{byA, byB, byC}},
 }
@@ -46,13 +47,14 @@ func applies(policy string) func(*testing.T, *site) []string {
 	}
 }
 
-func verbs(verb string) func(*testing.T, *site) []string {
-	return func(*testing.T, *site) []string { return []string{verb} }
+func verbs(args ...string) func(*testing.T, *site) []string {
+	return func(*testing.T, *site) []string { return args }
 }
 
 // TestKilled kills commands before single changes: one of each kind, and
-// some of each command. With -long it is every one of every command, but
-// those in the midst of many alike.
+// some of each command, and after the last of each, which is where the next
+// would be. With -long it is every one of every command, but those in the
+// midst of many alike.
 func TestKilled(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range killings {
@@ -63,14 +65,19 @@ func TestKilled(t *testing.T) {
 			var changes []change
 			k.begin(t, s)
 			s.changesOf(t, k.args(t, s), func(c change) bool {
-				changes = append(changes, c)
+				if !c.after {
+					changes = append(changes, c)
+				}
 				return false
 			})
 			t.Logf("%d changes", len(changes))
 			s.ok(t, "down")
+			last := changes[len(changes)-1]
 			for _, c := range sample(changes, seen) {
-				t.Run(fmt.Sprintf("before %d, %s", c.n, c.kind), func(t *testing.T) { k.kill(t, s, c.n) })
+				t.Run(fmt.Sprintf("before %d, %s", c.n, c.kind), func(t *testing.T) { k.kill(t, s, c) })
 			}
+			last.after = true
+			t.Run("after the last, "+last.kind, func(t *testing.T) { k.kill(t, s, last) })
 		})
 	}
 }
@@ -107,14 +114,14 @@ func (k killing) begin(t *testing.T, s *site) {
 	}
 }
 
-func (k killing) kill(t *testing.T, s *site, n int) {
+func (k killing) kill(t *testing.T, s *site, at change) {
 	k.begin(t, s)
 	var open *lab.Client
 	job := in("app.slice", v4.job(lab.TCP, 1))
 	if k.old != "" {
 		open = s.open(t, job)
 	}
-	if _, code := s.changesOf(t, k.args(t, s), func(c change) bool { return c.n == n }); code > 0 {
+	if _, code := s.changesOf(t, k.args(t, s), func(c change) bool { return c.n == at.n && c.after == at.after }); code > 0 {
 		t.Fatalf("exit %d", code) // 0: it had no such change to make this time
 	}
 	k.probe(t, s)
@@ -125,21 +132,30 @@ func (k killing) kill(t *testing.T, s *site, n int) {
 		s.sends(t, job, open).stays(t, router, s.address(router, job.To[0].Addr()))
 	}
 	s.waymark(t, "status") // must not mind
-	switch n % 3 {
+	switch at.n % 3 {
 	case 0:
 		// It has nothing to confirm, and finishes or undoes what was begun.
 		s.waymark(t, "confirm")
 		k.whole(t, s)
 		k.probe(t, s)
+		if k.name == "move" {
+			s.follow(t, "app.slice", map[bool]int{false: byB, true: byC}[s.isMoved(t)])
+		}
 	case 1:
 		s.apply(t, killNew)
-		s.follow(t, "app.slice", byC)
+		s.follow(t, "app.slice", map[bool]int{false: byC, true: byB}[s.isMoved(t)])
 		s.follow(t, "other.slice", byB)
 		k.new = killNew
 		k.whole(t, s)
 	}
 	s.ok(t, "down")
 	s.gone(t)
+}
+
+// isMoved tells whether the move is in force, which it is whole or not at all.
+func (s *site) isMoved(t *testing.T) bool {
+	t.Helper()
+	return len(s.status(t).Overrides) > 0
 }
 
 // probe opens new sockets, each of which has to leave by one uplink, with

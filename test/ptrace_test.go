@@ -19,14 +19,15 @@ import (
 // A change is a system call that changes what others can see: the BPF
 // objects and their pins, rules and routes, sysctls, mounts.
 type change struct {
-	n    int    // counted from 1
-	kind string // "bpf MAP_UPDATE_ELEM", "netlink 32", "renameat"
+	n     int    // counted from 1
+	kind  string // "bpf MAP_UPDATE_ELEM", "netlink 32", "renameat"
+	after bool   // it is made, and the caller has not heard of it
 }
 
 // changesOf runs the command on the host under the eye of ptrace, and calls
-// at before each change; when that says so, the process is killed before the
-// call does anything. It returns how many changes there were, and the exit
-// code, -1 for killed.
+// at before and after each change; when that says so, the process is killed
+// before the call does anything, or returns. It returns how many changes there
+// were, and the exit code, -1 for killed.
 func (s *site) changesOf(t *testing.T, args []string, at func(change) (kill bool)) (n, code int) {
 	t.Helper()
 	code = s.traced(t, args, func(c change, _ int) (bool, error) {
@@ -37,7 +38,8 @@ func (s *site) changesOf(t *testing.T, args []string, at func(change) (kill bool
 }
 
 // traced runs the command on the host and returns its exit code, -1 for
-// killed; at is called before each change, with the thread that makes it.
+// killed; at is called before and after each change, with the thread that
+// makes it.
 func (s *site) traced(t *testing.T, args []string, at func(change, int) (kill bool, err error)) (code int) {
 	t.Helper()
 	path := binary(t)
@@ -60,7 +62,6 @@ func (s *site) traced(t *testing.T, args []string, at func(change, int) (kill bo
 // trace follows a stopped process and its threads to the end. The calling
 // thread is the one that started it.
 func trace(pid int, at func(change, int) (bool, error)) (code int, err error) {
-	n := 0
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(pid, &status, unix.WALL, nil); err != nil {
 		return 0, err
@@ -69,7 +70,7 @@ func trace(pid int, at func(change, int) (bool, error)) (code int, err error) {
 	if err := unix.PtraceSetOptions(pid, options); err != nil {
 		return 0, err
 	}
-	killed := false
+	killed, w := false, witness{pid: pid, making: map[int]change{}}
 	for thread, signal := pid, 0; ; {
 		if err := unix.PtraceSyscall(thread, signal); err != nil && !errors.Is(err, unix.ESRCH) {
 			return 0, err
@@ -85,17 +86,16 @@ func trace(pid int, at func(change, int) (bool, error)) (code int, err error) {
 			return -1, nil
 		case !status.Stopped():
 		case status.StopSignal() == unix.SIGTRAP|0x80:
-			if kind := changing(pid, thread); kind != "" && !killed {
-				n++
-				kill, err := at(change{n, kind}, thread)
-				if err != nil {
+			c, ok := w.at(thread)
+			if !ok || killed {
+				continue
+			}
+			if killed, err = at(c, thread); err != nil {
+				return 0, err
+			}
+			if killed {
+				if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 					return 0, err
-				}
-				if kill {
-					killed = true
-					if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-						return 0, err
-					}
 				}
 			}
 		case status.StopSignal() != unix.SIGTRAP && status.StopSignal() != unix.SIGSTOP:
@@ -104,8 +104,35 @@ func trace(pid int, at func(change, int) (bool, error)) (code int, err error) {
 	}
 }
 
-// entered is struct ptrace_syscall_info at the entry of a call.
-type entered struct {
+// A witness sees the changes of a process.
+type witness struct {
+	pid    int
+	n      int            // changes so far
+	making map[int]change // by thread
+}
+
+// at is the change that a thread is about to make, or has made.
+func (w *witness) at(thread int) (c change, ok bool) {
+	info := stoppedAt(thread)
+	c, made := w.making[thread]
+	delete(w.making, thread)
+	if info.op == exit {
+		c.after = true
+		return c, made
+	}
+	kind := changing(w.pid, thread, info)
+	if kind == "" {
+		return c, false
+	}
+	w.n++
+	c = change{n: w.n, kind: kind}
+	w.making[thread] = c
+	return c, true
+}
+
+// stop is struct ptrace_syscall_info at the entry of a call; at its exit, op
+// alone says something.
+type stop struct {
 	op   uint8
 	_    [3]uint8
 	_    uint32
@@ -115,11 +142,20 @@ type entered struct {
 	_    [2]uint64
 }
 
+const entry, exit = 1, 2
+
+// stoppedAt is where a thread stands; zero if it is gone.
+func stoppedAt(thread int) (s stop) {
+	const getSyscallInfo = 0x420e
+	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(thread), unsafe.Sizeof(s), uintptr(unsafe.Pointer(&s)), 0, 0); errno != 0 {
+		return stop{}
+	}
+	return s
+}
+
 // changing is the kind of change that a thread is about to make; "" is none.
-func changing(pid, thread int) string {
-	const getSyscallInfo, entry = 0x420e, 1
-	var info entered
-	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(thread), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0); errno != 0 || info.op != entry {
+func changing(pid, thread int, info stop) string {
+	if info.op != entry {
 		return ""
 	}
 	switch info.nr {

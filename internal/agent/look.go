@@ -52,7 +52,9 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 		return h, err
 	}
 	if h.Adopted {
-		a.wanted = nil // somebody else brought the kernel to where it was
+		// Somebody else applied it, and all that its plan wants was there then.
+		a.wanted = wantedBy(h.Plan)
+		a.Log.Info("took up what somebody applied, moved or confirmed", "classes", len(h.Plan.Classes))
 	}
 	for _, name := range h.Pinned {
 		a.book(Object{Kind: "pin", Text: name})

@@ -111,7 +111,7 @@ func (i *Instance) Arming() (a Arming, err error) {
 // CanArm tells whether the kernel has the tracepoints at which cgroups are
 // armed.
 func CanArm() bool {
-	kernel, err := btf.LoadKernelSpec()
+	kernel, err := kernelTypes.Kernel()
 	if err != nil {
 		return false
 	}

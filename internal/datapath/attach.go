@@ -90,7 +90,7 @@ func (i *Instance) collect(spec *ebpf.CollectionSpec, names ...string) (*ebpf.Co
 			delete(spec.Programs, name)
 		}
 	}
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: i.named(), Cache: i.kernel})
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: i.named(), Cache: kernelTypes})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		// Its errno is EACCES, and no caller should take that for a lack of rights.

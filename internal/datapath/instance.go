@@ -13,7 +13,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 
 	"waymark/bpf"
 	"waymark/internal/plan"
@@ -59,8 +58,7 @@ func power(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 type Instance struct {
 	dir      string
 	settings Settings
-	retired  plan.Mask  // of the instance that this one takes over from
-	kernel   *btf.Cache // the kernel's types, which take longer to read than a program to verify
+	retired  plan.Mask // of the instance that this one takes over from
 	maps     bpf.WaymarkMaps
 	runs     []run                    // where another build's lines of counters have our fields; nil: where ours have
 	older    *Instance                // that this one takes over from; nil for none
@@ -76,7 +74,7 @@ func Create(dir string, s Settings) (*Instance, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	i := &Instance{dir: dir, settings: s, kernel: btf.NewCache()}
+	i := &Instance{dir: dir, settings: s}
 	if err := i.create(); err != nil {
 		i.Close()
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -154,7 +152,7 @@ func open(dir string, s Settings) (*Instance, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, err
 	}
-	i := &Instance{dir: dir, settings: s, kernel: btf.NewCache()}
+	i := &Instance{dir: dir, settings: s}
 	for name, m := range i.fields() {
 		opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
 		if errors.Is(err, os.ErrNotExist) {

@@ -9,8 +9,13 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 )
+
+// kernelTypes are the kernel's types, read once: that takes as long as to
+// verify some of the programs, and they never change.
+var kernelTypes = btf.NewCache()
 
 // Unsupported is the error of a kernel that lacks something Waymark cannot
 // do without.

@@ -120,7 +120,7 @@ func truth(b bool) uint32 {
 // canDestroy tells whether programs can destroy a socket (6.5). It is a
 // variable for the tests of what other kernels get.
 var canDestroy = func() bool {
-	kernel, err := btf.LoadKernelSpec()
+	kernel, err := kernelTypes.Kernel()
 	if err != nil {
 		return false
 	}
