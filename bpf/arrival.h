@@ -23,17 +23,6 @@ static __always_inline __u32 arrival_slot(const struct words *peer, __u32 peer_p
 	return (hash * 0x9e3779b1U >> 18) % ARRIVALS;
 }
 
-static __always_inline int comes_by_uplink(__u32 ifindex)
-{
-	for (__u32 i = 0; i < MAX_UPLINKS && i < uplink_limit; i++) {
-		__u32 index = i;
-		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (u && u->ifindex == ifindex)
-			return 1;
-	}
-	return 0;
-}
-
 /*
  * An unconnected UDP socket that was bound to a port and to no address. One
  * whose port the kernel chose is a client, and may change its way.
@@ -45,14 +34,12 @@ static __always_inline int is_open_server(struct bpf_sock *sk)
 	       socket_locks(sk) & SOCK_BINDPORT_LOCK;
 }
 
-static __always_inline void remember_arrival(struct __sk_buff *skb)
+/* For a datagram that came in by an uplink. */
+static __always_inline void remember_arrival(struct __sk_buff *skb, struct bpf_sock *sk)
 {
-	struct bpf_sock *sk = skb->sk;
 	struct flow flow = {};
 
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	if (!sk || !is_open_server(sk) || !comes_by_uplink(skb->ifindex) || !read_packet(skb, &flow))
+	if (!is_open_server(sk) || !read_packet(skb, &flow))
 		return;
 	__u32 slot = arrival_slot(&flow.addresses[0], flow.ports[0], sk->src_port);
 	struct arrival *a = bpf_map_lookup_elem(&arrivals, &slot);

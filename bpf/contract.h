@@ -106,6 +106,9 @@
  *   notes     and `arrivals` are shared, if the mask and the maps' sizes are the
  *             same. No flag and no field of theirs changes its meaning; a build
  *             that needs another one changes the size.
+ *   times     and `connecting` are shared if their sizes are the same, whatever the
+ *             mask: a key of times says slot and uplink, and no line that another
+ *             number of uplinks would give another meaning.
  */
 #ifndef WAYMARK_CONTRACT_H
 #define WAYMARK_CONTRACT_H
@@ -245,6 +248,7 @@ struct uplink_entry {
 	__u32 source4;
 	__u32 source6[4];
 	__u32 table;
+	__u32 link_header; /* bytes in front of its packets' IP headers: 14 on Ethernet, 0 on a tunnel */
 };
 
 /*
@@ -273,6 +277,25 @@ enum misroute_cause {
  * counted there. `dropped` were not let out at all. `foreign` carried bits
  * of the fwmark that are somebody else's. `refused` are attempts of the
  * class's processes to take another class's mark, on uplink 0's line.
+ *
+ * What ends in 6 is the part of it that is IPv6. `received` is what came in by
+ * the uplink to a TCP, UDP or ping socket of the class, in the same units:
+ * each segment of a GRO packet, with its own headers. (Raw sockets get copies
+ * of others' packets, and do not count.) `segments` are TCP segments that left.
+ *
+ * Connections count on the uplink that they leave by at that moment, and on
+ * the first that their class may leave by when they have no route any more.
+ * opened and accepted are all that were established; closed, all of those
+ * that ended, aborted and lost among them. refused, unreachable, timed_out and
+ * failed are connects that came to nothing: by ECONNREFUSED; by ENETUNREACH,
+ * EHOSTUNREACH, EACCES, EPERM or their like; by ETIMEDOUT; by any other error,
+ * or because the application gave up. aborted were established and reset by
+ * their peer; lost ended by ETIMEDOUT.
+ *
+ * moved, kept_sockets and reset_sockets are sockets that a change would have
+ * in this class, by their fate, on the first uplink that the class may leave by.
+ *
+ * rtt_ns, connect_ns and queue_ns are the sums of what `times` counts.
  */
 struct class_counters {
 	__u64 packets;
@@ -282,6 +305,72 @@ struct class_counters {
 	__u64 foreign;
 	__u64 refused;
 	__u64 misroutes[CAUSES];
+	__u64 packets6;
+	__u64 bytes6;
+	__u64 received;
+	__u64 received_bytes;
+	__u64 received6;
+	__u64 received_bytes6;
+	__u64 segments;
+	__u64 retransmitted;
+	__u64 opened;
+	__u64 accepted;
+	__u64 closed;
+	__u64 refused_connects;
+	__u64 unreachable;
+	__u64 timed_out;
+	__u64 failed;
+	__u64 aborted;
+	__u64 lost;
+	__u64 moved;
+	__u64 kept_sockets;
+	__u64 reset_sockets;
+	__u64 send_errors;
+	__u64 rtt_ns;
+	__u64 connect_ns;
+	__u64 queue_ns;
+};
+
+/*
+ * How many times there were, of a kind, of a class and uplink, in one octave of
+ * seconds: entry k counts times t with 2^(octave + k/8) < t <= 2^(octave +
+ * (k+1)/8) seconds, the buckets of a Prometheus native histogram of schema 3.
+ * Times below the lowest octave count in its entry 0, and those above the highest
+ * in its last. An octave that was never met has no entry, so that memory goes
+ * with what is there: one octave is 128 bytes.
+ */
+enum time_kind {
+	TIME_RTT,     /* of TCP, each measurement of the kernel's */
+	TIME_CONNECT, /* of TCP, from the first SYN to established */
+	TIME_QUEUE,   /* from tc egress to the driver */
+};
+
+enum time_limits {
+	OCTAVE_PARTS = 8,
+	LOWEST_OCTAVE = -24, /* 60 ns */
+	HIGHEST_OCTAVE = 7,  /* 128 to 256 s */
+	TIME_OCTAVES = 32768, /* entries in all */
+};
+
+struct time_key {
+	__u32 slot;
+	__u8 uplink;
+	__u8 kind;
+	__u8 octave; /* less LOWEST_OCTAVE */
+	__u8 unused;
+};
+
+struct time_octave {
+	__u64 count[OCTAVE_PARTS];
+};
+
+/* What is not counted, by the policy: the one cell of `switches`. */
+enum telemetry_off {
+	OFF_RTT = 1,
+	OFF_CONNECT = 2, /* connections, by what became of them, retransmits, and how long they took */
+	OFF_QUEUE = 4,
+	OFF_DROPS = 8,
+	OFF_HITS = 16,
 };
 
 /*

@@ -57,6 +57,11 @@ struct net_device {
 
 struct net {
 	struct hlist_head *dev_index_head;
+	__u64 net_cookie;
+};
+
+struct dst_entry {
+	struct net_device *dev;
 };
 
 typedef struct {
@@ -81,6 +86,8 @@ struct sock {
 	__u8 sk_kern_sock : 1;
 	__u16 sk_protocol;
 	__u32 sk_mark;
+	int sk_err;
+	struct dst_entry *sk_dst_cache;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
 };
@@ -155,6 +162,20 @@ enum { BYTE_OFFSET = 0, BYTE_SIZE = 1, FIELD_EXISTS = 2, LEFT_SHIFT = 4, RIGHT_S
 				      (const char *)(object) + FIELD_INFO((object)->field, BYTE_OFFSET));    \
 		bits << FIELD_INFO((object)->field, LEFT_SHIFT) >> FIELD_INFO((object)->field, RIGHT_SHIFT); \
 	})
+
+static struct tcp_sock *(*const bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
+
+/* The network namespace's cookie of a socket whose helpers do not tell. */
+static __always_inline __u64 cookie_of_netns(struct bpf_sock *sk)
+{
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+	const struct net *net = 0;
+	__u64 cookie = 0;
+
+	READ(net, kernel_sk->__sk_common.skc_net.net);
+	READ(cookie, net->net_cookie);
+	return cookie;
+}
 
 static __always_inline __u8 locks_at(const struct sock *kernel_sk)
 {

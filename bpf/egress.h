@@ -3,6 +3,7 @@
 #ifndef WAYMARK_EGRESS_H
 #define WAYMARK_EGRESS_H
 
+#include "count.h"
 #include "mark.h"
 #include "packet.h"
 #include "socket.h"
@@ -13,21 +14,6 @@ enum { TCX_NEXT = -1 };
 /* The uplink that this copy of the program is attached to. */
 const volatile __u32 uplink;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1); /* set at load: slots * uplink_limit */
-	__type(key, __u32);
-	__type(value, struct class_counters);
-} counters SEC(".maps");
-
-/* No program's: user space keeps here what instances before this one counted. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set at load: as many as counters */
-	__type(key, __u32);
-	__type(value, struct class_counters);
-} earlier SEC(".maps");
-
 /* What the class of a packet is, and how that came about. */
 struct standing {
 	__u32 mark;
@@ -36,34 +22,28 @@ struct standing {
 	struct socket_note *note;
 };
 
-static __always_inline const struct class_entry *class_of(__u32 mark)
-{
-	__u32 number = class_number(mark), none = 0;
-	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
-
-	if (class && class->flags & CLASS_IN_USE)
-		return class;
-	return bpf_map_lookup_elem(&classes, &none);
-}
-
 static __always_inline struct class_counters *line_of(const struct class_entry *class)
 {
-	__u32 line = class->slot * uplink_limit + uplink;
-
-	return bpf_map_lookup_elem(&counters, &line);
-}
-
-static __always_inline __u32 segments_of(const struct __sk_buff *skb)
-{
-	return skb->gso_segs ? skb->gso_segs : 1;
+	return counters_of(class, uplink);
 }
 
 static __always_inline void count(const struct __sk_buff *skb, struct class_counters *c)
 {
-	c->packets += segments_of(skb);
+	__u32 segments = segments_of(skb);
+	struct bpf_sock *sk = skb->sk;
+
+	c->packets += segments;
 	c->bytes += skb->wire_len;
+	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		c->packets6 += segments;
+		c->bytes6 += skb->wire_len;
+	}
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (sk && sk->type == SOCK_STREAM)
+		c->segments += segments;
 	if (skb->mark & ~mask)
-		c->foreign += segments_of(skb);
+		c->foreign += segments;
 }
 
 static __always_inline int on_course(const struct class_entry *class)

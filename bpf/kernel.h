@@ -39,6 +39,7 @@ enum {
 enum {
 	BPF_F_NO_PREALLOC = 1U << 0,
 	BPF_F_INNER_MAP = 1U << 12,
+	BPF_NOEXIST = 1,
 	BPF_F_RECOMPUTE_CSUM = 1U << 0,
 	BPF_F_PSEUDO_HDR = 1U << 4,
 	BPF_F_MARK_MANGLED_0 = 1U << 5,
@@ -172,7 +173,10 @@ struct bpf_sock_ops {
 	__u32 remote_port;
 	__u32 local_port;
 	__u32 is_fullsock;
-	__u32 of_tcp[23]; /* figures of the connection, of no interest here */
+	__u32 snd_cwnd;
+	__u32 srtt_us; /* eighths of a microsecond */
+	__u32 cb_flags;
+	__u32 of_tcp[20]; /* figures of the connection, of no interest here */
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	union {
@@ -182,7 +186,24 @@ struct bpf_sock_ops {
 };
 _Static_assert(__builtin_offsetof(struct bpf_sock_ops, sk) == 184, "as the kernel has it");
 
-enum { BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5 };
+enum {
+	BPF_SOCK_OPS_TCP_CONNECT_CB = 3,
+	BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4,
+	BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5,
+	BPF_SOCK_OPS_RETRANS_CB = 9,
+	BPF_SOCK_OPS_STATE_CB = 10,
+	BPF_SOCK_OPS_RTT_CB = 12,
+};
+
+/* Which of the calls a connection makes; it makes none by itself but the first three. */
+enum {
+	BPF_SOCK_OPS_RETRANS_CB_FLAG = 1 << 1,
+	BPF_SOCK_OPS_STATE_CB_FLAG = 1 << 2,
+	BPF_SOCK_OPS_RTT_CB_FLAG = 1 << 3,
+};
+
+enum { TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7 };
+enum { EPERM = 1, EACCES = 13, EPIPE = 32, ENETDOWN = 100, ENETUNREACH = 101, ECONNRESET = 104, ETIMEDOUT = 110, ECONNREFUSED = 111, EHOSTUNREACH = 113 };
 
 struct bpf_iter_meta {
 	union {
@@ -257,6 +278,8 @@ struct __sk_buff {
 	__u64 hwtstamp;
 };
 
+static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static long (*const bpf_sock_ops_cb_flags_set)(struct bpf_sock_ops *ctx, int flags) = (void *)59;
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
 static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;

@@ -15,10 +15,8 @@
 
 enum { TCP_LISTEN = 10, PORT_WORDS = 65536 / 64 };
 
-struct tcp_sock;
 struct udp_sock;
 
-static struct tcp_sock *(*const bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
 extern int bpf_sock_destroy(struct sock_common *sk) __kfunc_if_there;
 
 /* The versions before and after the change; of the first there may be none. */

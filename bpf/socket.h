@@ -27,6 +27,22 @@ struct {
 	__type(value, struct uplink_entry);
 } uplinks SEC(".maps");
 
+enum { NO_UPLINK = MAX_UPLINKS };
+
+/* The number of the uplink that is an interface; NO_UPLINK: none is. */
+__noinline __u32 uplink_behind(__u32 ifindex)
+{
+	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
+		if (i >= uplink_limit)
+			break;
+		__u32 index = i;
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (u && u->ifindex == ifindex)
+			return i;
+	}
+	return NO_UPLINK;
+}
+
 /*
  * Marks that somebody else's rules match whole (wg-quick, Mullvad): with a
  * bit of ours they would be another mark, so their sockets are left alone.

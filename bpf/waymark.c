@@ -8,8 +8,10 @@
 #include "contract.h"
 #include "arm.h"
 #include "arrival.h"
+#include "connection.h"
 #include "egress.h"
 #include "guard.h"
+#include "received.h"
 #include "refuse.h"
 #include "remark.h"
 #include "socket.h"
@@ -173,7 +175,10 @@ int accepted(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
 
-	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !sk || !class_number(sk->mark))
+	if (!sk)
+		return ALLOW;
+	follow_connection(ctx, sk);
+	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !class_number(sk->mark))
 		return ALLOW;
 	if (bpf_get_netns_cookie(ctx) != netns_cookie)
 		return ALLOW;
@@ -232,11 +237,11 @@ int count_udp(struct bpf_iter__udp *ctx)
 	return 0;
 }
 
-/* Datagrams that come in by an uplink to a server that is bound to no address. */
+/* What comes in by an uplink is counted; a server that is bound to no address has to know where it was asked. */
 SEC("cgroup_skb/ingress")
 int arrive(struct __sk_buff *skb)
 {
-	remember_arrival(skb);
+	receive(skb);
 	return ALLOW;
 }
 
@@ -283,4 +288,7 @@ const struct {
 	struct pin pin;
 	enum fate open;
 	enum walk_versions versions;
+	enum time_kind time;
+	enum time_limits times;
+	enum telemetry_off off;
 } *contract_types __attribute__((unused));

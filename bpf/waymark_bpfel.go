@@ -28,14 +28,38 @@ type WaymarkCgroupStart struct {
 }
 
 type WaymarkClassCounters struct {
-	_         structs.HostLayout
-	Packets   uint64
-	Bytes     uint64
-	Repaired  uint64
-	Dropped   uint64
-	Foreign   uint64
-	Refused   uint64
-	Misroutes [8]uint64
+	_               structs.HostLayout
+	Packets         uint64
+	Bytes           uint64
+	Repaired        uint64
+	Dropped         uint64
+	Foreign         uint64
+	Refused         uint64
+	Misroutes       [8]uint64
+	Packets6        uint64
+	Bytes6          uint64
+	Received        uint64
+	ReceivedBytes   uint64
+	Received6       uint64
+	ReceivedBytes6  uint64
+	Segments        uint64
+	Retransmitted   uint64
+	Opened          uint64
+	Accepted        uint64
+	Closed          uint64
+	RefusedConnects uint64
+	Unreachable     uint64
+	TimedOut        uint64
+	Failed          uint64
+	Aborted         uint64
+	Lost            uint64
+	Moved           uint64
+	KeptSockets     uint64
+	ResetSockets    uint64
+	SendErrors      uint64
+	RttNs           uint64
+	ConnectNs       uint64
+	QueueNs         uint64
 }
 
 type WaymarkClassEntry struct {
@@ -186,6 +210,16 @@ type WaymarkTableHeader struct {
 	Iif          uint32
 }
 
+type WaymarkTelemetryOff uint32
+
+const (
+	WaymarkTelemetryOffOFF_RTT     WaymarkTelemetryOff = 1
+	WaymarkTelemetryOffOFF_CONNECT WaymarkTelemetryOff = 2
+	WaymarkTelemetryOffOFF_QUEUE   WaymarkTelemetryOff = 4
+	WaymarkTelemetryOffOFF_DROPS   WaymarkTelemetryOff = 8
+	WaymarkTelemetryOffOFF_HITS    WaymarkTelemetryOff = 16
+)
+
 type WaymarkTextCell struct {
 	_      structs.HostLayout
 	Next   uint32
@@ -193,13 +227,45 @@ type WaymarkTextCell struct {
 	Bytes  [59]uint8
 }
 
+type WaymarkTimeKey struct {
+	_      structs.HostLayout
+	Slot   uint32
+	Uplink uint8
+	Kind   uint8
+	Octave uint8
+	Unused uint8
+}
+
+type WaymarkTimeKind uint32
+
+const (
+	WaymarkTimeKindTIME_RTT     WaymarkTimeKind = 0
+	WaymarkTimeKindTIME_CONNECT WaymarkTimeKind = 1
+	WaymarkTimeKindTIME_QUEUE   WaymarkTimeKind = 2
+)
+
+type WaymarkTimeLimits int32
+
+const (
+	WaymarkTimeLimitsOCTAVE_PARTS   WaymarkTimeLimits = 8
+	WaymarkTimeLimitsLOWEST_OCTAVE  WaymarkTimeLimits = -24
+	WaymarkTimeLimitsHIGHEST_OCTAVE WaymarkTimeLimits = 7
+	WaymarkTimeLimitsTIME_OCTAVES   WaymarkTimeLimits = 32768
+)
+
+type WaymarkTimeOctave struct {
+	_     structs.HostLayout
+	Count [8]uint64
+}
+
 type WaymarkUplinkEntry struct {
-	_       structs.HostLayout
-	Ifindex uint32
-	Flags   uint32
-	Source4 uint32
-	Source6 [4]uint32
-	Table   uint32
+	_          structs.HostLayout
+	Ifindex    uint32
+	Flags      uint32
+	Source4    uint32
+	Source6    [4]uint32
+	Table      uint32
+	LinkHeader uint32
 }
 
 type WaymarkUplinkFlags uint32
@@ -234,6 +300,7 @@ const (
 	WaymarkMapArrivals      = "arrivals"
 	WaymarkMapCgroups       = "cgroups"
 	WaymarkMapClasses       = "classes"
+	WaymarkMapConnecting    = "connecting"
 	WaymarkMapCounters      = "counters"
 	WaymarkMapEarlier       = "earlier"
 	WaymarkMapFragments     = "fragments"
@@ -245,7 +312,9 @@ const (
 	WaymarkMapNotes         = "notes"
 	WaymarkMapPath          = "path"
 	WaymarkMapPins          = "pins"
+	WaymarkMapSwitches      = "switches"
 	WaymarkMapTables        = "tables"
+	WaymarkMapTimes         = "times"
 	WaymarkMapUplinks       = "uplinks"
 	WaymarkMapWalked        = "walked"
 	WaymarkMapWholeMarks    = "whole_marks"
@@ -350,6 +419,7 @@ type WaymarkMapSpecs struct {
 	Arrivals   *ebpf.MapSpec `ebpf:"arrivals"`
 	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
+	Connecting *ebpf.MapSpec `ebpf:"connecting"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
@@ -361,7 +431,9 @@ type WaymarkMapSpecs struct {
 	Notes      *ebpf.MapSpec `ebpf:"notes"`
 	Path       *ebpf.MapSpec `ebpf:"path"`
 	Pins       *ebpf.MapSpec `ebpf:"pins"`
+	Switches   *ebpf.MapSpec `ebpf:"switches"`
 	Tables     *ebpf.MapSpec `ebpf:"tables"`
+	Times      *ebpf.MapSpec `ebpf:"times"`
 	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
 	Walked     *ebpf.MapSpec `ebpf:"walked"`
 	WholeMarks *ebpf.MapSpec `ebpf:"whole_marks"`
@@ -412,6 +484,7 @@ type WaymarkMaps struct {
 	Arrivals   *ebpf.Map `ebpf:"arrivals"`
 	Cgroups    *ebpf.Map `ebpf:"cgroups"`
 	Classes    *ebpf.Map `ebpf:"classes"`
+	Connecting *ebpf.Map `ebpf:"connecting"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Earlier    *ebpf.Map `ebpf:"earlier"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
@@ -423,7 +496,9 @@ type WaymarkMaps struct {
 	Notes      *ebpf.Map `ebpf:"notes"`
 	Path       *ebpf.Map `ebpf:"path"`
 	Pins       *ebpf.Map `ebpf:"pins"`
+	Switches   *ebpf.Map `ebpf:"switches"`
 	Tables     *ebpf.Map `ebpf:"tables"`
+	Times      *ebpf.Map `ebpf:"times"`
 	Uplinks    *ebpf.Map `ebpf:"uplinks"`
 	Walked     *ebpf.Map `ebpf:"walked"`
 	WholeMarks *ebpf.Map `ebpf:"whole_marks"`
@@ -435,6 +510,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Arrivals,
 		m.Cgroups,
 		m.Classes,
+		m.Connecting,
 		m.Counters,
 		m.Earlier,
 		m.Fragments,
@@ -446,7 +522,9 @@ func (m *WaymarkMaps) Close() error {
 		m.Notes,
 		m.Path,
 		m.Pins,
+		m.Switches,
 		m.Tables,
+		m.Times,
 		m.Uplinks,
 		m.Walked,
 		m.WholeMarks,

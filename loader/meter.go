@@ -20,6 +20,7 @@ type Meter struct {
 	state   *State
 	plan    *plan.Plan
 	counts  *datapath.Instance
+	reader  *datapath.Reader
 }
 
 // Meter is a meter of what is applied, now and whenever it is read. Close it
@@ -31,7 +32,7 @@ func (m *Meter) Close() {
 	if m.counts != nil {
 		m.counts.Close()
 	}
-	m.counts, m.version = nil, 0
+	m.counts, m.reader, m.version = nil, nil, 0
 }
 
 // Read is what is counted now. Beside an apply it is of the policy before or
@@ -84,8 +85,19 @@ func (m *Meter) renew(version uint64) error {
 	if w.instance == nil {
 		return fmt.Errorf("read the counters: %w", fs.ErrNotExist)
 	}
-	m.version, m.state, m.plan, m.counts = version, state, w.plan, w.instance
+	m.state, m.plan, m.counts = state, w.plan, w.instance
+	if m.reader, err = m.counts.Reader(1 + m.highestSlot()); err != nil {
+		return err
+	}
+	m.version = version
 	return nil
+}
+
+func (m *Meter) highestSlot() (highest uint32) {
+	for _, c := range m.plan.Classes {
+		highest = max(highest, c.Slot)
+	}
+	return highest
 }
 
 func (m *Meter) sample() (*Sample, error) {
@@ -94,17 +106,19 @@ func (m *Meter) sample() (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.reader.Read(); err != nil {
+		return nil, err
+	}
+	if m.reader.Full() {
+		s.Off = append(s.Off, "Round-trip, connect and queue times that a class had not had before are not counted: there is no room for more of them.")
+	}
 	for _, c := range append(m.plan.Classes[:len(m.plan.Classes):len(m.plan.Classes)], plan.Class{Name: Unclassed}) {
 		class := ClassSample{Name: c.Name, Mark: c.Mark, Way: append([]string{}, c.Route.Uplinks...)}
 		if c.Number != 0 {
 			class.Route, class.Uplink = c.Route.String(), firstUp(c.Route.Uplinks, up)
 		}
 		for _, u := range m.plan.Uplinks {
-			counters, err := m.counts.Counters(c.Slot, u.Number)
-			if err != nil {
-				return nil, err
-			}
-			class.Traffic = append(class.Traffic, UplinkTally{u.Name, datapath.Tally{Counters: counters}})
+			class.Traffic = append(class.Traffic, UplinkTally{u.Name, m.reader.Tally(c.Slot, u.Number)})
 		}
 		s.Classes = append(s.Classes, class)
 	}

@@ -40,8 +40,11 @@ func (i *Instance) Counters(slot uint32, uplink int) (c Counters, err error) {
 	if err != nil {
 		return c, fmt.Errorf("read the counters: %w", err)
 	}
-	x := *(*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum))
-	c = Counters{Packets: x.Packets, Bytes: x.Bytes, Repaired: x.Repaired, Dropped: x.Dropped, Foreign: x.Foreign, Refused: x.Refused}
+	return countersOf((*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum))), nil
+}
+
+func countersOf(x *bpf.WaymarkClassCounters) Counters {
+	c := Counters{Packets: x.Packets, Bytes: x.Bytes, Repaired: x.Repaired, Dropped: x.Dropped, Foreign: x.Foreign, Refused: x.Refused}
 	c.Causes = Causes{
 		Before:  x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_BEFORE],
 		Late:    x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_LATE],
@@ -51,5 +54,5 @@ func (i *Instance) Counters(slot uint32, uplink int) (c Counters, err error) {
 		Chosen:  x.Misroutes[bpf.WaymarkMisrouteCauseCAUSE_CHOSEN],
 	}
 	c.Misroutes = c.Causes.Before + c.Causes.Late + c.Causes.Foreign + c.Causes.Pinned + c.Causes.NoRoute
-	return c, nil
+	return c
 }

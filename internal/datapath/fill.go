@@ -205,7 +205,7 @@ func (i *Instance) putTable(version uint32, t *match.Table) error {
 
 func (i *Instance) putUplinks(p *plan.Plan) error {
 	for _, u := range p.Uplinks {
-		entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table}
+		entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(u.Interface)}
 		if u.Up {
 			entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
 		}

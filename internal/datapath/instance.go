@@ -228,6 +228,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapArmed:      &i.maps.Armed,
 		bpf.WaymarkMapArrivals:   &i.maps.Arrivals,
 		bpf.WaymarkMapClasses:    &i.maps.Classes,
+		bpf.WaymarkMapConnecting: &i.maps.Connecting,
 		bpf.WaymarkMapCounters:   &i.maps.Counters,
 		bpf.WaymarkMapEarlier:    &i.maps.Earlier,
 		bpf.WaymarkMapInside:     &i.maps.Inside,
@@ -235,7 +236,9 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapNotes:      &i.maps.Notes,
 		bpf.WaymarkMapLive:       &i.maps.Live,
 		bpf.WaymarkMapPath:       &i.maps.Path,
+		bpf.WaymarkMapSwitches:   &i.maps.Switches,
 		bpf.WaymarkMapTables:     &i.maps.Tables,
+		bpf.WaymarkMapTimes:      &i.maps.Times,
 		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
 		bpf.WaymarkMapWholeMarks: &i.maps.WholeMarks,
 	}

@@ -66,17 +66,18 @@ func (i *Instance) Inherit(older *Instance) error {
 	return nil
 }
 
-// share has both instances use the older one's memory of sockets and peers,
-// where it means the same to both.
+// share has both instances use the older one's memory of sockets, peers and
+// times, where it means the same to both.
 func (i *Instance) share(older *Instance) error {
-	if i.settings.Mask != older.settings.Mask {
-		return nil
-	}
 	spec, err := i.spec()
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{bpf.WaymarkMapNotes, bpf.WaymarkMapArrivals} {
+	names := []string{bpf.WaymarkMapTimes, bpf.WaymarkMapConnecting}
+	if i.settings.Mask == older.settings.Mask {
+		names = append(names, bpf.WaymarkMapNotes, bpf.WaymarkMapArrivals)
+	}
+	for _, name := range names {
 		theirs, ours := *older.fields()[name], i.fields()[name]
 		if theirs == nil || spec.Maps[name].Compatible(theirs) != nil {
 			continue

@@ -20,26 +20,52 @@ const (
 // disableOffload turns every segmentation and receive offload of an interface
 // off, so that what its counters count is what a wire would carry.
 func disableOffload(iface string) error {
+	if err := setFeatures(iface, false, bundles); err != nil {
+		return fmt.Errorf("turn offloads of %s off: %w", iface, err)
+	}
+	return nil
+}
+
+// Segment has an interface of the node send and receive single segments. It is
+// for labs with Offload.
+func (n *Node) Segment(iface string) error {
+	return n.Do(func() error { return disableOffload(iface) })
+}
+
+// Aggregate has an interface of the node put the segments of a stream together
+// as it receives them (GRO), as network cards do. It is for labs with Offload,
+// and does nothing unless the interface at the other end sends single segments.
+func (n *Node) Aggregate(iface string) error {
+	gro := func(feature string) bool { return feature == "rx-gro" }
+	if err := n.Do(func() error { return setFeatures(iface, true, gro) }); err != nil {
+		return fmt.Errorf("turn GRO of %s of %s on: %w", iface, n.Name, err)
+	}
+	return nil
+}
+
+// setFeatures turns features of an interface on or off.
+func setFeatures(iface string, on bool, which func(feature string) bool) error {
 	names, err := featureNames(iface)
 	if err != nil {
-		return fmt.Errorf("read offloads of %s: %w", iface, err)
+		return err
 	}
 	// struct ethtool_sfeatures: command, number of blocks, and per 32 features
-	// a word of those to change and a word of their values, which stay zero.
+	// a word of those to change and a word of their values.
 	blocks := (len(names) + 31) / 32
 	request := make([]byte, 8+8*blocks)
 	binary.NativeEndian.PutUint32(request[0:], unix.ETHTOOL_SFEATURES)
 	binary.NativeEndian.PutUint32(request[4:], uint32(blocks))
 	for i, name := range names {
-		if bundles(name) {
-			word := request[8+8*(i/32):]
-			binary.NativeEndian.PutUint32(word, binary.NativeEndian.Uint32(word)|1<<(i%32))
+		if !which(name) {
+			continue
+		}
+		word := request[8+8*(i/32):]
+		binary.NativeEndian.PutUint32(word, binary.NativeEndian.Uint32(word)|1<<(i%32))
+		if on {
+			binary.NativeEndian.PutUint32(word[4:], binary.NativeEndian.Uint32(word[4:])|1<<(i%32))
 		}
 	}
-	if err := ethtool(iface, request); err != nil {
-		return fmt.Errorf("turn offloads of %s off: %w", iface, err)
-	}
-	return nil
+	return ethtool(iface, request)
 }
 
 // bundles tells whether a feature lets one buffer stand for several packets.

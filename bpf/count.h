@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where everything is counted: a line for each class and uplink, and how long things took. */
+#ifndef WAYMARK_COUNT_H
+#define WAYMARK_COUNT_H
+
+#include "mark.h"
+#include "octave.h"
+#include "socket.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1); /* set at load: slots * uplink_limit */
+	__type(key, __u32);
+	__type(value, struct class_counters);
+} counters SEC(".maps");
+
+/* No program's: user space keeps here what instances before this one counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set at load: as many as counters */
+	__type(key, __u32);
+	__type(value, struct class_counters);
+} earlier SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TIME_OCTAVES);
+	__type(key, struct time_key);
+	__type(value, struct time_octave);
+} times SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} switches SEC(".maps");
+
+/* The bits of telemetry_off. */
+static __always_inline __u32 is_off(__u32 groups)
+{
+	__u32 zero = 0, *off = bpf_map_lookup_elem(&switches, &zero);
+
+	return off ? *off & groups : 0;
+}
+
+static __always_inline const struct class_entry *class_of(__u32 mark)
+{
+	__u32 number = class_number(mark), none = 0;
+	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
+
+	if (class && class->flags & CLASS_IN_USE)
+		return class;
+	return bpf_map_lookup_elem(&classes, &none);
+}
+
+static __always_inline struct class_counters *counters_of(const struct class_entry *class, __u32 number)
+{
+	__u32 line = class->slot * uplink_limit + number;
+
+	return bpf_map_lookup_elem(&counters, &line);
+}
+
+static __always_inline __u32 segments_of(const struct __sk_buff *skb)
+{
+	return skb->gso_segs ? skb->gso_segs : 1;
+}
+
+/* Counts a time. One for which there is no room is lost, and never another's. */
+static __noinline void observe(__u32 slot, __u32 number, __u32 kind, __u64 ns)
+{
+	__u32 part = 0;
+	struct time_key key = {.slot = slot, .uplink = number, .kind = kind, .octave = octave_of(ns, &part)};
+	struct time_octave *o = bpf_map_lookup_elem(&times, &key);
+
+	if (!o) {
+		struct time_octave none = {};
+		bpf_map_update_elem(&times, &key, &none, BPF_NOEXIST);
+		o = bpf_map_lookup_elem(&times, &key);
+	}
+	if (o)
+		__sync_fetch_and_add(&o->count[part & 7], 1);
+}
+#endif

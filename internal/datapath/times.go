@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import (
+	"errors"
+
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
+)
+
+// octave is the buckets of one octave of seconds.
+const (
+	octave        = int(bpf.WaymarkTimeLimitsOCTAVE_PARTS)
+	highestOctave = int(bpf.WaymarkTimeLimitsHIGHEST_OCTAVE)
+	timeSchema    = 3 // octave is 2 to its power
+)
+
+// lowestOctaves are where the histograms of each kind begin; what is shorter
+// is in the first bucket: 16 µs for what goes over a network.
+var lowestOctaves = map[bpf.WaymarkTimeKind]int{
+	bpf.WaymarkTimeKindTIME_RTT:     -16,
+	bpf.WaymarkTimeKindTIME_CONNECT: -16,
+	bpf.WaymarkTimeKindTIME_QUEUE:   int(bpf.WaymarkTimeLimitsLOWEST_OCTAVE),
+}
+
+// series is one histogram's name.
+type series struct {
+	slot   uint32
+	uplink uint8
+	kind   bpf.WaymarkTimeKind
+}
+
+// times are all histograms, as they were last read.
+type times struct {
+	keys    []bpf.WaymarkTimeKey
+	values  []bpf.WaymarkTimeOctave
+	buckets map[series][]uint64
+	entries int
+}
+
+func newTimes() times {
+	const batch = 4096
+	return times{make([]bpf.WaymarkTimeKey, batch), make([]bpf.WaymarkTimeOctave, batch), map[series][]uint64{}, 0}
+}
+
+func (t *times) read(m *ebpf.Map) error {
+	clear(t.buckets)
+	t.entries = 0
+	var cursor ebpf.MapBatchCursor
+	for {
+		n, err := m.BatchLookup(&cursor, t.keys, t.values, nil)
+		for k, key := range t.keys[:n] {
+			t.add(key, t.values[k].Count)
+		}
+		t.entries += n
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *times) add(key bpf.WaymarkTimeKey, count [octave]uint64) {
+	s := series{key.Slot, key.Uplink, bpf.WaymarkTimeKind(key.Kind)}
+	lowest, known := lowestOctaves[s.kind]
+	if !known {
+		return // a newer build's, of which this one knows nothing
+	}
+	buckets := t.buckets[s]
+	if buckets == nil {
+		buckets = make([]uint64, (highestOctave-lowest+1)*octave)
+		t.buckets[s] = buckets
+	}
+	first := (int(key.Octave) + int(bpf.WaymarkTimeLimitsLOWEST_OCTAVE) - lowest) * octave
+	for part, n := range count {
+		buckets[min(max(0, first+part), len(buckets)-1)] += n
+	}
+}
+
+// histogram is one of them, whose times add up to a sum of nanoseconds.
+func (t *times) histogram(slot uint32, uplink int, kind bpf.WaymarkTimeKind, sum uint64) Histogram {
+	buckets := t.buckets[series{slot, uint8(uplink), kind}]
+	if buckets == nil {
+		return Histogram{}
+	}
+	h := Histogram{Schema: timeSchema, First: int32(lowestOctaves[kind]*octave + 1), Buckets: buckets, Sum: float64(sum) / 1e9}
+	for _, n := range buckets {
+		h.Count += n
+	}
+	return h
+}
