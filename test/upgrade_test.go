@@ -3,9 +3,11 @@
 package test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"waymark/internal/datapath"
 	"waymark/internal/lab"
+	"waymark/loader"
 )
 
 // TestUpgrade replaces the binary by one of another build and back, and
@@ -71,7 +75,7 @@ func TestCountersGoOn(t *testing.T) {
 	s.cgroups(t, "app.slice")
 	s.apply(t, fourClasses)
 	end := s.stream(t, 500)
-	last := s.counted(t)
+	last, sample := s.counted(t), s.metered(t)
 	for _, c := range []struct{ name, policy string }{
 		{"another mask", "mark: {mask: 0x00ff0000}\n" + fourClasses},
 		{"one more uplink", "mark: {mask: 0x00ff0000}\n" + strings.Replace(fourClasses, uplinkB, uplinkB+uplinkC, 1)},
@@ -82,8 +86,60 @@ func TestCountersGoOn(t *testing.T) {
 	} {
 		s.apply(t, c.policy)
 		last = s.noLess(t, c.name, last)
+		sample = s.noneLess(t, c.name, sample)
+		for _, class := range []string{"group", "tuple"} {
+			to := map[string]int{"group": 1, "tuple": 2}[class]
+			must[lab.Result](t)(s.Host.Run(lab.Job{Kind: lab.TCP, To: []netip.AddrPort{v4.service(to)}, Cgroup: "app.slice", Count: 5, Size: 100}))
+		}
 	}
 	end()
+}
+
+// noneLess checks that nothing at all that a meter reads has gone back.
+func (s *site) noneLess(t *testing.T, when string, last *loader.Sample) *loader.Sample {
+	t.Helper()
+	now := s.metered(t)
+	for _, c := range last.Classes {
+		if !slices.ContainsFunc(now.Classes, func(n loader.ClassSample) bool { return n.Name == c.Name }) {
+			continue
+		}
+		before, after := numbersIn(t, tallyOf(t, last, c.Name)), numbersIn(t, tallyOf(t, now, c.Name))
+		for name, n := range before {
+			if after[name] < n {
+				t.Errorf("%s: %s of class %s went from %g back to %g", when, name, c.Name, n, after[name])
+			}
+		}
+	}
+	return now
+}
+
+// numbersIn are all numbers in a tally but the places of its histograms, by
+// their path in JSON.
+func numbersIn(t *testing.T, tally datapath.Tally) map[string]float64 {
+	t.Helper()
+	numbers := map[string]float64{}
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		switch v := value.(type) {
+		case float64:
+			numbers[path] = v
+		case []any:
+			for k, each := range v {
+				walk(fmt.Sprintf("%s/%d", path, k), each)
+			}
+		case map[string]any:
+			delete(v, "first")
+			for k, each := range v {
+				walk(path+"/"+k, each)
+			}
+		}
+	}
+	var value any
+	if err := json.Unmarshal(must[[]byte](t)(json.Marshal(tally)), &value); err != nil {
+		t.Fatal(err)
+	}
+	walk("", value)
+	return numbers
 }
 
 // unplugged are uplinks whose interfaces are not there.

@@ -5,6 +5,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -16,11 +17,20 @@ import (
 // of the reading before. It is for one goroutine.
 type Reader struct {
 	instance *Instance
-	cpus     int
-	keys     []uint32
-	lines    []words // of each CPU, for each line
-	earlier  []words
+	counters lines
+	earlier  lines
 	times    times
+}
+
+// lines are the first lines of a map of counters, of this build or another,
+// each as often as the map has it.
+type lines struct {
+	from  *ebpf.Map // nil for none
+	keys  []uint32
+	into  any    // a slice of lines, whose size is the other build's, as the library wants it
+	bytes []byte // its memory
+	size  int // bytes of one copy of a line
+	each  int // of all
 }
 
 // Reader is a reader of the lines below a slot.
@@ -30,19 +40,47 @@ func (i *Instance) Reader(slots uint32) (*Reader, error) {
 		return nil, fmt.Errorf("read the counters: %w", err)
 	}
 	n := int(min(slots, i.settings.Slots) * i.settings.UplinkLimit)
-	return &Reader{instance: i, cpus: cpus, keys: make([]uint32, n), lines: make([]words, n*cpus), earlier: make([]words, n), times: newTimes()}, nil
+	return &Reader{instance: i, counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes()}, nil
+}
+
+func newLines(m *ebpf.Map, n, copies int) lines {
+	if m == nil {
+		return lines{}
+	}
+	size := int(m.ValueSize()+7) &^ 7
+	into := reflect.MakeSlice(reflect.SliceOf(reflect.ArrayOf(size, reflect.TypeFor[byte]())), n*copies, n*copies)
+	bytes := unsafe.Slice((*byte)(into.UnsafePointer()), n*copies*size)
+	return lines{m, make([]uint32, n), into.Interface(), bytes, size, copies * size}
+}
+
+func (l *lines) read() error {
+	var cursor ebpf.MapBatchCursor
+	if l.from == nil {
+		return nil
+	}
+	n, err := l.from.BatchLookup(&cursor, l.keys, l.into, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	if n < len(l.keys) {
+		return fmt.Errorf("%d of %d lines are there", n, len(l.keys))
+	}
+	return nil
+}
+
+func (l *lines) addTo(sum *words, line int, i *Instance) {
+	if l.from == nil {
+		return
+	}
+	for value := l.bytes[line*l.each:][:l.each]; len(value) > 0; value = value[l.size:] {
+		i.addTo(sum, value[:l.size])
+	}
 }
 
 // Read takes a reading.
 func (r *Reader) Read() error {
-	for _, m := range []struct {
-		from *ebpf.Map
-		to   []words
-	}{{r.instance.maps.Counters, r.lines}, {r.instance.maps.Earlier, r.earlier}} {
-		var cursor ebpf.MapBatchCursor
-		if _, err := m.from.BatchLookup(&cursor, r.keys, m.to, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("read the counters: %w", err)
-		}
+	if err := errors.Join(r.counters.read(), r.earlier.read()); err != nil {
+		return fmt.Errorf("read the counters: %w", err)
 	}
 	if err := r.times.read(r.instance.maps.Times); err != nil {
 		return fmt.Errorf("read the histograms: %w", err)
@@ -51,18 +89,17 @@ func (r *Reader) Read() error {
 }
 
 // Full tells whether there was no room for some of the times.
-func (r *Reader) Full() bool { return r.times.entries >= int(r.instance.maps.Times.MaxEntries()) }
+func (r *Reader) Full() bool {
+	return r.instance.maps.Times != nil && r.times.entries >= int(r.instance.maps.Times.MaxEntries())
+}
 
 // Tally is one line as it was last read. It stays as it is when the reader
 // reads again.
 func (r *Reader) Tally(slot uint32, uplink int) Tally {
+	var sum words
 	line := int(r.instance.lineOf(slot, uint32(uplink)))
-	sum := r.earlier[line]
-	for cpu := range r.cpus {
-		for w, n := range r.lines[line*r.cpus+cpu] {
-			sum[w] += n
-		}
-	}
+	r.counters.addTo(&sum, line, r.instance)
+	r.earlier.addTo(&sum, line, r.instance)
 	x := (*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum))
 	t := tallyOf(x)
 	t.RTT = r.times.histogram(slot, uplink, bpf.WaymarkTimeKindTIME_RTT, x.RttNs)

@@ -48,6 +48,9 @@ func newTimes() times {
 func (t *times) read(m *ebpf.Map) error {
 	clear(t.buckets)
 	t.entries = 0
+	if m == nil {
+		return nil // of a build that has none
+	}
 	var cursor ebpf.MapBatchCursor
 	for {
 		n, err := m.BatchLookup(&cursor, t.keys, t.values, nil)
