@@ -61,6 +61,9 @@ func (m *Meter) Read() (*Sample, error) {
 func (m *Meter) renew(version uint64) error {
 	if version == 0 {
 		m.Close()
+		if _, err := m.loader.State(); err != nil {
+			return err // it may be there, and not for us to see
+		}
 		return fmt.Errorf("read the counters: %w", fs.ErrNotExist)
 	}
 	if version == m.version {
@@ -101,7 +104,8 @@ func (m *Meter) highestSlot() (highest uint32) {
 }
 
 func (m *Meter) sample() (*Sample, error) {
-	s := &Sample{Time: time.Now(), Applied: m.state.Applied, State: m.state.Number, Drops: []DropSample{}, Off: []string{}}
+	s := &Sample{Time: time.Now(), Applied: m.state.Applied, State: m.state.Number,
+		Overrides: len(m.state.Overrides), Waiting: len(m.plan.Waiting), Drops: []DropSample{}, Off: []string{}}
 	up, err := m.uplinks(s)
 	if err != nil {
 		return nil, err
@@ -115,7 +119,7 @@ func (m *Meter) sample() (*Sample, error) {
 	for _, c := range append(m.plan.Classes[:len(m.plan.Classes):len(m.plan.Classes)], plan.Class{Name: Unclassed}) {
 		class := ClassSample{Name: c.Name, Mark: c.Mark, Way: append([]string{}, c.Route.Uplinks...)}
 		if c.Number != 0 {
-			class.Route, class.Uplink = c.Route.String(), firstUp(c.Route.Uplinks, up)
+			class.Route, class.Balance, class.Uplink = c.Route.String(), c.Route.Weights != nil, firstUp(c.Route.Uplinks, up)
 		}
 		for _, u := range m.plan.Uplinks {
 			class.Traffic = append(class.Traffic, UplinkTally{u.Name, m.reader.Tally(c.Slot, u.Number)})

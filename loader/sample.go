@@ -13,15 +13,17 @@ import (
 // Counters count from the first apply; one never goes back, whatever becomes
 // of policies, agents and builds in between.
 type Sample struct {
-	Time    time.Time      `json:"time"`
-	Applied time.Time      `json:"applied"`
-	State   int            `json:"state"`   // number of the state in force
-	Uplinks []UplinkSample `json:"uplinks"` // in the policy's order
-	Classes []ClassSample  `json:"classes"` // in the policy's order, then Unclassed
-	Lines   []LineSample   `json:"lines"`   // every class's matches, in the order in which they are tried
-	Rules   []RuleSample   `json:"rules"`   // the ladder
-	Drops   []DropSample   `json:"drops"`
-	Off     []string       `json:"off"` // what is not counted and why, in sentences
+	Time      time.Time      `json:"time"`
+	Applied   time.Time      `json:"applied"`
+	State     int            `json:"state"`     // number of the state in force
+	Uplinks   []UplinkSample `json:"uplinks"`   // in the policy's order
+	Classes   []ClassSample  `json:"classes"`   // in the policy's order, then Unclassed
+	Lines     []LineSample   `json:"lines"`     // every class's matches, in the order in which they are tried
+	Rules     []RuleSample   `json:"rules"`     // the ladder
+	Overrides int            `json:"overrides"` // moves that are in force beside the policy
+	Waiting   int            `json:"waiting"`   // what the policy names and the host does not have yet
+	Drops     []DropSample   `json:"drops"`
+	Off       []string       `json:"off"` // what is not counted and why, in sentences
 }
 
 // UplinkSample is an uplink.
@@ -38,6 +40,7 @@ type ClassSample struct {
 	Mark    uint32        `json:"mark"`    // 0 of Unclassed
 	Route   string        `json:"route"`   // as `status` says it; "" of Unclassed
 	Way     []string      `json:"way"`     // names of its route's uplinks, in order
+	Balance bool          `json:"balance"` // flows are spread over all of them that are up
 	Uplink  string        `json:"uplink"`  // the first of them that is up; "" for none, and of Unclassed
 	Open    uint64        `json:"open"`    // flows that are open now
 	Kept    uint64        `json:"kept"`    // of them, open elsewhere, where a change found them

@@ -27,6 +27,8 @@ var floors = map[string]int{
 	"waymark/internal/containers": 3,
 	"waymark/loader":              4,
 	"waymark/internal/agent":      5,
+	"waymark/internal/metrics":    5,
+	"waymark/internal/web":        5,
 	"waymark/internal/lab":        5,
 	"waymark/cmd/waymark":         6,
 	"waymark/test":                6,
@@ -38,13 +40,15 @@ var floors = map[string]int{
 // homes are the only packages that may import a foreign library; cmd and
 // the tests, which wire and watch, are named where they do.
 var homes = map[string][]string{
-	"github.com/cilium/ebpf":         {"waymark/bpf", "waymark/internal/datapath", "waymark/test/bench"},
-	"github.com/goccy/go-yaml":       {"waymark/classes"},
-	"github.com/coreos/go-systemd":   {"waymark/cmd/waymark", "waymark/internal/host"},
-	"github.com/fsnotify/fsnotify":   {"waymark/internal/agent"},
-	"github.com/spf13/cobra":         {"waymark/cmd/waymark"},
-	"github.com/vishvananda/netlink": {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},
-	"github.com/vishvananda/netns":   {"waymark/internal/lab"},
+	"github.com/cilium/ebpf":                 {"waymark/bpf", "waymark/internal/datapath", "waymark/test/bench"},
+	"github.com/goccy/go-yaml":               {"waymark/classes"},
+	"github.com/coreos/go-systemd":           {"waymark/cmd/waymark", "waymark/internal/host"},
+	"github.com/fsnotify/fsnotify":           {"waymark/internal/agent"},
+	"github.com/prometheus/client_golang":    {"waymark/internal/metrics"},
+	"github.com/prometheus/exporter-toolkit": {"waymark/internal/web"},
+	"github.com/spf13/cobra":                 {"waymark/cmd/waymark"},
+	"github.com/vishvananda/netlink":         {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},
+	"github.com/vishvananda/netns":           {"waymark/internal/lab"},
 }
 
 type listed struct {

@@ -3,6 +3,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,13 +19,15 @@ import (
 
 func newRun(e env) *cobra.Command {
 	s := source{env: e}
+	var o listening
 	c := &cobra.Command{
 		Use:   "run [-f FILE]",
 		Short: "Apply the policy and keep the kernel at it: the agent",
 		Long: `Applies the policy, then follows the host and puts back what somebody takes
 away. It applies the files again when they change and on SIGHUP; what is applied,
 rolled back or moved by hand stays. Everything works on when it ends, however it
-ends. It speaks systemd's Type=notify.`,
+ends. It speaks systemd's Type=notify. With --listen it serves what is counted,
+as ` + "`waymark metrics`" + ` does.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.onHost(func(l *loader.Loader) error {
@@ -31,6 +36,11 @@ ends. It speaks systemd's Type=notify.`,
 				if err != nil {
 					log.Warn("the service manager's watchdog is not served", "error", err)
 				}
+				stopServing, err := s.serveBeside(c.Context(), o, log)
+				if err != nil {
+					return err
+				}
+				defer stopServing()
 				reload, stop := hangups()
 				defer stop()
 				return agent.Run(c.Context(), agent.Options{Loader: l, Load: s.load, Paths: s.paths(), Reload: reload, Log: log, Watchdog: watchdog,
@@ -43,7 +53,32 @@ ends. It speaks systemd's Type=notify.`,
 		},
 	}
 	s.flags(c)
+	o.flags(c, "")
 	return c
+}
+
+// serveBeside serves what is counted, with a loader of its own, until ctx ends
+// or it is stopped. That it cannot go on is no reason for the agent to end.
+func (s *source) serveBeside(ctx context.Context, o listening, log *slog.Logger) (stop func(), err error) {
+	if o.address == "" && o.config != "" {
+		return nil, errors.New("--web.config.file is for --listen: say where to listen")
+	}
+	if o.address == "" {
+		return func() {}, nil
+	}
+	on, err := o.open()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.onHost(func(l *loader.Loader) error { return o.serve(ctx, on, l, true, log) }); err != nil {
+			log.Error("the metrics are not served any more", "error", err)
+		}
+	}()
+	return func() { cancel(); <-done }, nil
 }
 
 // hangups has an element for every SIGHUP.

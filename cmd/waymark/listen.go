@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"waymark/internal/agent"
+	"waymark/internal/metrics"
+	"waymark/internal/web"
+	"waymark/loader"
+)
+
+// listening is where a verb serves what is counted, and how.
+type listening struct {
+	address string // "": nowhere
+	config  string
+}
+
+func (o *listening) flags(c *cobra.Command, standard string) {
+	c.Flags().StringVar(&o.address, "listen", standard, "`ADDRESS` to serve metrics on: HOST:PORT, as "+web.DefaultAddress+", or unix:/PATH")
+	c.Flags().StringVar(&o.config, "web.config.file", "", "`FILE` with TLS certificates and users, as the Prometheus exporters take it")
+}
+
+// open listens before anything is served, so that a wrong address is an
+// error of the command line.
+func (o *listening) open() (net.Listener, error) {
+	if err := web.Check(o.config); err != nil {
+		return nil, err
+	}
+	return web.Listen(o.address)
+}
+
+// serve serves until ctx ends.
+func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader, agentNeeded bool, log *slog.Logger) error {
+	exporter, closeMeter := newExporter(l)
+	defer closeMeter()
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", exporter.Handler(log))
+	mux.Handle("GET /{$}", http.RedirectHandler("/metrics", http.StatusFound))
+	web.Health(mux, func() error {
+		if record, err := agent.Read(l.Netns()); agentNeeded && (err != nil || record == nil) {
+			return errors.Join(errors.New("the agent has not begun"), err)
+		}
+		return exporter.Ready()
+	})
+	log.Info("serving metrics", "address", on.Addr().String())
+	return web.Serve(ctx, on, web.Options{Handler: mux, Config: o.config, Log: log})
+}
+
+// newExporter makes an exporter of a loader that nobody else uses.
+func newExporter(l *loader.Loader) (*metrics.Exporter, func()) {
+	meter := l.Meter()
+	return metrics.New(metrics.Source{Version: version(), Read: meter.Read, Agent: func() (*metrics.Agent, error) {
+		r, err := agent.Read(l.Netns())
+		if r == nil {
+			return nil, err
+		}
+		return &metrics.Agent{Since: r.Since, Heals: r.Heals, Problems: len(r.Problems)}, err
+	}}), meter.Close
+}
+
+// version is this binary's: of the module, or the revision it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && (info.Main.Version == "" || info.Main.Version == "(devel)") {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"waymark/internal/web"
+	"waymark/loader"
+)
+
+func newMetrics(e env) *cobra.Command {
+	s := source{env: e}
+	var o listening
+	var once bool
+	var file string
+	c := &cobra.Command{
+		Use:   "metrics",
+		Short: "Serve what is counted to Prometheus, or print it once",
+		Long: `Serves on /metrics what is counted, in every format that Prometheus asks for,
+without the agent; ` + "`waymark run --listen`" + ` serves the same. /-/healthy and /-/ready
+say whether it works and whether a policy is applied. With --once it prints the
+metrics instead, and with -o it writes them into a file, by one rename, for
+node_exporter's textfile collector.`,
+		Args: noArgs,
+		PreRunE: func(c *cobra.Command, _ []string) error {
+			if (once || file != "") && (c.Flags().Changed("listen") || o.config != "") {
+				return usage(c, errors.New("--once and -o print, and do not listen"))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			return s.onHost(func(l *loader.Loader) error {
+				if once || file != "" {
+					return printMetrics(e, l, file)
+				}
+				on, err := o.open()
+				if err != nil {
+					return err
+				}
+				return o.serve(c.Context(), on, l, false, newLog(os.Stderr, os.Getenv("JOURNAL_STREAM")))
+			})
+		},
+	}
+	o.flags(c, web.DefaultAddress)
+	c.Flags().BoolVar(&once, "once", false, "print the metrics, and end")
+	c.Flags().StringVarP(&file, "output", "o", "", "`FILE` to write the metrics into, once, whole or not at all")
+	return c
+}
+
+func printMetrics(e env, l *loader.Loader, file string) error {
+	exporter, closeMeter := newExporter(l)
+	defer closeMeter()
+	if file != "" {
+		return exporter.WriteFile(file)
+	}
+	return exporter.Write(e.stdout)
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"fmt"
+
+	"waymark/internal/datapath"
+)
+
+var connectionFamilies = []Family{
+	counter("waymark_class_connections_opened_total", "TCP connections that the class's processes opened, and that were established.", byUplink,
+		tallies(func(t *datapath.Tally) uint64 { return t.Connections.Opened })),
+	counter("waymark_class_connections_accepted_total", "TCP connections that the class's listeners got.", byUplink,
+		tallies(func(t *datapath.Tally) uint64 { return t.Connections.Accepted })),
+	counter("waymark_class_connections_closed_total", "TCP connections that ended, opened and accepted ones, however they did.", byUplink,
+		tallies(func(t *datapath.Tally) uint64 { return t.Connections.Closed })),
+	counter("waymark_class_connect_failures_total", "TCP connections that were never established, by reason: refused, unreachable, timeout, other.", []string{"class", "uplink", "reason"},
+		reasons([]string{"refused", "unreachable", "timeout", "other"}, func(t *datapath.Tally) []uint64 {
+			c := &t.Connections
+			return []uint64{c.Refused, c.Unreachable, c.TimedOut, c.Failed}
+		})),
+	counter("waymark_class_connections_lost_total", "Established TCP connections that broke, by reason: the peer's reset, or a timeout.", []string{"class", "uplink", "reason"},
+		reasons([]string{"reset", "timeout"}, func(t *datapath.Tally) []uint64 {
+			return []uint64{t.Connections.Aborted, t.Connections.Lost}
+		})),
+	counter("waymark_class_transmit_segments_total", "TCP segments sent, those sent again included.", byUplink,
+		tallies(func(t *datapath.Tally) uint64 { return t.Segments })),
+	counter("waymark_class_retransmitted_segments_total", "TCP segments sent again, for they were lost on the way or late.", byUplink,
+		tallies(func(t *datapath.Tally) uint64 { return t.Retransmitted })),
+}
+
+var histogramFamilies = []Family{
+	histogram("waymark_class_tcp_rtt_seconds", "Round-trip time of TCP, each measurement of the kernel's.", byUplink,
+		distributions(func(t *datapath.Tally) *datapath.Histogram { return &t.RTT })),
+	histogram("waymark_class_tcp_connect_seconds", "Time from the first SYN to the established connection.", byUplink,
+		distributions(func(t *datapath.Tally) *datapath.Histogram { return &t.Connect })),
+	histogram("waymark_class_queue_seconds", fmt.Sprintf("Time from tc egress to the driver, the queueing discipline included, of one packet in %d.", datapath.QueueSample), byUplink,
+		distributions(func(t *datapath.Tally) *datapath.Histogram { return &t.Queue })),
+}
+
+// distributions adds the histograms that have anything in them.
+func distributions(of func(*datapath.Tally) *datapath.Histogram) func(*input, *series) {
+	return func(in *input, s *series) {
+		pairs(in, func(class, uplink string, t *datapath.Tally) {
+			if h := of(t); h.Count != 0 {
+				s.observe(h, class, uplink)
+			}
+		})
+	}
+}

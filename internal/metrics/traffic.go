@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"slices"
+
+	"waymark/internal/datapath"
+	"waymark/loader"
+)
+
+var (
+	byClass    = []string{"class"}
+	byUplink   = []string{"class", "uplink"}
+	byFamily   = []string{"class", "uplink", "family"}
+	familyName = [...]string{"ipv4", "ipv6"}
+)
+
+var trafficFamilies = []Family{
+	counter("waymark_class_transmit_packets_total", "Packets that left by the uplink, as they are on the wire.", byFamily,
+		volumes(sent, func(v datapath.Volume) uint64 { return v.Packets })),
+	counter("waymark_class_transmit_bytes_total", "Bytes that left by the uplink, link headers included.", byFamily,
+		volumes(sent, func(v datapath.Volume) uint64 { return v.Bytes })),
+	counter("waymark_class_receive_packets_total", "Packets that came in by the uplink for sockets of the class.", byFamily,
+		volumes(received, func(v datapath.Volume) uint64 { return v.Packets })),
+	counter("waymark_class_receive_bytes_total", "Bytes that came in by the uplink for sockets of the class, link headers included.", byFamily,
+		volumes(received, func(v datapath.Volume) uint64 { return v.Bytes })),
+	counter("waymark_class_foreign_mark_packets_total", "Packets that left with fwmark bits of somebody else's beside ours.", byUplink,
+		tallies(func(t *datapath.Tally) uint64 { return t.Foreign })),
+	counter("waymark_class_send_errors_total", "Datagrams that the kernel or a hook of Waymark's did not let out.", byClass,
+		sums(func(t *datapath.Tally) uint64 { return t.SendErrors })),
+	counter("waymark_class_dropped_packets_total", "Packets that the kernel dropped, by its reason and the function that did.", []string{"class", "reason", "place"},
+		func(in *input, s *series) {
+			for i := range sampled(in).Drops {
+				d := &in.sample.Drops[i]
+				s.count(d.Packets, d.Class, d.Reason, d.Place)
+			}
+		}),
+}
+
+func sent(t *datapath.Tally) [2]datapath.Volume {
+	six := t.Sent.IPv6
+	return [2]datapath.Volume{{Packets: t.Packets - six.Packets, Bytes: t.Bytes - six.Bytes}, six}
+}
+
+func received(t *datapath.Tally) [2]datapath.Volume {
+	return [2]datapath.Volume{t.Received.IPv4, t.Received.IPv6}
+}
+
+var nothing loader.Sample
+
+// sampled is the sample, or an empty one.
+func sampled(in *input) *loader.Sample {
+	if in.sample == nil {
+		return &nothing
+	}
+	return in.sample
+}
+
+// pairs calls do for every class and uplink that belong together: those of
+// the class's route, so that a counter is there before its first event, and
+// those where anything was counted all the same.
+func pairs(in *input, do func(class, uplink string, t *datapath.Tally)) {
+	for i := range sampled(in).Classes {
+		c := &in.sample.Classes[i]
+		for k := range c.Traffic {
+			u := &c.Traffic[k]
+			if c.Mark == 0 || slices.Contains(c.Way, u.Uplink) || used(&u.Tally) {
+				do(c.Name, u.Uplink, &u.Tally)
+			}
+		}
+	}
+}
+
+// used tells whether anything was counted.
+func used(t *datapath.Tally) bool {
+	c := &t.Connections
+	return t.Packets+t.Misroutes+t.Foreign+t.Received.IPv4.Packets+t.Received.IPv6.Packets+t.Segments+t.SendErrors+
+		c.Opened+c.Accepted+c.Closed+c.Refused+c.Unreachable+c.TimedOut+c.Failed != 0
+}
+
+// tallies adds one number of each class and uplink.
+func tallies(number func(*datapath.Tally) uint64) func(*input, *series) {
+	return func(in *input, s *series) {
+		pairs(in, func(class, uplink string, t *datapath.Tally) { s.count(number(t), class, uplink) })
+	}
+}
+
+// volumes adds one number of each class, uplink and family.
+func volumes(of func(*datapath.Tally) [2]datapath.Volume, number func(datapath.Volume) uint64) func(*input, *series) {
+	return func(in *input, s *series) {
+		pairs(in, func(class, uplink string, t *datapath.Tally) {
+			for k, v := range of(t) {
+				s.count(number(v), class, uplink, familyName[k])
+			}
+		})
+	}
+}
+
+// sums adds one number of each class, over its uplinks.
+func sums(number func(*datapath.Tally) uint64) func(*input, *series) {
+	return func(in *input, s *series) {
+		for i := range sampled(in).Classes {
+			c, sum := &in.sample.Classes[i], uint64(0)
+			for k := range c.Traffic {
+				sum += number(&c.Traffic[k].Tally)
+			}
+			s.count(sum, c.Name)
+		}
+	}
+}
+
+// reasons adds the numbers of each class and uplink, by what they are of:
+// names, in the order of the numbers.
+func reasons(names []string, numbers func(*datapath.Tally) []uint64) func(*input, *series) {
+	return func(in *input, s *series) {
+		pairs(in, func(class, uplink string, t *datapath.Tally) {
+			for k, n := range numbers(t) {
+				s.count(n, class, uplink, names[k])
+			}
+		})
+	}
+}
