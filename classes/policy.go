@@ -53,8 +53,9 @@ type Uplink struct {
 	Name      string
 	Interface string
 	Gateway   Gateway
-	SNAT      bool // give packets that are moved here this uplink's source address
-	Strict    bool // nothing but what its own table holds is reachable from its addresses
+	SNAT      bool   // give packets that are moved here this uplink's source address
+	Strict    bool   // nothing but what its own table holds is reachable from its addresses
+	Probe     *Probe // nil: a link that is up is trusted
 	Pos       Position
 }
 

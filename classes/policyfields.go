@@ -47,6 +47,7 @@ var uplinkFields = []field[Uplink]{
 	{key: "interface", example: "eth0", required: true, read: func(d *decoder, u *Uplink, n *node) { u.Interface, _ = d.interfaceName(n) }},
 	{key: "gateway", example: "auto", read: (*decoder).gateway},
 	{key: "snat", example: "true", read: func(d *decoder, u *Uplink, n *node) { u.SNAT = d.truth(n) }},
+	{key: "probe", example: "{icmp: [192.0.2.1]}", read: (*decoder).probe},
 	{key: "strict", example: "true", read: func(d *decoder, u *Uplink, n *node) { u.Strict = d.truth(n) }},
 }
 

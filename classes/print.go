@@ -49,6 +49,9 @@ func (u *Uplink) print(b *strings.Builder) {
 	if u.SNAT {
 		b.WriteString("    snat: true\n")
 	}
+	if u.Probe != nil {
+		fmt.Fprintf(b, "    probe: %s\n", u.Probe)
+	}
 	if u.Strict {
 		b.WriteString("    strict: true\n")
 	}

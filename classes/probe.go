@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package classes
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Probe says how an uplink whose link is up is seen to lead nowhere. All
+// targets are asked every interval, by the uplink and by no other way; it
+// works as long as one of them answers.
+type Probe struct {
+	ICMP     []netip.Addr     // echo requests
+	TCP      []netip.AddrPort // a connection that is accepted, or refused by the target itself
+	DNS      []netip.AddrPort // a query for the root's name servers, that is answered
+	HTTP     []string         // http:// URLs whose host is an address: GET, a status below 500
+	Interval time.Duration    // at least 100 ms
+	Timeout  time.Duration    // after which an answer does not count; the interval, but at most a second, when the policy is silent
+	Down     int              // misses in a row that make a target bad, of all targets the uplink
+	Up       int              // answers in a row of one target that make the uplink good again
+	Hold     time.Duration    // an uplink that was bad stays so for at least that long
+	Loss     int              // per cent of the last probes beyond which a target is bad; 0: any
+	Latency  time.Duration    // mean of the last probes beyond which a target is bad; 0: any
+	Pos      Position
+}
+
+// What a probe says when it is silent.
+const (
+	DefaultInterval  = time.Second
+	DefaultThreshold = 3
+	DefaultHold      = 30 * time.Second
+)
+
+var probeFields = []field[Probe]{
+	{key: "icmp", example: "[192.0.2.1]", read: func(d *decoder, p *Probe, n *node) { p.ICMP = each(d, n, (*decoder).target) }},
+	{key: "tcp", example: `["192.0.2.2:443"]`, read: func(d *decoder, p *Probe, n *node) { p.TCP = each(d, n, portTarget(0)) }},
+	{key: "dns", example: "[192.0.2.53]", read: func(d *decoder, p *Probe, n *node) { p.DNS = each(d, n, portTarget(53)) }},
+	{key: "http", example: "[http://192.0.2.2/]", read: func(d *decoder, p *Probe, n *node) { p.HTTP = each(d, n, (*decoder).urlTarget) }},
+	{key: "interval", example: "1s", read: func(d *decoder, p *Probe, n *node) {
+		p.Interval = d.duration(n, 100*time.Millisecond, time.Hour)
+	}},
+	{key: "timeout", example: "300ms", read: func(d *decoder, p *Probe, n *node) { p.Timeout = d.duration(n, time.Millisecond, time.Minute) }},
+	{key: "down", example: "3", read: func(d *decoder, p *Probe, n *node) { p.Down = int(d.number(n, "a number of probes", 1, 100)) }},
+	{key: "up", example: "3", read: func(d *decoder, p *Probe, n *node) { p.Up = int(d.number(n, "a number of probes", 1, 100)) }},
+	{key: "hold", example: "30s", read: func(d *decoder, p *Probe, n *node) { p.Hold = d.duration(n, 0, 24*time.Hour) }},
+	{key: "loss", example: "20%", read: func(d *decoder, p *Probe, n *node) { p.Loss = d.percent(n) }},
+	{key: "latency", example: "200ms", read: func(d *decoder, p *Probe, n *node) {
+		p.Latency = d.duration(n, time.Millisecond, time.Minute)
+	}},
+}
+
+func (d *decoder) probe(u *Uplink, n *node) {
+	p := Probe{Interval: DefaultInterval, Down: DefaultThreshold, Up: DefaultThreshold, Hold: DefaultHold, Pos: d.pos(n)}
+	before := len(d.problems)
+	fields(d, n, "a probe", probeFields, &p)
+	if len(p.ICMP)+len(p.TCP)+len(p.DNS)+len(p.HTTP) == 0 && len(d.problems) == before {
+		d.problem(n, "a probe without a target", "add icmp: [ADDRESS], tcp: [\"ADDRESS:PORT\"], dns: [ADDRESS] or http: [http://ADDRESS/], of something beyond the uplink's own router")
+	}
+	if p.Timeout == 0 {
+		p.Timeout = p.usualTimeout()
+	}
+	u.Probe = &p
+}
+
+func (p *Probe) usualTimeout() time.Duration { return min(p.Interval, time.Second) }
+
+func (d *decoder) target(n *node) (netip.Addr, bool) {
+	text, ok := d.scalar(n, "the address of a target")
+	if !ok {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
+		d.problem(n, fmt.Sprintf("%q is not the address of a target", text), "write an address beyond the uplink, such as 192.0.2.1: names would have to be resolved by the uplink that is in doubt")
+		return a, false
+	}
+	return a, true
+}
+
+// portTarget reads an address and a port; with a port for those that name none.
+func portTarget(usual uint16) func(*decoder, *node) (netip.AddrPort, bool) {
+	return func(d *decoder, n *node) (netip.AddrPort, bool) {
+		text, ok := d.scalar(n, "the address and port of a target")
+		if !ok {
+			return netip.AddrPort{}, false
+		}
+		to, err := netip.ParseAddrPort(text)
+		if a, plain := netip.ParseAddr(text); plain == nil && usual != 0 {
+			to, err = netip.AddrPortFrom(a, usual), nil
+		}
+		if a := to.Addr(); err != nil || to.Port() == 0 || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
+			d.problem(n, fmt.Sprintf("%q is not the address and port of a target", text), `write it like "192.0.2.2:443" or "[2001:db8::2]:443"`)
+			return to, false
+		}
+		return to, true
+	}
+}
+
+func (d *decoder) urlTarget(n *node) (string, bool) {
+	text, ok := d.scalar(n, "the URL of a target")
+	if !ok {
+		return "", false
+	}
+	u, err := url.Parse(text)
+	if err == nil {
+		_, err = netip.ParseAddr(u.Hostname())
+	}
+	if err != nil || u.Scheme != "http" || u.User != nil {
+		d.problem(n, fmt.Sprintf("%q is not the URL of a target", text), "write it like http://192.0.2.2/ready, with an address: names would have to be resolved by the uplink that is in doubt")
+		return "", false
+	}
+	return text, true
+}
+
+// duration reads one as Go writes them, 100ms or 1m30s.
+func (d *decoder) duration(n *node, lo, hi time.Duration) time.Duration {
+	text, ok := d.scalar(n, "a duration such as 300ms")
+	if !ok {
+		return lo
+	}
+	v, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		d.problem(n, fmt.Sprintf("%q is not a duration", text), "write it like 300ms, 5s or 1m30s")
+	case v < lo || v > hi:
+		d.problem(n, fmt.Sprintf("%s is out of range", text), fmt.Sprintf("write a duration from %s to %s", lo, hi))
+	default:
+		return v
+	}
+	return lo
+}
+
+// percent reads 1% to 100%.
+func (d *decoder) percent(n *node) int {
+	text, ok := d.scalar(n, "a share such as 20%")
+	if !ok {
+		return 0
+	}
+	v, err := strconv.Atoi(strings.TrimSuffix(text, "%"))
+	if err != nil || !strings.HasSuffix(text, "%") || v < 1 || v > 100 {
+		d.problem(n, fmt.Sprintf("%q is not a share", text), "write it like 20%, from 1% to 100%")
+		return 0
+	}
+	return v
+}
+
+// String returns the probe as a policy says it, in one line, its defaults
+// left out.
+func (p *Probe) String() string {
+	var said []string
+	add := func(key, value string) {
+		if value != "" {
+			said = append(said, key+": "+value)
+		}
+	}
+	unless := func(usual, value any) string {
+		if usual == value {
+			return ""
+		}
+		return fmt.Sprint(value)
+	}
+	add("icmp", list(p.ICMP, func(a netip.Addr) string { return quote(a.String()) }))
+	add("tcp", list(p.TCP, func(a netip.AddrPort) string { return quote(a.String()) }))
+	add("dns", list(p.DNS, func(a netip.AddrPort) string { return quote(a.String()) }))
+	add("http", list(p.HTTP, quote))
+	add("interval", unless(DefaultInterval, p.Interval))
+	add("timeout", unless(p.usualTimeout(), p.Timeout))
+	add("down", unless(DefaultThreshold, p.Down))
+	add("up", unless(DefaultThreshold, p.Up))
+	add("hold", unless(DefaultHold, p.Hold))
+	if p.Loss > 0 {
+		add("loss", fmt.Sprintf("%d%%", p.Loss))
+	}
+	add("latency", unless(time.Duration(0), p.Latency))
+	return "{" + strings.Join(said, ", ") + "}"
+}
