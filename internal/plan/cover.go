@@ -37,7 +37,7 @@ const kernel = 2
 // Selectors that only others write make a rule narrower, or, with "not",
 // something that cannot be judged.
 func (r Rule) selectsAllOf(o Rule) bool {
-	if r.Family != o.Family || r.Other != "" {
+	if r.Family != o.Family || r.Other != "" || r.OIF != "" && r.OIF != o.OIF {
 		return false
 	}
 	if r.From.IsValid() && r.From.Bits() > 0 && !(o.From.IsValid() && r.From.Bits() <= o.From.Bits() && r.From.Contains(o.From.Addr())) {

@@ -83,6 +83,9 @@ func (p *Plan) allRules(facts Facts, family Family) (all []Rule) {
 }
 
 func (r Rule) selects(q Packet) bool {
+	if r.OIF != "" {
+		return false // it is for sockets that are bound to an interface
+	}
 	if r.From.IsValid() && r.From.Bits() > 0 && !r.From.Contains(q.Src) {
 		return false
 	}

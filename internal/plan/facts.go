@@ -31,6 +31,10 @@ type Facts struct {
 	// their misroutes are counted and not repaired.
 	Silent map[Family]bool
 
+	// Withdrawn are uplinks that nothing is to be sent by though their link is
+	// up, by name, each with the reason: their probes find nobody.
+	Withdrawn map[string]string
+
 	Containers []Container // that the policy names and that exist, in a steady order
 	Mute       []string    // container runtimes that the policy needs and that do not answer, in sentences
 }

@@ -21,6 +21,7 @@ const step = 10
 // selector is what the rules of one rung have in common: they are tried for
 // the same packets.
 type selector struct {
+	oif        string
 	from       netip.Prefix
 	mark, mask uint32
 }
@@ -51,9 +52,23 @@ func (m *maker) ladder() error {
 }
 
 func (m *maker) rungs(family Family) (rungs []rung) {
+	rungs = append(rungs, m.probeRungs()...)
 	rungs = append(rungs, m.sourceRungs(family)...)
 	rungs = append(rungs, m.uplinkRungs(family)...)
 	return append(rungs, m.blockRungs()...)
+}
+
+// probeRungs send what is bound to the interface of an uplink that is probed
+// by it, whether or not it is withdrawn: its probes, and what an application
+// bound there. They can take no other way.
+func (m *maker) probeRungs() (rungs []rung) {
+	for _, u := range m.plan.Uplinks {
+		if u.Probes != 0 {
+			rungs = append(rungs, rung{selector: selector{oif: u.Interface}, strict: u.Strict, tables: []string{probeTable(u.Name)},
+				why: fmt.Sprintf("probes of uplink %s, and what is bound to %s, whatever they find", u.Name, u.Interface)})
+		}
+	}
+	return rungs
 }
 
 // sourceRungs are the matches on src alone: every packet from there takes
@@ -174,7 +189,7 @@ func (m *maker) classesIn(b Block) string {
 // rules writes one rung out.
 func (m *maker) rules(family Family, r rung, priority uint32) (rules []Rule) {
 	add := func(action Action, table uint32, why string) *Rule {
-		rules = append(rules, Rule{Family: family, Priority: priority + uint32(len(rules)), From: r.from,
+		rules = append(rules, Rule{Family: family, Priority: priority + uint32(len(rules)), OIF: r.oif, From: r.from,
 			Mark: r.mark, Mask: r.mask, Action: action, Table: table, Protocol: Protocol, Rung: r.why, Why: why})
 		return &rules[len(rules)-1]
 	}
@@ -186,7 +201,7 @@ func (m *maker) rules(family Family, r rung, priority uint32) (rules []Rule) {
 		if i > 0 {
 			how = "and if that has no route, uplink "
 		}
-		if m.plan.UplinkNamed(name) == nil {
+		if r.oif == "" && m.plan.UplinkNamed(name) == nil {
 			how = "balance "
 		}
 		add(Lookup, m.plan.Numbers.Tables[name], how+name)

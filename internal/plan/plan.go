@@ -39,7 +39,9 @@ type Uplink struct {
 	Index     int                     `json:"index"` // ifindex; 0 while the interface does not exist
 	Number    int                     `json:"number"`
 	Table     uint32                  `json:"table"`
-	Up        bool                    `json:"up"` // administratively up and running
+	Up        bool                    `json:"up"`                  // administratively up and running
+	Withdrawn string                  `json:"withdrawn,omitempty"` // why its classes go elsewhere though it is up; "": they do not
+	Probes    uint32                  `json:"probes,omitempty"`    // the table that what is bound to the interface takes, withdrawn or not; 0: it is not probed
 	Gateways  map[Family]netip.Addr   `json:"gateways"`
 	Families  map[Family]bool         `json:"families"` // families that have a default route here
 	Sources   map[Family]netip.Prefix `json:"sources"`  // the address that leads, with its prefix length

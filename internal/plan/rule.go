@@ -73,6 +73,7 @@ type Rule struct {
 	Family   Family       `json:"family"`
 	Priority uint32       `json:"priority"`
 	From     netip.Prefix `json:"from"`               // zero: all
+	OIF      string       `json:"oif,omitempty"`      // the interface that a socket is bound to; "": any
 	Mark     uint32       `json:"mark"`               // host byte order, inside Mask
 	Mask     uint32       `json:"mask,omitempty"`     // zero: the rule does not look at the fwmark
 	Action   Action       `json:"action"`             //
@@ -101,6 +102,9 @@ func (r Rule) Args() string {
 	}
 	if r.Other != "" {
 		words = append(words, r.Other)
+	}
+	if r.OIF != "" {
+		words = append(words, "oif", r.OIF)
 	}
 	words = append(words, string(r.Action))
 	if r.Action == Lookup {

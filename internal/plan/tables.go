@@ -17,6 +17,7 @@ func (m *maker) tables() {
 		for _, u := range m.plan.Uplinks {
 			m.connected(family, u)
 			m.defaultRoute(family, u)
+			m.probeRoute(family, u)
 		}
 		for _, b := range m.plan.Blocks {
 			if b.Way.Weights != nil {
@@ -39,11 +40,25 @@ func (m *maker) connected(family Family, u Uplink) {
 	}
 }
 
-// defaultRoute is absent while the link is down: the kernel refuses it, and
-// the next rule answers.
+// defaultRoute is absent while the link is down, for the kernel refuses it,
+// and while the uplink is withdrawn: the next rule answers.
 func (m *maker) defaultRoute(family Family, u Uplink) {
+	if u.Withdrawn != "" {
+		return
+	}
 	if hop, ok := m.hop(family, u); ok {
 		m.route(Route{Family: family, Table: u.Table, Dst: family.Default(), Source: m.preferred(family, u), Hops: []NextHop{hop}})
+	}
+}
+
+// probeRoute stays when the uplink is withdrawn, for the probes that find out
+// whether it works again.
+func (m *maker) probeRoute(family Family, u Uplink) {
+	if u.Probes == 0 {
+		return
+	}
+	if hop, ok := m.hop(family, u); ok {
+		m.route(Route{Family: family, Table: u.Probes, Dst: family.Default(), Source: m.preferred(family, u), Hops: []NextHop{hop}})
 	}
 }
 
@@ -73,7 +88,8 @@ func (m *maker) preferred(family Family, u Uplink) netip.Addr {
 func (m *maker) balanceRoute(family Family, w Way) {
 	r := Route{Family: family, Table: m.table(w.balance()), Dst: family.Default()}
 	for i, name := range w.Uplinks {
-		if hop, ok := m.hop(family, *m.plan.UplinkNamed(name)); ok {
+		u := m.plan.UplinkNamed(name)
+		if hop, ok := m.hop(family, *u); ok && u.Withdrawn == "" {
 			hop.Weight = w.Weights[i]
 			r.Hops = append(r.Hops, hop)
 		}

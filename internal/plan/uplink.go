@@ -21,6 +21,9 @@ func (m *maker) uplinks() {
 			Gateways: map[Family]netip.Addr{}, Families: map[Family]bool{}, Sources: map[Family]netip.Prefix{},
 			Addresses: append([]netip.Prefix{}, link.Addresses...),
 		}
+		if u.Probe != nil {
+			up.Withdrawn, up.Probes = m.facts.Withdrawn[u.Name], m.table(probeTable(u.Name))
+		}
 		for _, family := range Families {
 			m.gateway(u, link, family, &up)
 			m.source(family, &up)
@@ -38,6 +41,10 @@ func (m *maker) uplinks() {
 	}
 	m.plan.Main = m.mainUplink()
 }
+
+// probeTable is the name of the table that what is bound to an uplink's
+// interface takes: no uplink has such a name.
+func probeTable(uplink string) string { return uplink + " probed" }
 
 // table is the routing table that goes by a name, the lowest free one from
 // the policy's base if it has none yet. One of the last plan's is not free:
@@ -61,6 +68,9 @@ func (m *maker) forgetTables() {
 	used := map[string]bool{}
 	for _, u := range m.plan.Uplinks {
 		used[u.Name] = true
+		if u.Probes != 0 {
+			used[probeTable(u.Name)] = true
+		}
 	}
 	for _, b := range m.plan.Blocks {
 		for _, name := range b.Way.tables() {

@@ -23,6 +23,8 @@ func checkRule(r plan.Rule) error {
 		return fmt.Errorf("unknown action %q", r.Action)
 	case r.Other != "":
 		return fmt.Errorf("selectors %q are never Waymark's", r.Other)
+	case len(r.OIF) > 15:
+		return fmt.Errorf("%q is not the name of an interface", r.OIF)
 	case r.Mark&^r.Mask != 0:
 		return fmt.Errorf("mark %#x has bits outside mask %#x", r.Mark, r.Mask)
 	case r.From.IsValid() && r.From.Bits() == 0:

@@ -38,6 +38,7 @@ func decodeRule(b []byte) (plan.Rule, error) {
 	r := plan.Rule{
 		Family:   family(head.Family),
 		Priority: a.u32(unix.FRA_PRIORITY),
+		OIF:      a.text(unix.FRA_OIFNAME),
 		Mark:     a.u32(unix.FRA_FWMARK),
 		Mask:     a.u32(unix.FRA_FWMASK),
 		Protocol: a.u8(unix.FRA_PROTOCOL),

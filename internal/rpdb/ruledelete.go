@@ -65,6 +65,7 @@ func fits(r, o plan.Rule) bool {
 		(r.Mark == 0 || o.Mark == r.Mark) &&
 		(r.Mask == 0 || o.Mask == r.Mask) &&
 		(!r.Suppress || o.Suppress) &&
+		(r.OIF == "" || o.OIF == r.OIF) &&
 		(!r.From.IsValid() || o.From == r.From)
 }
 

@@ -28,6 +28,9 @@ func encodeRule(r plan.Rule) message {
 	if r.From.IsValid() {
 		m.addr(unix.FRA_SRC, r.From.Addr())
 	}
+	if r.OIF != "" {
+		m.text(unix.FRA_OIFNAME, r.OIF)
+	}
 	if r.Mask != 0 {
 		m.u32(unix.FRA_FWMARK, r.Mark)
 		m.u32(unix.FRA_FWMASK, r.Mask)

@@ -14,7 +14,7 @@ import (
 // plainAttributes are the rule attributes that plan.Rule has fields for,
 // and those that say nothing of their own.
 var plainAttributes = []uint16{
-	unix.FRA_UNSPEC, unix.FRA_SRC, unix.FRA_GOTO, unix.FRA_PRIORITY, unix.FRA_FWMARK, unix.FRA_TABLE,
+	unix.FRA_UNSPEC, unix.FRA_SRC, unix.FRA_GOTO, unix.FRA_PRIORITY, unix.FRA_FWMARK, unix.FRA_TABLE, unix.FRA_OIFNAME,
 	unix.FRA_FWMASK, unix.FRA_PAD, unix.FRA_L3MDEV, unix.FRA_PROTOCOL,
 	fraFlowLabelMask, fraSportMask, fraDportMask, fraDSCPMask,
 }
@@ -29,7 +29,6 @@ type selector struct {
 // selectors are in ip(8)'s own order.
 var selectors = []selector{
 	{unix.FRA_IIFNAME, func(a *attrs, t uint16) string { return "iif " + a.text(t) }},
-	{unix.FRA_OIFNAME, func(a *attrs, t uint16) string { return "oif " + a.text(t) }},
 	{unix.FRA_UID_RANGE, uidRange},
 	{unix.FRA_IP_PROTO, func(a *attrs, t uint16) string { return fmt.Sprintf("ipproto %d", a.u8(t)) }},
 	{unix.FRA_SPORT_RANGE, func(a *attrs, t uint16) string { return "sport " + ports(a, t, fraSportMask) }},

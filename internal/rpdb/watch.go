@@ -3,6 +3,7 @@
 package rpdb
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ type Change struct {
 	Rule    *plan.Rule
 	Route   *plan.Route // without Hops and Down
 	Deleted bool
+	Lost    int    // ifindex of a link that has no carrier, or is down; 0: the notice is of something else
 	Port    uint32 // netlink port of the socket that asked for it; 0: nobody did
 }
 
@@ -117,6 +119,11 @@ func decodeChange(m syscall.NetlinkMessage) (Change, bool) {
 		}
 		if err == nil {
 			c.Route = &r.Route
+		}
+	case unix.RTM_NEWLINK:
+		var head unix.IfInfomsg
+		if _, err := binary.Decode(m.Data, binary.NativeEndian, &head); err == nil && head.Flags&unix.IFF_RUNNING == 0 {
+			c.Lost = int(head.Index)
 		}
 	}
 	return c, true
