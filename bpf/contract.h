@@ -238,9 +238,10 @@ struct class_entry {
  * An uplink, by its number: its interface, its routing table, and the
  * address that an unbound datagram is given as its source, in network byte
  * order, zero where the uplink has none. UPLINK_USABLE is clear for an uplink that was down when
- * user space last looked.
+ * user space last looked. UPLINK_WITHDRAWN: its link may be up, and nothing is
+ * sent by it but what is bound to it, for user space found that it leads nowhere.
  */
-enum uplink_flags { UPLINK_USABLE = 1 };
+enum uplink_flags { UPLINK_USABLE = 1, UPLINK_WITHDRAWN = 2 };
 
 struct uplink_entry {
 	__u32 ifindex;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Flows of a class that may not leave another way are refused here while no
- * uplink of the class has a link, where the rules alone do not do it. tc
+ * uplink of the class has a link, or all that have one are withdrawn, where the rules alone do not do it. tc
  * egress would drop their packets, and the application would wait. They are
  * IPv6 sockets: when a look-up without a source ends in "unreachable", the
  * kernel picks a source address from any interface and looks again
@@ -86,7 +86,7 @@ static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct word
 			break;
 		__u32 index = class->route[i];
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (!u || link_is_up(sk, u->ifindex))
+		if (!u || (!(u->flags & UPLINK_WITHDRAWN) && link_is_up(sk, u->ifindex)))
 			return 0;
 	}
 	if (is_on_every_link(destination) || (!(class->flags & CLASS_STRICT) && is_inside(destination, 0)))

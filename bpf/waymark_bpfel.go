@@ -271,7 +271,8 @@ type WaymarkUplinkEntry struct {
 type WaymarkUplinkFlags uint32
 
 const (
-	WaymarkUplinkFlagsUPLINK_USABLE WaymarkUplinkFlags = 1
+	WaymarkUplinkFlagsUPLINK_USABLE    WaymarkUplinkFlags = 1
+	WaymarkUplinkFlagsUPLINK_WITHDRAWN WaymarkUplinkFlags = 2
 )
 
 type WaymarkWalkResult struct {

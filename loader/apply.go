@@ -4,6 +4,7 @@ package loader
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,6 +60,16 @@ type wanted struct {
 	agrees func(*survey) error
 	edit   func([]Override) []Override // of the overrides that there are; nil: they stay
 	fate   classes.Fate                // of open sockets, in place of the classes' own; "": theirs
+
+	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
+}
+
+// withdrawals are the uplinks that nothing is sent by.
+func (w wanted) withdrawals(state *State) map[string]string {
+	if w.withdrawn == nil && state != nil {
+		return state.Withdrawn
+	}
+	return w.withdrawn
 }
 
 // change brings the kernel to what is wanted. The lock is held.
@@ -179,6 +190,20 @@ func (a *apply) fill() {
 	} else if a.publishes() {
 		a.do(a.publish, a.instance.Retract)
 	}
+	a.withdraw()
+}
+
+// withdraw tells the programs which uplinks nothing is to be sent by.
+func (a *apply) withdraw() {
+	if a.state == nil || maps.Equal(a.next.Withdrawn, a.state.Withdrawn) {
+		return
+	}
+	before := *a.plan
+	before.Uplinks = slices.Clone(a.plan.Uplinks)
+	for k, u := range before.Uplinks {
+		before.Uplinks[k].Withdrawn = a.state.Withdrawn[u.Name]
+	}
+	a.do(func() error { return a.instance.PutUplinks(a.plan) }, func() error { return a.instance.PutUplinks(&before) })
 }
 
 // publishes tells whether the maps change: for another policy, or because

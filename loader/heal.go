@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 
+	"waymark/classes"
 	"waymark/internal/match"
 	"waymark/internal/plan"
 )
@@ -16,6 +18,9 @@ type Healing struct {
 	// Maps says that somebody changed what is in the maps: they are filled
 	// again. It is forgotten if another policy was applied meanwhile.
 	Maps bool
+	// Withdrawn are the uplinks that nothing is to be sent by, by name, with
+	// the reason; nil: those that there are.
+	Withdrawn map[string]string
 	// Choose returns those of the changes to make now; nil: all.
 	Choose func(*plan.Plan, plan.Changes) plan.Changes
 }
@@ -23,6 +28,7 @@ type Healing struct {
 // Healed is what was put back.
 type Healed struct {
 	Plan     *plan.Plan
+	Policy   *classes.Policy
 	Changes  plan.Changes
 	Adopted  bool     // somebody applied a policy since the last time
 	Pinned   []string // names of maps, or of the state, whose pins were gone
@@ -71,13 +77,13 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	if err := l.at(l.memory.state.CgroupRoot); err != nil {
 		return nil, err
 	}
-	want := wanted{policy: l.memory.policy}
+	want := wanted{policy: l.memory.policy, withdrawn: do.Withdrawn}
 	w, err := l.survey(want)
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	h := &Healed{Plan: w.plan, Pinned: pinned, Conflict: w.conflict, Covered: w.plan.Covers(w.facts)}
+	h := &Healed{Plan: w.plan, Policy: want.policy, Pinned: pinned, Conflict: w.conflict, Covered: w.plan.Covers(w.facts)}
 	if len(containersIn(want.policy, w.overrides)) > 0 {
 		h.Runtimes = sockets(want.policy)
 	}
@@ -85,12 +91,12 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 		w.changes.Classes = true
 	}
 	do.choose(w)
-	if w.changes.Empty() {
-		return h, nil
-	}
 	a := &apply{Loader: l, survey: w}
 	if a.next, err = l.next(want, w); err != nil {
 		return h, err
+	}
+	if w.changes.Empty() && maps.Equal(a.next.Withdrawn, w.state.Withdrawn) {
+		return h, nil
 	}
 	if err := a.run(); err != nil {
 		return h, fmt.Errorf("heal: %w", err)

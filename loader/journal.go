@@ -28,6 +28,14 @@ func (l *Loader) next(want wanted, w *survey) (*State, error) {
 		Sysctls: map[string]string{}, CgroupRoot: l.root, Files: want.policy.Files(), Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
 		Settings: datapath.SettingsFor(w.plan, w.cookie),
 		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
+	for _, u := range w.plan.Uplinks {
+		if u.Withdrawn != "" {
+			if s.Withdrawn == nil {
+				s.Withdrawn = map[string]string{}
+			}
+			s.Withdrawn[u.Name] = u.Withdrawn
+		}
+	}
 	if w.state == nil {
 		s.Change = firstChange(want)
 	} else {
@@ -72,7 +80,8 @@ func (s *State) same(other *State) bool {
 // settled tells whether there is nothing to do to reach a state.
 func (w *survey) settled(next *State) bool {
 	return w.changes.Empty() && w.facts.Arms && w.state != nil && w.state.Unfinished == "" && next.same(w.state) &&
-		next.Trial == w.state.Trial && sameOverrides(next.Overrides, w.state.Overrides)
+		next.Trial == w.state.Trial && sameOverrides(next.Overrides, w.state.Overrides) &&
+		maps.Equal(next.Withdrawn, w.state.Withdrawn)
 }
 
 // journal writes down what is about to be changed. Its undoing comes last of

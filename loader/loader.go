@@ -156,6 +156,7 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	if w.facts, err = l.facts(want.policy, w.overrides, w.state); err != nil {
 		return err
 	}
+	w.facts.Withdrawn = want.withdrawals(w.state)
 	before := plan.Numbers{}
 	if w.state != nil {
 		before = w.state.Numbers

@@ -144,7 +144,7 @@ func (m *Meter) uplinks(s *Sample) (up map[string]bool, err error) {
 	up = map[string]bool{}
 	for _, u := range m.plan.Uplinks {
 		link, there := links[u.Interface]
-		up[u.Name] = there && link.Up && link.Carrier
+		up[u.Name] = there && link.Up && link.Carrier && u.Withdrawn == ""
 		s.Uplinks = append(s.Uplinks, UplinkSample{Name: u.Name, Interface: u.Interface, Table: u.Table, Up: up[u.Name]})
 	}
 	return up, nil

@@ -38,13 +38,14 @@ type State struct {
 	Files       []classes.File    `json:"files"` // the policy as it was read
 	Hooks       []plan.Hook       `json:"hooks"` // for what the kernel does not show of them
 
-	Overrides  []Override       `json:"overrides,omitempty"`  // moves that are in force beside the policy, earlier first
-	Containers []plan.Container `json:"containers,omitempty"` // that the policy named then
-	Number     int              `json:"number"`               // counts the policies that came in force since the first apply, from 1
-	Author     string           `json:"author"`               // who applied it
-	Change     string           `json:"change"`               // its difference from the one before, in a line
-	Trial      *Trial           `json:"trial,omitempty"`      // it goes back by itself; nil: it stays
-	Unfinished unfinished       `json:"unfinished,omitempty"` // a change is under way, or was interrupted
+	Overrides  []Override        `json:"overrides,omitempty"`  // moves that are in force beside the policy, earlier first
+	Containers []plan.Container  `json:"containers,omitempty"` // that the policy named then
+	Number     int               `json:"number"`               // counts the policies that came in force since the first apply, from 1
+	Author     string            `json:"author"`               // who applied it
+	Change     string            `json:"change"`               // its difference from the one before, in a line
+	Trial      *Trial            `json:"trial,omitempty"`      // it goes back by itself; nil: it stays
+	Withdrawn  map[string]string `json:"withdrawn,omitempty"`  // plan.Facts.Withdrawn
+	Unfinished unfinished        `json:"unfinished,omitempty"` // a change is under way, or was interrupted
 }
 
 // unfinished is the change that a state is in the middle of: what the kernel

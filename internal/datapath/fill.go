@@ -32,7 +32,7 @@ func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
 	if err := i.build(next, p, root, scan); err != nil {
 		return err
 	}
-	if err := i.putUplinks(p); err != nil {
+	if err := i.PutUplinks(p); err != nil {
 		return fmt.Errorf("fill the uplinks: %w", err)
 	}
 	if err := i.putInside(p); err != nil {
@@ -203,11 +203,15 @@ func (i *Instance) putTable(version uint32, t *match.Table) error {
 	return i.maps.Tables.Put(version, m)
 }
 
-func (i *Instance) putUplinks(p *plan.Plan) error {
+// PutUplinks writes the entry of every uplink.
+func (i *Instance) PutUplinks(p *plan.Plan) error {
 	for _, u := range p.Uplinks {
 		entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(u.Interface)}
-		if u.Up {
+		if u.Up && u.Withdrawn == "" {
 			entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
+		}
+		if u.Withdrawn != "" {
+			entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_WITHDRAWN)
 		}
 		if a := address(u, plan.IPv4); a != nil {
 			entry.Source4 = binary.NativeEndian.Uint32(a)

@@ -29,8 +29,8 @@ type lines struct {
 	keys  []uint32
 	into  any    // a slice of lines, whose size is the other build's, as the library wants it
 	bytes []byte // its memory
-	size  int // bytes of one copy of a line
-	each  int // of all
+	size  int    // bytes of one copy of a line
+	each  int    // of all
 }
 
 // Reader is a reader of the lines below a slot.
