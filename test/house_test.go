@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"waymark/internal/datapath":   3,
 	"waymark/internal/rpdb":       3,
 	"waymark/internal/neighbours": 3,
+	"waymark/internal/probe":      3,
 	"waymark/internal/host":       3,
 	"waymark/internal/containers": 3,
 	"waymark/loader":              4,

@@ -15,6 +15,7 @@ import (
 
 	"waymark/internal/agent"
 	"waymark/internal/plan"
+	"waymark/internal/probe"
 	"waymark/loader"
 )
 
@@ -72,11 +73,24 @@ func printAgent(w io.Writer, r *agent.Record) error {
 		}
 		b.WriteString("\n")
 	}
+	printProbes(&b, r.Probes)
 	for _, p := range r.Problems {
 		fmt.Fprintf(&b, "agent says: %s\n", p)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printProbes says what the probes of the uplinks find.
+func printProbes(b *strings.Builder, states []probe.State) {
+	for _, s := range states {
+		if s.Down != "" {
+			fmt.Fprintf(b, "  uplink %s leads nowhere since %s: %s\n", s.Uplink, s.Since.Format("2006-01-02 15:04:05 MST"), s.Down)
+		}
+		for _, t := range s.Targets {
+			fmt.Fprintf(b, "  uplink %s, %s: %d%% lost, %s, %d of %d probes lost in all\n", s.Uplink, t.Name, t.Loss, t.Latency.Round(10*time.Microsecond), t.Lost, t.Sent)
+		}
+	}
 }
 
 func printStatus(w io.Writer, s *loader.Status) error {
@@ -85,6 +99,9 @@ func printStatus(w io.Writer, s *loader.Status) error {
 	fmt.Fprintln(t, "UPLINK\tINTERFACE\tSTATE\tTABLE\tNEXT HOPS")
 	for _, u := range s.Uplinks {
 		state := "up"
+		if u.Withdrawn != "" {
+			state = "withdrawn"
+		}
 		if !u.Up {
 			state = "down"
 		}

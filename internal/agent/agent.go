@@ -14,6 +14,7 @@ import (
 
 	"waymark/classes"
 	"waymark/internal/plan"
+	"waymark/internal/probe"
 	"waymark/loader"
 )
 
@@ -47,6 +48,8 @@ type Agent struct {
 	authors authors
 	news    chan struct{} // has an element while something has changed that nobody has looked at
 	follows follows
+	probes  *probe.Probes
+	probing bool // they follow the plan
 	limits  limits
 	said    map[string]string // the last complaint of each kind
 
@@ -73,8 +76,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}, news: make(chan struct{}, 1)}
+	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}, news: make(chan struct{}, 1), probes: probe.New()}
 	defer a.follows.stop()
+	defer a.probes.Close()
 	stop, err := a.listen()
 	if err != nil {
 		return err
@@ -110,6 +114,7 @@ func (a *Agent) begin() error {
 
 // tell says what is going on to the service manager and to `status`.
 func (a *Agent) tell() {
+	a.tellProbes()
 	a.record.Problems = a.problems()
 	text := a.record.Text()
 	if len(a.record.Problems) > 0 {
@@ -140,6 +145,8 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 		case <-look:
 			look = nil
 			a.look(false)
+		case <-a.probes.News:
+			a.look(false)
 		case <-files.changed():
 			settled = time.After(quietFiles)
 		case <-settled:
@@ -166,7 +173,7 @@ func (a *Agent) beat() {
 		a.look(false)
 	case pulse.Maps != a.pulse.Maps:
 		a.look(true)
-	case a.limits.due(time.Now()) || time.Since(a.looked) > whole:
+	case a.limits.due(time.Now()) || time.Since(a.looked) > whole || a.misjudges():
 		a.look(false)
 	}
 }

@@ -18,7 +18,7 @@ import (
 func (a *Agent) look(maps bool) {
 	begun, used := time.Now(), processorTime()
 	before, _ := a.Loader.Pulse(a.current)
-	h, err := a.heal(loader.Healing{Maps: maps, Choose: a.choose})
+	h, err := a.heal(loader.Healing{Maps: maps, Withdrawn: a.withdrawn(), Choose: a.choose})
 	if err != nil && h != nil && !errors.Is(err, fs.ErrNotExist) {
 		h, err = a.healSingly(err)
 	}
@@ -136,6 +136,7 @@ func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
 	a.wanted = wantedBy(h.Plan)
 	a.authors.forget(begun)
 	a.follows.only(h.Runtimes, a.hear)
+	a.probe(h)
 	taken := h.Covered
 	if h.Conflict != nil {
 		taken = append(taken, h.Conflict.Error())

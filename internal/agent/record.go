@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"waymark/internal/probe"
 )
 
 // Record is what an agent says of itself, for `status`.
@@ -18,6 +20,7 @@ type Record struct {
 	Heals    map[string]uint64 `json:"heals"`    // what was put back, by kind, since then
 	Last     []Heal            `json:"last"`     // the latest of those, newest last
 	Problems []string          `json:"problems"` // what is wrong now, in sentences
+	Probes   []probe.State     `json:"probes"`   // of the uplinks that are probed
 }
 
 // Heal is one thing that was put back.

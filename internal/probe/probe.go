@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"waymark/classes"
+	"waymark/internal/plan"
+)
+
+// Uplink is one that is probed.
+type Uplink struct {
+	plan.Uplink
+	Probe *classes.Probe
+}
+
+// State is what is known of one uplink that is probed.
+type State struct {
+	Uplink  string    `json:"uplink"`
+	Down    string    `json:"down,omitempty"` // why it leads nowhere; "": it leads somewhere
+	Since   time.Time `json:"since"`          // of that; zero: it was never otherwise
+	Targets []Target  `json:"targets"`
+}
+
+// Target is what is known of one target.
+type Target struct {
+	Name    string        `json:"name"`              // "icmp 192.0.2.1"
+	Bad     string        `json:"bad,omitempty"`     // why it does not count as working
+	Loss    int           `json:"loss"`              // per cent of the last probes
+	Latency time.Duration `json:"latency,omitempty"` // mean of the answered ones of them, in nanoseconds
+	Sent    uint64        `json:"sent"`
+	Lost    uint64        `json:"lost"`
+}
+
+// Probes are the probes of all uplinks. Its methods may be used by any
+// goroutine.
+type Probes struct {
+	News <-chan struct{} // has an element when a verdict has changed
+
+	mu      sync.Mutex
+	news    chan struct{}
+	running map[string]*running
+}
+
+// running is one uplink's.
+type running struct {
+	verdict
+	key  string // of what it was begun with
+	link int    // ifindex
+	stop context.CancelFunc
+	done sync.WaitGroup
+	sent map[*target]uint64
+	lost map[*target]uint64
+}
+
+// New is no probes yet.
+func New() *Probes {
+	news := make(chan struct{}, 1)
+	return &Probes{News: news, news: news, running: map[string]*running{}}
+}
+
+// Follow probes these uplinks from now on, and no others. One that is probed
+// already, in the same way, goes on. One whose link is down is down; when the
+// link is back, its targets have to answer before it is up, and its hold has
+// to be over. Of those that were not followed before, those in down are taken
+// to be down.
+func (p *Probes) Follow(uplinks []Uplink, down map[string]string) {
+	p.mu.Lock()
+	var ended []*running
+	wanted := map[string]bool{}
+	for _, u := range uplinks {
+		wanted[u.Name] = true
+		key := fmt.Sprint(u.Interface, u.Index, u.Up, u.Sources, u.Probe)
+		old := p.running[u.Name]
+		if old != nil && old.key == key {
+			continue
+		}
+		r := &running{key: key, link: u.Index, stop: func() {}, sent: map[*target]uint64{}, lost: map[*target]uint64{}}
+		r.policy, r.down = u.Probe, down[u.Name]
+		if old != nil {
+			r.down, r.since = old.down, old.since
+			ended = append(ended, old)
+		}
+		p.running[u.Name] = r
+		if u.Up {
+			p.begin(r, u)
+		} else if r.down == "" {
+			r.down = "its link is down"
+			if old != nil {
+				r.since = time.Now()
+				p.tell()
+			}
+		}
+	}
+	for name, r := range p.running {
+		if !wanted[name] {
+			ended = append(ended, r)
+			delete(p.running, name)
+		}
+	}
+	p.mu.Unlock()
+	for _, r := range ended {
+		r.stop()
+	}
+	for _, r := range ended {
+		r.done.Wait()
+	}
+}
+
+// Close ends all probes.
+func (p *Probes) Close() { p.Follow(nil, nil) }
+
+func (p *Probes) begin(r *running, u Uplink) {
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	w := wayOf(u.Uplink)
+	for _, a := range asks(u.Probe) {
+		t := &target{Name: a.name}
+		r.targets = append(r.targets, t)
+		r.done.Add(1)
+		go func() {
+			defer r.done.Done()
+			p.repeat(ctx, r, t, w, a.ask)
+		}()
+	}
+}
+
+// repeat asks one target, until it is told to stop.
+func (p *Probes) repeat(ctx context.Context, r *running, t *target, w way, ask ask) {
+	tick := time.NewTicker(r.policy.Interval)
+	defer tick.Stop()
+	var out sync.WaitGroup
+	defer out.Wait()
+	for {
+		out.Add(1)
+		go func() {
+			defer out.Done()
+			asked, done := context.WithTimeout(ctx, r.policy.Timeout)
+			defer done()
+			begun := time.Now()
+			took := lost
+			if ask(asked, w) == nil {
+				took = time.Since(begun)
+			}
+			if ctx.Err() == nil {
+				p.add(r, t, took)
+			}
+		}()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *Probes) add(r *running, t *target, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.sent[t]++
+	if took == lost {
+		r.lost[t]++
+	}
+	t.add(took)
+	if r.judge(time.Now()) {
+		p.tell()
+	}
+}
+
+// Lost takes up that a link lost its carrier, though it may be back by now.
+func (p *Probes) Lost(link int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.running {
+		if r.link == link && r.down == "" {
+			r.down, r.since = "its link went down", time.Now()
+			for _, t := range r.targets {
+				t.answers = 0
+			}
+			p.tell()
+		}
+	}
+}
+
+func (p *Probes) tell() {
+	select {
+	case p.news <- struct{}{}:
+	default:
+	}
+}
+
+// States are what is known of every uplink that is probed, by name.
+func (p *Probes) States() (states []State) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	states = []State{}
+	for _, name := range slices.Sorted(maps.Keys(p.running)) {
+		r := p.running[name]
+		s := State{Uplink: name, Down: r.down, Since: r.since, Targets: []Target{}}
+		for _, t := range r.targets {
+			loss, latency := t.loss()
+			s.Targets = append(s.Targets, Target{Name: t.Name, Bad: t.bad(r.policy), Loss: loss, Latency: latency, Sent: r.sent[t], Lost: r.lost[t]})
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+func wayOf(u plan.Uplink) way {
+	w := way{device: u.Interface, source: map[bool]netip.Addr{}}
+	for _, f := range plan.Families {
+		if s := u.Sources[f]; s.IsValid() {
+			w.source[f == plan.IPv4] = s.Addr()
+		}
+	}
+	return w
+}
+
+// named is a target with its name.
+type named struct {
+	name string
+	ask  ask
+}
+
+func asks(p *classes.Probe) (all []named) {
+	for _, a := range p.ICMP {
+		all = append(all, named{"icmp " + a.String(), icmp(a)})
+	}
+	for _, a := range p.TCP {
+		all = append(all, named{"tcp " + a.String(), tcp(a)})
+	}
+	for _, a := range p.DNS {
+		all = append(all, named{"dns " + a.String(), dns(a)})
+	}
+	for _, url := range p.HTTP {
+		all = append(all, named{url, get(url)})
+	}
+	return all
+}

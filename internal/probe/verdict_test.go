@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"waymark/classes"
+)
+
+// Each case is the answers of one target or two, a probe a second: '.' for one
+// after 10 ms, 's' after 500 ms, 'x' for none; and when the uplink is down, by
+// the same seconds.
+var verdictCases = []struct {
+	name, policy string
+	answers      []string
+	down         string // '-' while it is, '+' while it is not
+}{
+	{"three misses", "{icmp: [192.0.2.1], hold: 0s}", []string{"..xxx."}, "++++--"},
+	{"three answers after them", "{icmp: [192.0.2.1], hold: 0s}", []string{"xxx...."}, "++---++"},
+	{"misses that are not in a row", "{icmp: [192.0.2.1], hold: 0s}", []string{"xx.xx.xx."}, "+++++++++"},
+	{"other thresholds", "{icmp: [192.0.2.1], down: 1, up: 2, hold: 0s}", []string{".x..x"}, "+--+-"},
+	{"held", "{icmp: [192.0.2.1], hold: 6s}", []string{"xxx.........."}, "++------+++++"},
+	{"held, and bad again by then", "{icmp: [192.0.2.1], hold: 6s}", []string{"xxx.....xx..."}, "++----------+"},
+	{"one of two answers", "{icmp: [192.0.2.1, 192.0.2.2], hold: 0s}", []string{"xxxxxx", "......"}, "++++++"},
+	{"none of two", "{icmp: [192.0.2.1, 192.0.2.2], hold: 0s}", []string{"xxxxxx", "...xxx"}, "+++++-"},
+	{"back by the other", "{icmp: [192.0.2.1, 192.0.2.2], hold: 0s}", []string{"xxxxxxx", "xxx...."}, "++---++"},
+	{"loss", "{icmp: [192.0.2.1], loss: 20%, hold: 0s}", []string{"..x..x..x..x"}, "+++++++++---"},
+	{"loss within", "{icmp: [192.0.2.1], loss: 40%, hold: 0s}", []string{"..x..x..x..x"}, "++++++++++++"},
+	{"latency", "{icmp: [192.0.2.1], latency: 200ms, hold: 0s}", []string{".....sssssss"}, "+++++++++---"},
+}
+
+func TestVerdict(t *testing.T) {
+	for _, c := range verdictCases {
+		policy, err := classes.Parse("p.yaml", []byte("uplinks: [{name: a, interface: eth0, probe: "+c.policy+"}]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := verdict{policy: policy.Uplinks[0].Probe}
+		for range c.answers {
+			v.targets = append(v.targets, &target{Name: "icmp 192.0.2.1"})
+		}
+		var got strings.Builder
+		now := time.Unix(1000, 0)
+		for second := range c.answers[0] {
+			for k, t := range v.targets {
+				t.add(map[byte]time.Duration{'.': 10 * time.Millisecond, 's': 500 * time.Millisecond, 'x': lost}[c.answers[k][second]])
+			}
+			v.judge(now)
+			now = now.Add(time.Second)
+			if v.down != "" {
+				got.WriteByte('-')
+			} else {
+				got.WriteByte('+')
+			}
+		}
+		if got.String() != c.down {
+			t.Errorf("%s: %v is %s, want %s", c.name, c.answers, got.String(), c.down)
+		}
+	}
+}
