@@ -166,7 +166,7 @@ func (a *Agent) beat() {
 		a.look(false)
 	case pulse.Maps != a.pulse.Maps:
 		a.look(true)
-	case a.limits.due(time.Now()) || time.Since(a.looked) > whole:
+	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.looked) > whole:
 		a.look(false)
 	}
 }
