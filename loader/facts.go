@@ -42,9 +42,7 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 	if f.Own, err = host.Addresses(); err != nil {
 		return f, err
 	}
-	if f.Places, err = places(l.root); err != nil {
-		return f, err
-	}
+	f.Places = places(l.root, policy.Classes)
 	if f.Rules, err = l.rules.Rules(); err != nil {
 		return f, err
 	}

@@ -9,17 +9,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"waymark/classes"
+	"waymark/internal/host"
 	"waymark/internal/plan"
 )
-
-// placeDir is the cgroup that has a place for each class in which a command
-// was started, a cgroup of the class's name. Each command has one of its own
-// in there.
-const placeDir = plan.PlaceDir
 
 // Place is the cgroup of one command.
 type Place struct {
@@ -29,7 +27,8 @@ type Place struct {
 // Place makes a cgroup whose sockets are of a class, whatever else the policy
 // says of them, for one command. It is armed when Place returns, and stays so
 // through later applies of a policy that has the class. What earlier commands
-// left is removed.
+// left is removed. Where systemd keeps the host's cgroups it is a scope, and
+// this process is in it, too.
 func (l *Loader) Place(class string) (*Place, error) {
 	policy, err := l.Applied()
 	if err != nil {
@@ -42,9 +41,8 @@ func (l *Loader) Place(class string) (*Place, error) {
 	if !known {
 		return nil, fmt.Errorf("start in class %q: the applied policy has no such class: `waymark status` lists those it has", class)
 	}
-	dir := filepath.Join(l.root, placeDir, class)
-	sweep(filepath.Join(l.root, placeDir))
-	p, err := newPlace(dir)
+	sweep(filepath.Join(l.root, plan.PlaceDir))
+	p, err := l.newPlace(class)
 	if err != nil {
 		return nil, fmt.Errorf("start in class %s: %w", class, err)
 	}
@@ -55,11 +53,28 @@ func (l *Loader) Place(class string) (*Place, error) {
 	return p, nil
 }
 
-// newPlace makes a cgroup below dir and locks it. One that somebody swept
-// before it was locked is made again.
-func newPlace(dir string) (*Place, error) {
+// newPlace has systemd make a scope, where it is the host's own cgroups that
+// are classed, and systemd's; otherwise it makes a cgroup.
+func (l *Loader) newPlace(class string) (*Place, error) {
+	name := fmt.Sprintf("%d-%08x", os.Getpid(), rand.Uint32())
+	places := plan.Places(class)
+	if top, err := host.CgroupRoot(); err == nil && top == l.root {
+		dir, err := host.EnterScope("waymark-"+name+".scope", filepath.Base(places[1]), "A command in waymark's class "+class)
+		if err == nil {
+			file, err := os.Open(dir)
+			return &Place{file}, err
+		}
+		if !errors.Is(err, host.ErrNoSystemd) {
+			return nil, err
+		}
+	}
+	return makePlace(filepath.Join(l.root, places[0], name))
+}
+
+// makePlace makes a cgroup and locks it. One that somebody swept before it was
+// locked is made again.
+func makePlace(path string) (*Place, error) {
 	for {
-		path := filepath.Join(dir, fmt.Sprintf("%d-%08x", os.Getpid(), rand.Uint32()))
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
@@ -102,25 +117,33 @@ func sweep(places string) {
 
 // removePlaces takes away, on down, the places in which nothing runs.
 func removePlaces(root string) {
-	dir := filepath.Join(root, placeDir)
+	dir := filepath.Join(root, plan.PlaceDir)
 	sweep(dir)
 	paths, _ := filepath.Glob(filepath.Join(dir, "*"))
 	for _, path := range append(paths, dir) {
 		_ = syscall.Rmdir(path)
 	}
+	dir = filepath.Join(root, plan.PlaceSlice)
+	paths, _ = filepath.Glob(filepath.Join(dir, "*.slice"))
+	for _, path := range append(paths, dir) {
+		host.StopSlice(path)
+	}
 }
 
 // places are the classes in which commands were started.
-func places(root string) (map[string]bool, error) {
-	entries, err := os.ReadDir(filepath.Join(root, placeDir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the cgroups of `waymark exec`: %w", err)
-	}
-	classes := map[string]bool{}
-	for _, e := range entries {
-		if e.IsDir() {
-			classes[e.Name()] = true
+func places(root string, all []classes.Class) map[string]bool {
+	cgroups := map[string]bool{}
+	for _, parent := range []string{plan.PlaceDir, plan.PlaceSlice} {
+		entries, _ := os.ReadDir(filepath.Join(root, parent)) // none, as a rule
+		for _, e := range entries {
+			cgroups[filepath.Join(parent, e.Name())] = true
 		}
 	}
-	return classes, nil
+	started := map[string]bool{}
+	for _, c := range all {
+		if len(cgroups) > 0 && slices.ContainsFunc(plan.Places(c.Name), func(place string) bool { return cgroups[place] }) {
+			started[c.Name] = true
+		}
+	}
+	return started
 }

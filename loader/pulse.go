@@ -36,16 +36,9 @@ func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
 	if err != nil {
 		return Pulse{}, err
 	}
-	root := l.root
+	pulse := Pulse{Host: fmt.Sprint(pins, values)}
 	if l.memory != nil {
-		root = l.memory.state.CgroupRoot
-	}
-	started, err := places(root)
-	if err != nil {
-		return Pulse{}, err
-	}
-	pulse := Pulse{Host: fmt.Sprint(pins, values, started)}
-	if l.memory != nil {
+		pulse.Host += fmt.Sprint(places(l.memory.state.CgroupRoot, l.memory.policy.Classes))
 		// Damaged pins have changed the rest of the pulse already.
 		if i, err := datapath.Open(dir, l.memory.state.Settings); err == nil {
 			pulse.Maps, err = i.Contents()

@@ -95,6 +95,16 @@ func (l *Loader) due() error {
 	return l.expire()
 }
 
+// Due tells whether something is to be carried out now that Heal, as any other
+// change, would carry out first: by the state as it was last read.
+func (l *Loader) Due() bool {
+	if l.memory == nil {
+		return false
+	}
+	at, ok := l.memory.state.deadline()
+	return ok && host.SinceBoot() >= at
+}
+
 // deadline is when the state next has something to be carried out.
 func (s *State) deadline() (at time.Duration, ok bool) {
 	if s.Trial != nil {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,6 +54,34 @@ func TestGoesBackWithoutItsTerminal(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestAgentGoesBack has the process that waits for a deadline killed: the agent
+// sees to it then, for a trial and for a move, at its next beat.
+func TestAgentGoesBack(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, twoUplinks+closedGroup("b"))
+	for name, args := range map[string][]string{
+		"trial": append([]string{"apply", "--confirm", "5s"}, s.writeAs(t, "try.txt", twoUplinks+closedGroup("a"))...),
+		"move":  {"move", "app.slice", "unclassed", "--for", "5s"},
+	} {
+		s.ok(t, args...)
+		given := time.Now()
+		if err := unix.Kill(s.waiting(t), unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "the agent goes back", func() error {
+			if now := s.status(t); now.GoesBack != nil || len(now.Overrides) > 0 {
+				return errors.New("it still waits")
+			}
+			return nil
+		})
+		t.Logf("%s: gone back %s after it was given 5 s", name, time.Since(given).Round(time.Millisecond))
+		s.follow(t, "app.slice", byB)
+	}
+	s.seen.add(t, s.pins())
+	a.stop(t)
 }
 
 // waiting is the pid of the process that waits for the deadline.

@@ -24,9 +24,10 @@ func newExec(e env) *cobra.Command {
 		Use:   "exec --class CLASS [--uid USER] -- COMMAND [ARGUMENT...]",
 		Short: "Start a command in a class",
 		Long: `Starts a command whose sockets are in a class from the first one on, whatever
-the policy's matches say, in a cgroup of its own below the cgroup root. Signals
-are passed on. The exit code is the command's, 128 and the number of the signal
-that ended it, 127 if it does not exist, or 126 if it cannot be started.`,
+the policy's matches say, in a cgroup of its own: where systemd keeps the
+cgroups, a scope. Signals are passed on. The exit code is the command's, 128 and
+the number of the signal that ended it, 127 if it does not exist, or 126 if it
+cannot be started.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 || class == "" {
 				return errors.New("exec needs --class CLASS and a command after --")

@@ -109,7 +109,7 @@ func (m *move) run(e env, l *loader.Loader, o *output, args []string) error {
 	}
 	if m.howLong > 0 && !m.dryRun {
 		if err := startWait(l.CgroupRoot()); err != nil {
-			return fmt.Errorf("the move is in force, and nobody is there to take it back in time: %w: run `waymark move --undo %s` then", err, moved.Override.Subject)
+			return fmt.Errorf("the move is in force, and nobody is there to take it back in time: %w: run `%s` then", err, moved.Override.Undo())
 		}
 	}
 	return o.print(e.stdout, "Move", m.value(moved, saved), func(w io.Writer) error { return m.print(w, moved, saved) })
@@ -124,7 +124,7 @@ func (m *move) value(moved *loader.Moved, saved string) map[string]any {
 }
 
 func (m *move) print(w io.Writer, moved *loader.Moved, saved string) error {
-	subject, to := moved.Override.Subject, moved.Override.To
+	subject, to, undo := moved.Override.Subject, moved.Override.To, moved.Override.Undo()
 	if err := moved.Changes.Print(w); err != nil {
 		return err
 	}
@@ -136,11 +136,11 @@ func (m *move) print(w io.Writer, moved *loader.Moved, saved string) error {
 	case m.dryRun:
 		_, err = fmt.Fprintf(w, "nothing was changed: %s would be in class %s\n", subject, to)
 	case saved != "":
-		_, err = fmt.Fprintf(w, "moved %s to %s, and saved that in %s; `waymark move --undo %s` takes it back\n", subject, to, saved, subject)
+		_, err = fmt.Fprintf(w, "moved %s to %s, and saved that in %s; `%s` takes it back\n", subject, to, saved, undo)
 	case m.howLong > 0:
-		_, err = fmt.Fprintf(w, "moved %s to %s for %s; `waymark move --undo %s` takes it back before\n", subject, to, m.howLong, subject)
+		_, err = fmt.Fprintf(w, "moved %s to %s for %s; `%s` takes it back before\n", subject, to, m.howLong, undo)
 	default:
-		_, err = fmt.Fprintf(w, "moved %s to %s; `waymark move --undo %s` takes it back\n", subject, to, subject)
+		_, err = fmt.Fprintf(w, "moved %s to %s; `%s` takes it back\n", subject, to, undo)
 	}
 	return err
 }

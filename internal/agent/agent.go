@@ -173,7 +173,7 @@ func (a *Agent) beat() {
 		a.look(false)
 	case pulse.Maps != a.pulse.Maps:
 		a.look(true)
-	case a.limits.due(time.Now()) || time.Since(a.looked) > whole || a.misjudges():
+	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.looked) > whole || a.misjudges():
 		a.look(false)
 	}
 }

@@ -18,19 +18,15 @@ func UnknownUnits(names []string) (unknown []string) {
 	if len(names) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), systemdPatience)
-	defer cancel()
-	systemd, err := dbus.NewWithContext(ctx)
-	if err != nil {
-		return nil
-	}
-	defer systemd.Close()
-	for _, name := range names {
-		// One by one: a name that systemd takes for no name would fail them all.
-		units, err := systemd.ListUnitsByNamesContext(ctx, []string{name})
-		if err == nil && len(units) == 1 && units[0].LoadState == "not-found" {
-			unknown = append(unknown, name)
+	_ = onSystemd(func(ctx context.Context, systemd *dbus.Conn) error {
+		for _, name := range names {
+			// One by one: a name that systemd takes for no name would fail them all.
+			units, err := systemd.ListUnitsByNamesContext(ctx, []string{name})
+			if err == nil && len(units) == 1 && units[0].LoadState == "not-found" {
+				unknown = append(unknown, name)
+			}
 		}
-	}
+		return nil
+	})
 	return unknown
 }

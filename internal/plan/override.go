@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"waymark/classes"
 )
@@ -18,6 +19,18 @@ type Override struct {
 	To      string        `json:"class"`          // name of a class, or classes.Unclassed
 	Source  string        `json:"-"`              // who says so, in words, in place of a position
 	pos     classes.Position
+}
+
+// Undo is the command that takes the override back, as a shell reads it.
+func (o Override) Undo() string {
+	word := o.Subject
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_@%+=:,./-", r)
+	}
+	if strings.ContainsFunc(word, odd) {
+		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return "waymark move --undo " + word
 }
 
 // override puts the moves before all lines: the policy's, then those that
@@ -63,8 +76,8 @@ func (m *maker) classNamed(o Override, name string) (int, error) {
 	}
 	i := slices.IndexFunc(m.policy.Classes, func(c classes.Class) bool { return c.Name == name })
 	if i < 0 {
-		return 0, fmt.Errorf("move %s to %s: the policy has no class %s any more: put the class back, or take the move back with `waymark move --undo %s`",
-			o.Subject, o.To, name, o.Subject)
+		return 0, fmt.Errorf("move %s to %s: the policy has no class %s any more: put the class back, or take the move back with `%s`",
+			o.Subject, o.To, name, o.Undo())
 	}
 	return i, nil
 }

@@ -58,9 +58,13 @@ func TestSystemd(t *testing.T) {
 	m.installUnits(t)
 	before := m.state(t)
 	t.Run("units", m.testUnits)
+	t.Run("exec", m.testExec)
 	t.Run("networkd", m.testNetworkd)
 	t.Run("agent", m.testAgent)
 	m.ok(t, "waymark", "down")
+	if out := m.scopes(t); out != "" {
+		t.Errorf("after down systemd has\n%s", out)
+	}
 	if after := m.state(t); after != before {
 		t.Errorf("rules after down:\n%s\nbefore the first apply:\n%s", after, before)
 	}

@@ -33,6 +33,7 @@ classes:
   - {name: globs, route: [c], match: [{cgroup: "system.slice/job-*.service"}]}
   - {name: users, route: [c], match: [{unit: {name: mine.service, user: root}}]}
   - {name: nobody, route: [b], match: [{unit: {name: theirs.service, user: nobody}}]}
+  - {name: by-hand, route: [c], match: [{cgroup: nowhere.slice}]}
 `
 
 // say opens a connection by each family, the first thing it does.
