@@ -30,6 +30,7 @@ var floors = map[string]int{
 	"waymark/internal/agent":      5,
 	"waymark/internal/metrics":    5,
 	"waymark/internal/web":        5,
+	"waymark/internal/top":        5,
 	"waymark/internal/lab":        5,
 	"waymark/cmd/waymark":         6,
 	"waymark/test":                6,
@@ -41,6 +42,9 @@ var floors = map[string]int{
 // homes are the only packages that may import a foreign library; cmd and
 // the tests, which wire and watch, are named where they do.
 var homes = map[string][]string{
+	"charm.land/bubbletea/v2":                {"waymark/internal/top"},
+	"charm.land/lipgloss/v2":                 {"waymark/internal/top"},
+	"github.com/charmbracelet/x":             {"waymark/internal/top"},
 	"github.com/cilium/ebpf":                 {"waymark/bpf", "waymark/internal/datapath", "waymark/test/bench"},
 	"github.com/goccy/go-yaml":               {"waymark/classes"},
 	"github.com/coreos/go-systemd":           {"waymark/cmd/waymark", "waymark/internal/host"},
