@@ -53,10 +53,22 @@ type Uplink struct {
 	Name      string
 	Interface string
 	Gateway   Gateway
-	SNAT      bool   // give packets that are moved here this uplink's source address
-	Strict    bool   // nothing but what its own table holds is reachable from its addresses
-	Probe     *Probe // nil: a link that is up is trusted
+	SNAT      bool           // packets that leave here get another source: one of the uplink's own addresses, or of SNATTo
+	SNATTo    []AddressRange // at most one of each family; a family without one gets the uplink's own
+	Strict    bool           // nothing but what its own table holds is reachable from its addresses
+	Probe     *Probe         // nil: a link that is up is trusted
 	Pos       Position
+}
+
+// AddressRange is addresses of one family in a row, both ends included.
+type AddressRange struct{ First, Last netip.Addr }
+
+// String is a single address, or first-last.
+func (r AddressRange) String() string {
+	if r.First == r.Last {
+		return r.First.String()
+	}
+	return r.First.String() + "-" + r.Last.String()
 }
 
 // Gateway says how an uplink's next hops are found. The zero value is `none`:

@@ -46,7 +46,7 @@ var uplinkFields = []field[Uplink]{
 	{key: "name", example: "fiber", required: true, read: func(d *decoder, u *Uplink, n *node) { u.Name = d.name(n) }},
 	{key: "interface", example: "eth0", required: true, read: func(d *decoder, u *Uplink, n *node) { u.Interface, _ = d.interfaceName(n) }},
 	{key: "gateway", example: "auto", read: (*decoder).gateway},
-	{key: "snat", example: "true", read: func(d *decoder, u *Uplink, n *node) { u.SNAT = d.truth(n) }},
+	{key: "snat", example: "true", read: (*decoder).snat},
 	{key: "probe", example: "{icmp: [192.0.2.1]}", read: (*decoder).probe},
 	{key: "strict", example: "true", read: func(d *decoder, u *Uplink, n *node) { u.Strict = d.truth(n) }},
 }
@@ -118,6 +118,43 @@ func (d *decoder) gateway(u *Uplink, n *node) {
 	if as := u.Gateway.Addresses; len(as) > 2 || len(as) == 2 && as[0].Is4() == as[1].Is4() {
 		d.problem(n, "two gateways of one family", "an uplink has one IPv4 and one IPv6 gateway at most: make a second uplink of the other")
 	}
+}
+
+func (d *decoder) snat(u *Uplink, n *node) {
+	if n.kind == boolean {
+		u.SNAT = d.truth(n)
+		return
+	}
+	u.SNAT, u.SNATTo = true, each(d, n, (*decoder).addressRange)
+	if to := u.SNATTo; len(to) > 2 || len(to) == 2 && to[0].First.Is4() == to[1].First.Is4() {
+		d.problem(n, "two ranges of one family", "write one IPv4 and one IPv6 range at most")
+	}
+}
+
+// addressRange reads an address, or two of them as in 192.0.2.8-192.0.2.15.
+func (d *decoder) addressRange(n *node) (AddressRange, bool) {
+	const hint = "write true, without quotes, 192.0.2.9 or 192.0.2.8-192.0.2.15"
+	if n.kind != scalar {
+		d.problem(n, "expected true or the addresses that packets get as their source, found "+describe(n), hint)
+		return AddressRange{}, false
+	}
+	first, last, isRange := strings.Cut(n.text, "-")
+	if !isRange {
+		last = first
+	}
+	a, errA := netip.ParseAddr(first)
+	b, errB := netip.ParseAddr(last)
+	switch {
+	case errA != nil || errB != nil || a.Is4() != b.Is4() || a.Zone()+b.Zone() != "" || a.Is4In6() || b.Is4In6():
+		d.problem(n, fmt.Sprintf("%q is no address and no range of addresses", n.text), hint)
+	case b.Less(a):
+		d.problem(n, fmt.Sprintf("the range %s runs backwards", n.text), fmt.Sprintf("write %s-%s", b, a))
+	case a.IsUnspecified() || a.IsLoopback() || a.IsMulticast():
+		d.problem(n, fmt.Sprintf("%s cannot be a source", a), "write addresses that the far side can answer to")
+	default:
+		return AddressRange{a, b}, true
+	}
+	return AddressRange{}, false
 }
 
 func (d *decoder) nextHop(n *node) (netip.Addr, bool) {

@@ -46,7 +46,10 @@ func (u *Uplink) print(b *strings.Builder) {
 	if !u.Gateway.Auto {
 		fmt.Fprintf(b, "    gateway: %s\n", u.Gateway)
 	}
-	if u.SNAT {
+	switch {
+	case len(u.SNATTo) > 0:
+		fmt.Fprintf(b, "    snat: %s\n", list(u.SNATTo, func(r AddressRange) string { return quote(r.String()) }))
+	case u.SNAT:
 		b.WriteString("    snat: true\n")
 	}
 	if u.Probe != nil {

@@ -49,7 +49,10 @@ func (r dice) policy() *Policy {
 	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::")
 	for i := range 1 + r.IntN(4) {
 		u := Uplink{Name: fmt.Sprintf("%s%d", r.one("fiber", "0x", "1e", "a-b_c."), i), Interface: fmt.Sprintf("%s%d", r.one("eth", "wwan0.", "-", "ü", "'"), i)}
-		u.SNAT, u.Strict = r.IntN(2) == 0, r.IntN(2) == 0
+		if r.IntN(3) == 0 {
+			u.SNATTo = [][]AddressRange{{{v4, v4}}, {{v6, v6.Next()}}, {{v4, v4.Next()}, {v6, v6}}}[r.IntN(3)]
+		}
+		u.SNAT, u.Strict = u.SNATTo != nil || r.IntN(2) == 0, r.IntN(2) == 0
 		if u.Gateway.Auto = r.IntN(2) == 0; !u.Gateway.Auto {
 			u.Gateway.Addresses = [][]netip.Addr{nil, {v4}, {v6}, {v4, v6}, {v6, v4}}[r.IntN(5)]
 		}
