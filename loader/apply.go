@@ -12,6 +12,7 @@ import (
 	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/match"
+	"waymark/internal/nat"
 	"waymark/internal/plan"
 )
 
@@ -126,6 +127,7 @@ func (a *apply) run() error {
 	a.journal()
 	a.addRoutes()
 	a.addRules()
+	a.translate()
 	a.setSysctls()
 	a.fill()
 	a.attach(func(h plan.Hook) bool { return !h.Arms() })
@@ -165,6 +167,14 @@ func sameRoutePlace(a, b plan.Route) bool {
 func (a *apply) addRules() {
 	for _, r := range a.changes.AddRules {
 		a.do(func() error { return a.rules.AddRule(r) }, func() error { return a.rules.DeleteRule(r) })
+	}
+}
+
+// translate puts the table that gives forwarded packets another source in
+// the other one's place.
+func (a *apply) translate() {
+	if a.changes.SNAT {
+		a.do(func() error { return nat.Write(a.plan.SNAT) }, func() error { return nat.Write(a.have.SNAT) })
 	}
 }
 

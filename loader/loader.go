@@ -16,6 +16,7 @@ import (
 	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/match"
+	"waymark/internal/nat"
 	"waymark/internal/plan"
 	"waymark/internal/rpdb"
 )
@@ -178,6 +179,10 @@ func (w *survey) compare(l *Loader, want wanted) error {
 // one that cannot carry the plan, counts as having no hooks.
 func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 	k := plan.Kernel{Sysctls: w.facts.Sysctls}
+	var err error
+	if k.SNAT, err = nat.Read(); err != nil {
+		return k, err
+	}
 	for _, r := range w.facts.Rules {
 		if r.Protocol == plan.Protocol {
 			k.Rules = append(k.Rules, r)
@@ -194,7 +199,6 @@ func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 	if w.state.Unfinished == "" {
 		k.Fingerprint = w.state.Fingerprint
 	}
-	var err error
 	k.Hooks, err = w.instance.Hooks(l.root)
 	w.state.complete(k.Hooks)
 	return k, err

@@ -7,6 +7,7 @@ import (
 
 	"waymark/internal/datapath"
 	"waymark/internal/host"
+	"waymark/internal/nat"
 	"waymark/internal/plan"
 	"waymark/internal/rpdb"
 )
@@ -14,7 +15,7 @@ import (
 // Pulse is what changes without a notice of the kernel, in digests that cost
 // little to take once a second: each stays the same while nothing changes.
 type Pulse struct {
-	Host string // pins, hooks, sysctls, and the places of `exec`
+	Host string // pins, hooks, the nftables table, sysctls, and the places of `exec`
 	Maps string // what is in the maps; "" while nothing is applied
 }
 
@@ -36,7 +37,11 @@ func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
 	if err != nil {
 		return Pulse{}, err
 	}
-	pulse := Pulse{Host: fmt.Sprint(pins, values)}
+	translations, err := nat.Read()
+	if err != nil {
+		return Pulse{}, err
+	}
+	pulse := Pulse{Host: fmt.Sprint(pins, values, translations)}
 	if l.memory != nil {
 		pulse.Host += fmt.Sprint(places(l.memory.state.CgroupRoot, l.memory.policy.Classes))
 		// Damaged pins have changed the rest of the pulse already.

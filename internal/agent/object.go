@@ -12,7 +12,7 @@ import (
 
 // Object is one thing of ours in the kernel.
 type Object struct {
-	Kind string // "rule", "route", "sysctl", "hook", "pin" or "map"
+	Kind string // "rule", "route", "nat", "sysctl", "hook", "pin" or "map"
 	Text string // as a command adds it, or its name
 
 	where string // what tells it from others, as a notice of the kernel names it
@@ -30,6 +30,9 @@ func ruleObject(r plan.Rule) Object     { return Object{"rule", r.String(), wher
 func routeObject(r plan.Route) Object   { return Object{"route", r.String(), whereRoute(r)} }
 func sysctlObject(s plan.Sysctl) Object { return Object{"sysctl", s.Name + "=" + s.Value, ""} }
 func hookObject(h plan.Hook) Object     { return Object{"hook", h.Program + " at " + h.Place, ""} }
+
+// snatObject is the nftables table, which is written whole.
+var snatObject = Object{"nat", "nftables table inet " + plan.SNATTable, ""}
 
 func removed(o Object) Object { return Object{o.Kind, removal + o.Text, o.where} }
 
@@ -52,7 +55,7 @@ func objectsOf(c plan.Changes) (all []Object) {
 
 // everything is a plan as the changes of an empty kernel.
 func everything(p *plan.Plan) plan.Changes {
-	return plan.Changes{AddRules: p.Rules, AddRoutes: p.Routes, SetSysctls: p.Sysctls, Attach: p.Hooks}
+	return plan.Changes{AddRules: p.Rules, AddRoutes: p.Routes, SNAT: len(p.SNAT) > 0, SetSysctls: p.Sysctls, Attach: p.Hooks}
 }
 
 // only leaves the changes of some objects.
@@ -71,6 +74,7 @@ func only(c plan.Changes, keep func(Object) bool) plan.Changes {
 		Detach:       filter(c.Detach, func(h plan.Hook) bool { return again(h) || keep(removed(hookObject(h))) }),
 		DeleteRules:  filter(c.DeleteRules, func(r plan.Rule) bool { return keep(removed(ruleObject(r))) }),
 		DeleteRoutes: filter(c.DeleteRoutes, func(r plan.Route) bool { return replaced(r) || keep(removed(routeObject(r))) }),
+		SNAT:         c.SNAT && keep(snatObject),
 		Classes:      c.Classes,
 	}
 }

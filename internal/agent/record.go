@@ -26,7 +26,7 @@ type Record struct {
 // Heal is one thing that was put back.
 type Heal struct {
 	Time   time.Time `json:"time"`
-	Kind   string    `json:"kind"` // "rule", "route", "sysctl", "hook", "pin" or "map"
+	Kind   string    `json:"kind"` // "rule", "route", "nat", "sysctl", "hook", "pin" or "map"
 	Object string    `json:"object"`
 	By     string    `json:"by,omitempty"` // who had changed it, where that is known
 }

@@ -38,6 +38,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 	if err := m.ladder(); err != nil {
 		return nil, err
 	}
+	m.snat()
 	m.sysctls()
 	m.hooks(options)
 	if err := m.wholeMarks(); err != nil {
@@ -52,7 +53,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 func emptyPlan(mask Mask) *Plan {
 	return &Plan{Mask: mask, Main: -1,
 		Uplinks: []Uplink{}, Classes: []Class{}, Lines: []Line{}, Blocks: []Block{}, Rules: []Rule{}, Routes: []Route{},
-		Sysctls: []Sysctl{}, Hooks: []Hook{}, Waiting: []string{}, Notes: []string{}}
+		SNAT: []SNAT{}, Sysctls: []Sysctl{}, Hooks: []Hook{}, Waiting: []string{}, Notes: []string{}}
 }
 
 // maker makes one plan.

@@ -24,11 +24,6 @@ func (m *maker) notes() {
 	if m.facts.Advertised && !m.facts.Silent[IPv6] {
 		note("misroutes are counted and not repaired for IPv6: the kernel would drop its default routes from router advertisements if it were allowed to be asked; a static default route makes it possible")
 	}
-	for _, u := range m.policy.Uplinks {
-		if u.SNAT {
-			note("uplink %s: `snat: true` is not carried out: run `nft add rule ip nat postrouting oifname %s masquerade` in a table of yours", u.Name, u.Interface)
-		}
-	}
 	if named := func(l Line) bool { return l.Match.Cgroup != nil }; !m.facts.Arms && slices.ContainsFunc(m.plan.Lines, named) {
 		note("this kernel has no tracepoint at which cgroups are armed as they are made: run `waymark apply` again when one of the policy's is")
 	}

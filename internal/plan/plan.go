@@ -20,6 +20,7 @@ type Plan struct {
 	Blocks     []Block        `json:"blocks"`  // by number; each is a selector of the ladder
 	Rules      []Rule         `json:"rules"`   // the ladder, in its order, IPv4 before IPv6
 	Routes     []Route        `json:"routes"`  // of our tables
+	SNAT       []SNAT         `json:"snat"`    // by uplink; none: there is no table either
 	Sysctls    []Sysctl       `json:"sysctls"` // by name
 	Hooks      []Hook         `json:"hooks"`   //
 	Waiting    []string       `json:"waiting"` // what the policy names and the host does not have yet, in sentences

@@ -28,6 +28,7 @@ func (p *Plan) Print(w io.Writer) error {
 		out.section("%s rules, first match first", family)
 		p.printRules(out, family)
 	}
+	p.printSNAT(out)
 	out.section("sysctls")
 	for _, s := range p.Sysctls {
 		out.line("sysctl -w %s=%s\t# %s", s.Name, s.Value, s.Why)
@@ -66,6 +67,20 @@ func (p *Plan) printRules(out *printer, family Family) {
 			rung = r.Rung
 		}
 		out.line("%s\t# %s", r, r.Why)
+	}
+}
+
+// printSNAT writes Waymark's nftables table, if it has one.
+func (p *Plan) printSNAT(out *printer) {
+	if len(p.SNAT) == 0 {
+		return
+	}
+	out.section("nftables")
+	for _, command := range SNATSetup() {
+		out.line("%s", command)
+	}
+	for _, s := range p.SNAT {
+		out.line("%s", s)
 	}
 }
 
@@ -150,6 +165,9 @@ func (c Changes) Print(w io.Writer) error {
 	}
 	for _, r := range c.AddRules {
 		fmt.Fprintf(&b, "+ %s\n", r)
+	}
+	if c.SNAT {
+		fmt.Fprintf(&b, "~ nftables table inet %s\n", SNATTable)
 	}
 	for _, s := range c.SetSysctls {
 		fmt.Fprintf(&b, "~ sysctl -w %s=%s\n", s.Name, s.Value)
