@@ -6,6 +6,7 @@
 #include "mark.h"
 #include "octave.h"
 #include "socket.h"
+#include "switches.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -29,21 +30,6 @@ struct {
 	__type(key, struct time_key);
 	__type(value, struct time_octave);
 } times SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} switches SEC(".maps");
-
-/* The bits of telemetry_off. */
-static __always_inline __u32 is_off(__u32 groups)
-{
-	__u32 zero = 0, *off = bpf_map_lookup_elem(&switches, &zero);
-
-	return off ? *off & groups : 0;
-}
 
 static __always_inline const struct class_entry *class_of(__u32 mark)
 {

@@ -291,4 +291,5 @@ const struct {
 	enum time_kind time;
 	enum time_limits times;
 	enum telemetry_off off;
+	enum hit_limits hit;
 } *contract_types __attribute__((unused));

@@ -108,6 +108,12 @@ const (
 	WaymarkFieldTABLE_HAS_TUPLES WaymarkField = 15
 )
 
+type WaymarkHitLimits uint32
+
+const (
+	WaymarkHitLimitsHIT_MATCHES WaymarkHitLimits = 4096
+)
+
 type WaymarkInsidePrefix struct {
 	_      structs.HostLayout
 	Prefix struct {
@@ -139,6 +145,12 @@ type WaymarkMaskRun struct {
 	_     structs.HostLayout
 	Bits  uint32
 	Shift uint32
+}
+
+type WaymarkMatchLine struct {
+	_       structs.HostLayout
+	Id      uint64
+	Earlier uint64
 }
 
 type WaymarkMisrouteCause uint32
@@ -306,10 +318,12 @@ const (
 	WaymarkMapEarlier       = "earlier"
 	WaymarkMapFragments     = "fragments"
 	WaymarkMapHeirs         = "heirs"
+	WaymarkMapHits          = "hits"
 	WaymarkMapInside        = "inside"
 	WaymarkMapKept          = "kept"
 	WaymarkMapListened      = "listened"
 	WaymarkMapLive          = "live"
+	WaymarkMapMatches       = "matches"
 	WaymarkMapNotes         = "notes"
 	WaymarkMapPath          = "path"
 	WaymarkMapPins          = "pins"
@@ -425,10 +439,12 @@ type WaymarkMapSpecs struct {
 	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
+	Hits       *ebpf.MapSpec `ebpf:"hits"`
 	Inside     *ebpf.MapSpec `ebpf:"inside"`
 	Kept       *ebpf.MapSpec `ebpf:"kept"`
 	Listened   *ebpf.MapSpec `ebpf:"listened"`
 	Live       *ebpf.MapSpec `ebpf:"live"`
+	Matches    *ebpf.MapSpec `ebpf:"matches"`
 	Notes      *ebpf.MapSpec `ebpf:"notes"`
 	Path       *ebpf.MapSpec `ebpf:"path"`
 	Pins       *ebpf.MapSpec `ebpf:"pins"`
@@ -490,10 +506,12 @@ type WaymarkMaps struct {
 	Earlier    *ebpf.Map `ebpf:"earlier"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Heirs      *ebpf.Map `ebpf:"heirs"`
+	Hits       *ebpf.Map `ebpf:"hits"`
 	Inside     *ebpf.Map `ebpf:"inside"`
 	Kept       *ebpf.Map `ebpf:"kept"`
 	Listened   *ebpf.Map `ebpf:"listened"`
 	Live       *ebpf.Map `ebpf:"live"`
+	Matches    *ebpf.Map `ebpf:"matches"`
 	Notes      *ebpf.Map `ebpf:"notes"`
 	Path       *ebpf.Map `ebpf:"path"`
 	Pins       *ebpf.Map `ebpf:"pins"`
@@ -516,10 +534,12 @@ func (m *WaymarkMaps) Close() error {
 		m.Earlier,
 		m.Fragments,
 		m.Heirs,
+		m.Hits,
 		m.Inside,
 		m.Kept,
 		m.Listened,
 		m.Live,
+		m.Matches,
 		m.Notes,
 		m.Path,
 		m.Pins,

@@ -89,18 +89,11 @@ func (m *Meter) renew(version uint64) error {
 		return fmt.Errorf("read the counters: %w", fs.ErrNotExist)
 	}
 	m.state, m.plan, m.counts = state, w.plan, w.instance
-	if m.reader, err = m.counts.Reader(1 + m.highestSlot()); err != nil {
+	if m.reader, err = m.counts.Reader(m.plan); err != nil {
 		return err
 	}
 	m.version = version
 	return nil
-}
-
-func (m *Meter) highestSlot() (highest uint32) {
-	for _, c := range m.plan.Classes {
-		highest = max(highest, c.Slot)
-	}
-	return highest
 }
 
 func (m *Meter) sample() (*Sample, error) {
@@ -160,6 +153,10 @@ func firstUp(names []string, up map[string]bool) string {
 }
 
 func (m *Meter) lines(s *Sample) {
+	hits := m.reader.Hits()
+	if len(m.plan.Lines) > datapath.MostHits {
+		s.Off = append(s.Off, fmt.Sprintf("Hits are counted of the first %d matches, and not of the %d after them.", datapath.MostHits, len(m.plan.Lines)-datapath.MostHits))
+	}
 	s.Lines = make([]LineSample, len(m.plan.Lines))
 	for k, l := range m.plan.Lines {
 		name := Unclassed
@@ -167,6 +164,9 @@ func (m *Meter) lines(s *Sample) {
 			name = m.plan.Classes[l.Class].Name
 		}
 		s.Lines[k] = LineSample{Class: name, Text: l.Text, Where: l.Pos.String()}
+		if k < len(hits) {
+			s.Lines[k].Hits = hits[k]
+		}
 	}
 }
 
