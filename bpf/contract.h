@@ -474,6 +474,16 @@ struct walk_result {
 };
 
 /*
+ * The flows that are open, TCP connections and connected UDP sockets, of the
+ * class that they leave by; and those that would be in this class, had a
+ * change not left them as they were.
+ */
+struct open_flows {
+	__u64 open;
+	__u64 kept;
+};
+
+/*
  * Where a datagram server was asked: the peer and ports of a datagram that
  * came to an unbound socket by an uplink, and the address it came to. The
  * answer gets it as its source. The slot is a hash of the rest; another

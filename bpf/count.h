@@ -53,6 +53,28 @@ static __always_inline __u32 segments_of(const struct __sk_buff *skb)
 	return skb->gso_segs ? skb->gso_segs : 1;
 }
 
+/* The first uplink that a class may leave by. */
+static __always_inline __u32 first_way(const struct class_entry *class)
+{
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops)
+			break;
+		__u32 index = class->route[i];
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (u && u->flags & UPLINK_USABLE)
+			return index;
+	}
+	return class->hops ? class->route[0] : NO_UPLINK;
+}
+
+/* The line of what concerns a class and no packet: of the first uplink that it may leave by. */
+static __always_inline struct class_counters *first_line(const struct class_entry *class)
+{
+	__u32 number = first_way(class);
+
+	return number < uplink_limit ? counters_of(class, number) : 0;
+}
+
 /* Counts a time. One for which there is no room is lost, and never another's. */
 static __noinline void observe(__u32 slot, __u32 number, __u32 kind, __u64 ns)
 {

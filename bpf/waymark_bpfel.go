@@ -177,6 +177,12 @@ const (
 	WaymarkNoteFlagsNOTE_KEPT     WaymarkNoteFlags = 32
 )
 
+type WaymarkOpenFlows struct {
+	_    structs.HostLayout
+	Open uint64
+	Kept uint64
+}
+
 type WaymarkPin struct {
 	_      structs.HostLayout
 	Source WaymarkInsidePrefix
@@ -316,11 +322,11 @@ const (
 	WaymarkMapConnecting    = "connecting"
 	WaymarkMapCounters      = "counters"
 	WaymarkMapEarlier       = "earlier"
+	WaymarkMapFlows         = "flows"
 	WaymarkMapFragments     = "fragments"
 	WaymarkMapHeirs         = "heirs"
 	WaymarkMapHits          = "hits"
 	WaymarkMapInside        = "inside"
-	WaymarkMapKept          = "kept"
 	WaymarkMapListened      = "listened"
 	WaymarkMapLive          = "live"
 	WaymarkMapMatches       = "matches"
@@ -437,11 +443,11 @@ type WaymarkMapSpecs struct {
 	Connecting *ebpf.MapSpec `ebpf:"connecting"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
+	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
 	Hits       *ebpf.MapSpec `ebpf:"hits"`
 	Inside     *ebpf.MapSpec `ebpf:"inside"`
-	Kept       *ebpf.MapSpec `ebpf:"kept"`
 	Listened   *ebpf.MapSpec `ebpf:"listened"`
 	Live       *ebpf.MapSpec `ebpf:"live"`
 	Matches    *ebpf.MapSpec `ebpf:"matches"`
@@ -504,11 +510,11 @@ type WaymarkMaps struct {
 	Connecting *ebpf.Map `ebpf:"connecting"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Earlier    *ebpf.Map `ebpf:"earlier"`
+	Flows      *ebpf.Map `ebpf:"flows"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Heirs      *ebpf.Map `ebpf:"heirs"`
 	Hits       *ebpf.Map `ebpf:"hits"`
 	Inside     *ebpf.Map `ebpf:"inside"`
-	Kept       *ebpf.Map `ebpf:"kept"`
 	Listened   *ebpf.Map `ebpf:"listened"`
 	Live       *ebpf.Map `ebpf:"live"`
 	Matches    *ebpf.Map `ebpf:"matches"`
@@ -532,11 +538,11 @@ func (m *WaymarkMaps) Close() error {
 		m.Connecting,
 		m.Counters,
 		m.Earlier,
+		m.Flows,
 		m.Fragments,
 		m.Heirs,
 		m.Hits,
 		m.Inside,
-		m.Kept,
 		m.Listened,
 		m.Live,
 		m.Matches,
