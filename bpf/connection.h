@@ -44,20 +44,6 @@ struct connection {
 	struct class_counters *c;
 };
 
-/* The first uplink that a class may leave by. */
-static __always_inline __u32 first_way(const struct class_entry *class)
-{
-	for (int i = 0; i < MAX_ROUTE; i++) {
-		if (i >= class->hops)
-			break;
-		__u32 index = class->route[i];
-		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (u && u->flags & UPLINK_USABLE)
-			return index;
-	}
-	return class->hops ? class->route[0] : NO_UPLINK;
-}
-
 /* Returns whether it is one of ours, by an uplink; one without a route is on its class's way. */
 static __always_inline int find_connection(struct connection *of, struct bpf_sock *sk)
 {

@@ -90,7 +90,7 @@
  *   An instance is of one build of this object: programs never meet maps that
  *   another build filled, so all that is above may change from one build to
  *   the next. A build that finds another's instance makes one of its own, gives
- *   that one's links its programs, and takes over three things, by which every
+ *   that one's links its programs, and takes over these things, by which every
  *   build, newer or older, has to abide:
  *
  *   counters  What the older instance counted, its own `earlier` included, is
@@ -109,6 +109,8 @@
  *   times     and `connecting` are shared if their sizes are the same, whatever the
  *             mask: a key of times says slot and uplink, and no line that another
  *             number of uplinks would give another meaning.
+ *   hits      and `matches` of the version in force are read, if their sizes are the
+ *             same, and added to `earlier` of the line of the same id.
  */
 #ifndef WAYMARK_CONTRACT_H
 #define WAYMARK_CONTRACT_H
@@ -365,6 +367,21 @@ struct time_octave {
 	__u64 count[OCTAVE_PARTS];
 };
 
+/*
+ * How often each of the first matches of a version won: one count in `hits` for
+ * each, at version * HIT_MATCHES + match, which the programs add to. A connect
+ * is a hit, a datagram of a socket that is not connected, and a packet that is
+ * classed by itself. `matches` has at the same place what user space knows of it:
+ * an id that is the same for the same line of the same class in every version,
+ * 0 for none, and what it had won before this version was published.
+ */
+enum hit_limits { HIT_MATCHES = 4096 };
+
+struct match_line {
+	__u64 id;
+	__u64 earlier;
+};
+
 /* What is not counted, by the policy: the one cell of `switches`. */
 enum telemetry_off {
 	OFF_RTT = 1,
@@ -454,6 +471,16 @@ struct walk_result {
 	__u64 inbound; /* kept, for they are accepted connections, which leave where they came in */
 	__u64 reset;
 	__u64 failed;
+};
+
+/*
+ * The flows that are open, TCP connections and connected UDP sockets, of the
+ * class that they leave by; and those that would be in this class, had a
+ * change not left them as they were.
+ */
+struct open_flows {
+	__u64 open;
+	__u64 kept;
 };
 
 /*

@@ -6,6 +6,7 @@
 #include "mark.h"
 #include "octave.h"
 #include "socket.h"
+#include "switches.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -30,21 +31,6 @@ struct {
 	__type(value, struct time_octave);
 } times SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} switches SEC(".maps");
-
-/* The bits of telemetry_off. */
-static __always_inline __u32 is_off(__u32 groups)
-{
-	__u32 zero = 0, *off = bpf_map_lookup_elem(&switches, &zero);
-
-	return off ? *off & groups : 0;
-}
-
 static __always_inline const struct class_entry *class_of(__u32 mark)
 {
 	__u32 number = class_number(mark), none = 0;
@@ -65,6 +51,28 @@ static __always_inline struct class_counters *counters_of(const struct class_ent
 static __always_inline __u32 segments_of(const struct __sk_buff *skb)
 {
 	return skb->gso_segs ? skb->gso_segs : 1;
+}
+
+/* The first uplink that a class may leave by. */
+static __always_inline __u32 first_way(const struct class_entry *class)
+{
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops)
+			break;
+		__u32 index = class->route[i];
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (u && u->flags & UPLINK_USABLE)
+			return index;
+	}
+	return class->hops ? class->route[0] : NO_UPLINK;
+}
+
+/* The line of what concerns a class and no packet: of the first uplink that it may leave by. */
+static __always_inline struct class_counters *first_line(const struct class_entry *class)
+{
+	__u32 number = first_way(class);
+
+	return number < uplink_limit ? counters_of(class, number) : 0;
 }
 
 /* Counts a time. One for which there is no room is lost, and never another's. */

@@ -4,6 +4,7 @@
 #define WAYMARK_MATCH_H
 
 #include "contract.h"
+#include "switches.h"
 
 enum { MAX_CGROUP_LEVELS = 64, MAX_BRANCHES = 64, MAX_NODES = 1 + 15 + 225 + 3375 };
 
@@ -43,6 +44,21 @@ struct {
 	__type(key, __u32);
 	__array(values, struct cgroup_map);
 } cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * HIT_MATCHES);
+	__type(key, __u32);
+	__type(value, __u64);
+} hits SEC(".maps");
+
+/* No program's: see struct match_line. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * HIT_MATCHES);
+	__type(key, __u32);
+	__type(value, struct match_line);
+} matches SEC(".maps");
 
 /* What is known of a flow. family 0: its addresses are not known yet. */
 struct flow {
@@ -301,12 +317,25 @@ static __always_inline __u32 end_search(struct search *s, const struct table_hea
 	find_number_sets(s, h, flow);
 	find_address_sets(s, h, flow);
 
-	__u32 match = first_match(s);
+	__u32 match = s->found = first_match(s);
 	void *table = table_of(s->version);
 	if (!match || !table)
 		return 0;
 	const __u32 *verdicts = cell_at(table, h->verdicts + (match - 1) / 16);
 	return verdicts ? verdicts[(match - 1) & 15] : 0;
+}
+
+/* The same, for a flow that begins: the match is hit. */
+static __always_inline __u32 end_hit(struct search *s, const struct table_header *h, const struct flow *flow)
+{
+	__u32 verdict = end_search(s, h, flow), line = (s->version & 1) * HIT_MATCHES + s->found - 1;
+
+	if (!s->found || s->found > HIT_MATCHES || is_off(OFF_HITS))
+		return verdict;
+	__u64 *won = bpf_map_lookup_elem(&hits, &line);
+	if (won)
+		__sync_fetch_and_add(won, 1);
+	return verdict;
 }
 
 /* The mark of the class that a flow of the current task belongs to; 0: none. */
@@ -319,7 +348,8 @@ static __noinline __u32 classify_task(const struct flow *flow)
 		return 0;
 	if (s.fields >> FIELD_CGROUP & 1)
 		s.ref[0][FIELD_CGROUP] = find_task_cgroup_set(s.version, h->cgroup_levels, h->no_cgroup);
-	return end_search(&s, h, flow);
+	/* What a socket is at its creation is no flow yet. */
+	return flow->family ? end_hit(&s, h, flow) : end_search(&s, h, flow);
 }
 
 /* Whether some match can hold for a packet without a socket. */
@@ -340,7 +370,7 @@ static __noinline __u32 classify_packet(struct __sk_buff *skb, const struct flow
 		return 0;
 	if (s.fields >> FIELD_CGROUP & 1)
 		s.ref[0][FIELD_CGROUP] = find_packet_cgroup_set(skb, s.version, h->cgroup_levels, h->no_cgroup);
-	return end_search(&s, h, flow);
+	return end_hit(&s, h, flow);
 }
 
 /* The same for a packet by its headers alone: it has no cgroup. */
@@ -353,6 +383,6 @@ static __noinline __u32 classify_headers(const struct flow *flow)
 		return 0;
 	if (s.fields >> FIELD_CGROUP & 1)
 		s.ref[0][FIELD_CGROUP] = h->no_cgroup;
-	return end_search(&s, h, flow);
+	return end_hit(&s, h, flow);
 }
 #endif

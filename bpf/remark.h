@@ -62,14 +62,6 @@ struct {
 	__type(value, struct walk_result);
 } walked SEC(".maps");
 
-/* Open flows by the slot of the class that they would have, had a change not left them as they were. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set at load */
-	__type(key, __u32);
-	__type(value, __u64);
-} kept SEC(".maps");
-
 static __always_inline __u32 heir_of(__u32 mark)
 {
 	__u32 *heir = bpf_map_lookup_elem(&heirs, &mark);
@@ -119,6 +111,14 @@ static __always_inline struct walk_result *result(void)
 	return bpf_map_lookup_elem(&walked, &zero);
 }
 
+/* The line of the class that a change would have a flow in; a rehearsal counts nothing. */
+static __noinline struct class_counters *line_due(__u32 due)
+{
+	const struct class_entry *class = class_of(due);
+
+	return class && !walk_rehearses ? first_line(class) : 0;
+}
+
 /* Whether a flow is left as it is, and counted for the reason. */
 static __always_inline int stays(struct walk_result *r, __u64 address, __u32 due, __u32 fate, int inbound)
 {
@@ -144,18 +144,34 @@ static __noinline void note_kept(struct sock_common *sk, struct socket_note *not
 		bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
-static __noinline void reset_socket(struct walk_result *r, struct bpf_iter_meta *meta, struct sock_common *sk)
+static __noinline void reset_socket(struct walk_result *r, struct bpf_iter_meta *meta, struct sock_common *sk, __u32 due)
 {
+	struct class_counters *c = line_due(due);
+	__u64 cookie = 0;
+
 	if (can_destroy) {
-		if (bpf_sock_destroy(sk))
+		if (bpf_sock_destroy(sk)) {
 			r->failed++;
-		else
-			r->reset++;
-		return;
+			return;
+		}
+		r->reset++;
+	} else {
+		cookie = bpf_get_socket_cookie(sk);
+		if (bpf_seq_write(meta->seq, &cookie, sizeof(cookie))) {
+			r->failed++;
+			return;
+		}
 	}
-	__u64 cookie = bpf_get_socket_cookie(sk);
-	if (bpf_seq_write(meta->seq, &cookie, sizeof(cookie)))
-		r->failed++;
+	if (c)
+		c->reset_sockets++;
+}
+
+static __noinline void count_moved(__u32 due)
+{
+	struct class_counters *c = line_due(due);
+
+	if (c)
+		c->moved++;
 }
 
 /* What becomes of a flow that is due another class; returns whether it takes it. */
@@ -167,6 +183,9 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 	if (walk_elsewhere && fate == FATE_KEEP)
 		fate = FATE_MOVE;
 	if (stays(r, address_of(sk), due, fate, inbound)) {
+		struct class_counters *c = line_due(due);
+		if (c)
+			c->kept_sockets++;
 		if (!walk_elsewhere && !walk_rehearses)
 			note_kept(sk, note);
 		return 0;
@@ -176,11 +195,12 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 		return 0;
 	}
 	if (fate == FATE_RESET) {
-		reset_socket(r, meta, sk);
+		reset_socket(r, meta, sk, due);
 		return 0;
 	}
 	if (walk_elsewhere || walk_rehearses) {
 		r->moved++;
+		count_moved(due);
 		return 0;
 	}
 	if (note)
@@ -188,12 +208,16 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 	return 1;
 }
 
-static __noinline void set_tcp_mark(struct walk_result *r, struct tcp_sock *tcp, __u32 mark, __u64 *counted)
+/* Returns whether it has the mark now. */
+static __noinline int set_tcp_mark(struct walk_result *r, struct tcp_sock *tcp, __u32 mark, __u64 *counted)
 {
-	if (bpf_setsockopt(tcp, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+	if (bpf_setsockopt(tcp, SOL_SOCKET, SO_MARK, &mark, sizeof(mark))) {
 		r->failed++;
-	else if (counted)
+		return 0;
+	}
+	if (counted)
 		(*counted)++;
+	return 1;
 }
 
 /* Whether something listens on a socket's port: then it was accepted. A listener is remembered. */
@@ -234,7 +258,8 @@ static __always_inline void remark_tcp_impl(struct bpf_iter_meta *meta, struct s
 		else
 			set_tcp_mark(r, tcp, mark, &r->marked);
 	} else if (takes(r, meta, skc, note, due, asked)) {
-		set_tcp_mark(r, tcp, mark, &r->moved);
+		if (set_tcp_mark(r, tcp, mark, &r->moved))
+			count_moved(due);
 	}
 }
 
@@ -299,23 +324,9 @@ static __always_inline void note_udp_impl(struct bpf_iter_meta *meta, struct udp
 	} else if (takes(r, meta, (struct sock_common *)udp, note, due, 0)) {
 		noted = note_class(udp, note, due, NOTE_BEFORE);
 		r->moved += noted;
+		if (noted)
+			count_moved(due);
 		r->failed += !noted;
 	}
-}
-
-/* Counts a flow that a change left as it was. */
-static __always_inline void count_kept(void *sk)
-{
-	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
-
-	if (!note || !(note->flags & NOTE_KEPT))
-		return;
-	const struct class_entry *class = class_of(classify_socket(address_of(sk), walk_to));
-	if (!class)
-		return;
-	__u32 slot = class->slot;
-	__u64 *flows = bpf_map_lookup_elem(&kept, &slot);
-	if (flows)
-		(*flows)++;
 }
 #endif

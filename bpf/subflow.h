@@ -36,7 +36,7 @@ static __noinline __u32 classify_joined(__u64 connection, const struct flow *flo
 		return 0;
 	if (s.fields >> FIELD_CGROUP & 1)
 		s.ref[0][FIELD_CGROUP] = find_socket_cgroup_set(connection, s.version, h->cgroup_levels, h->no_cgroup);
-	return end_search(&s, h, flow);
+	return end_hit(&s, h, flow);
 }
 
 /* The mark of the class of a flow that is being connected; 0: none. */

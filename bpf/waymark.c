@@ -10,6 +10,7 @@
 #include "arrival.h"
 #include "connection.h"
 #include "egress.h"
+#include "flows.h"
 #include "guard.h"
 #include "received.h"
 #include "refuse.h"
@@ -222,10 +223,8 @@ int note_udp(struct bpf_iter__udp *ctx)
 SEC("iter/tcp")
 int count_tcp(struct bpf_iter__tcp *ctx)
 {
-	struct tcp_sock *tcp = ctx->sk_common ? bpf_skc_to_tcp_sock(ctx->sk_common) : 0;
-
-	if (tcp)
-		count_kept(tcp);
+	if (ctx->sk_common)
+		count_tcp_flow(ctx->sk_common);
 	return 0;
 }
 
@@ -233,7 +232,7 @@ SEC("iter/udp")
 int count_udp(struct bpf_iter__udp *ctx)
 {
 	if (ctx->udp_sk)
-		count_kept(ctx->udp_sk);
+		count_udp_flow(ctx->udp_sk);
 	return 0;
 }
 
@@ -291,4 +290,5 @@ const struct {
 	enum time_kind time;
 	enum time_limits times;
 	enum telemetry_off off;
+	enum hit_limits hit;
 } *contract_types __attribute__((unused));

@@ -108,6 +108,12 @@ const (
 	WaymarkFieldTABLE_HAS_TUPLES WaymarkField = 15
 )
 
+type WaymarkHitLimits uint32
+
+const (
+	WaymarkHitLimitsHIT_MATCHES WaymarkHitLimits = 4096
+)
+
 type WaymarkInsidePrefix struct {
 	_      structs.HostLayout
 	Prefix struct {
@@ -141,6 +147,12 @@ type WaymarkMaskRun struct {
 	Shift uint32
 }
 
+type WaymarkMatchLine struct {
+	_       structs.HostLayout
+	Id      uint64
+	Earlier uint64
+}
+
 type WaymarkMisrouteCause uint32
 
 const (
@@ -164,6 +176,12 @@ const (
 	WaymarkNoteFlagsNOTE_SOURCE   WaymarkNoteFlags = 16
 	WaymarkNoteFlagsNOTE_KEPT     WaymarkNoteFlags = 32
 )
+
+type WaymarkOpenFlows struct {
+	_    structs.HostLayout
+	Open uint64
+	Kept uint64
+}
 
 type WaymarkPin struct {
 	_      structs.HostLayout
@@ -304,12 +322,14 @@ const (
 	WaymarkMapConnecting    = "connecting"
 	WaymarkMapCounters      = "counters"
 	WaymarkMapEarlier       = "earlier"
+	WaymarkMapFlows         = "flows"
 	WaymarkMapFragments     = "fragments"
 	WaymarkMapHeirs         = "heirs"
+	WaymarkMapHits          = "hits"
 	WaymarkMapInside        = "inside"
-	WaymarkMapKept          = "kept"
 	WaymarkMapListened      = "listened"
 	WaymarkMapLive          = "live"
+	WaymarkMapMatches       = "matches"
 	WaymarkMapNotes         = "notes"
 	WaymarkMapPath          = "path"
 	WaymarkMapPins          = "pins"
@@ -423,12 +443,14 @@ type WaymarkMapSpecs struct {
 	Connecting *ebpf.MapSpec `ebpf:"connecting"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
+	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
+	Hits       *ebpf.MapSpec `ebpf:"hits"`
 	Inside     *ebpf.MapSpec `ebpf:"inside"`
-	Kept       *ebpf.MapSpec `ebpf:"kept"`
 	Listened   *ebpf.MapSpec `ebpf:"listened"`
 	Live       *ebpf.MapSpec `ebpf:"live"`
+	Matches    *ebpf.MapSpec `ebpf:"matches"`
 	Notes      *ebpf.MapSpec `ebpf:"notes"`
 	Path       *ebpf.MapSpec `ebpf:"path"`
 	Pins       *ebpf.MapSpec `ebpf:"pins"`
@@ -488,12 +510,14 @@ type WaymarkMaps struct {
 	Connecting *ebpf.Map `ebpf:"connecting"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Earlier    *ebpf.Map `ebpf:"earlier"`
+	Flows      *ebpf.Map `ebpf:"flows"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Heirs      *ebpf.Map `ebpf:"heirs"`
+	Hits       *ebpf.Map `ebpf:"hits"`
 	Inside     *ebpf.Map `ebpf:"inside"`
-	Kept       *ebpf.Map `ebpf:"kept"`
 	Listened   *ebpf.Map `ebpf:"listened"`
 	Live       *ebpf.Map `ebpf:"live"`
+	Matches    *ebpf.Map `ebpf:"matches"`
 	Notes      *ebpf.Map `ebpf:"notes"`
 	Path       *ebpf.Map `ebpf:"path"`
 	Pins       *ebpf.Map `ebpf:"pins"`
@@ -514,12 +538,14 @@ func (m *WaymarkMaps) Close() error {
 		m.Connecting,
 		m.Counters,
 		m.Earlier,
+		m.Flows,
 		m.Fragments,
 		m.Heirs,
+		m.Hits,
 		m.Inside,
-		m.Kept,
 		m.Listened,
 		m.Live,
+		m.Matches,
 		m.Notes,
 		m.Path,
 		m.Pins,

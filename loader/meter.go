@@ -21,7 +21,18 @@ type Meter struct {
 	plan    *plan.Plan
 	counts  *datapath.Instance
 	reader  *datapath.Reader
+	flows   openFlows
 }
+
+// openFlows are the flows that are open, as they were counted last. It costs a
+// look at every socket, so it is done every flowsAge.
+type openFlows struct {
+	counter *datapath.FlowCounter // nil where the programs of another build are attached
+	bySlot  []datapath.Flows
+	counted time.Time
+}
+
+const flowsAge = 5 * time.Second
 
 // Meter is a meter of what is applied, now and whenever it is read. Close it
 // after use.
@@ -32,7 +43,10 @@ func (m *Meter) Close() {
 	if m.counts != nil {
 		m.counts.Close()
 	}
-	m.counts, m.reader, m.version = nil, nil, 0
+	if m.flows.counter != nil {
+		m.flows.counter.Close()
+	}
+	m.counts, m.reader, m.version, m.flows = nil, nil, 0, openFlows{}
 }
 
 // Read is what is counted now. Beside an apply it is of the policy before or
@@ -89,18 +103,16 @@ func (m *Meter) renew(version uint64) error {
 		return fmt.Errorf("read the counters: %w", fs.ErrNotExist)
 	}
 	m.state, m.plan, m.counts = state, w.plan, w.instance
-	if m.reader, err = m.counts.Reader(1 + m.highestSlot()); err != nil {
+	if m.reader, err = m.counts.Reader(m.plan); err != nil {
 		return err
+	}
+	if m.state.current() {
+		if m.flows.counter, err = m.counts.FlowCounter(); err != nil {
+			return err
+		}
 	}
 	m.version = version
 	return nil
-}
-
-func (m *Meter) highestSlot() (highest uint32) {
-	for _, c := range m.plan.Classes {
-		highest = max(highest, c.Slot)
-	}
-	return highest
 }
 
 func (m *Meter) sample() (*Sample, error) {
@@ -116,10 +128,16 @@ func (m *Meter) sample() (*Sample, error) {
 	if m.reader.Full() {
 		s.Off = append(s.Off, "Round-trip, connect and queue times that a class had not had before are not counted: there is no room for more of them.")
 	}
+	if err := m.flows.count(s); err != nil {
+		return nil, err
+	}
 	for _, c := range append(m.plan.Classes[:len(m.plan.Classes):len(m.plan.Classes)], plan.Class{Name: Unclassed}) {
 		class := ClassSample{Name: c.Name, Mark: c.Mark, Way: append([]string{}, c.Route.Uplinks...)}
 		if c.Number != 0 {
 			class.Route, class.Balance, class.Uplink = c.Route.String(), c.Route.Weights != nil, firstUp(c.Route.Uplinks, up)
+		}
+		if int(c.Slot) < len(m.flows.bySlot) {
+			class.Open, class.Kept = m.flows.bySlot[c.Slot].Open, m.flows.bySlot[c.Slot].Kept
 		}
 		for _, u := range m.plan.Uplinks {
 			class.Traffic = append(class.Traffic, UplinkTally{u.Name, m.reader.Tally(c.Slot, u.Number)})
@@ -129,6 +147,19 @@ func (m *Meter) sample() (*Sample, error) {
 	m.lines(s)
 	m.rules(s)
 	return s, nil
+}
+
+func (f *openFlows) count(s *Sample) (err error) {
+	if f.counter == nil {
+		s.Off = append(s.Off, "Open flows are not counted: the programs of another build of waymark are attached; `waymark apply` replaces them.")
+		return nil
+	}
+	if f.bySlot != nil && time.Since(f.counted) < flowsAge {
+		return nil
+	}
+	f.bySlot, err = f.counter.Count()
+	f.counted = time.Now()
+	return err
 }
 
 // uplinks adds the uplinks as they are now, and tells which are up.
@@ -160,6 +191,10 @@ func firstUp(names []string, up map[string]bool) string {
 }
 
 func (m *Meter) lines(s *Sample) {
+	hits := m.reader.Hits()
+	if len(m.plan.Lines) > datapath.MostHits {
+		s.Off = append(s.Off, fmt.Sprintf("Hits are counted of the first %d matches, and not of the %d after them.", datapath.MostHits, len(m.plan.Lines)-datapath.MostHits))
+	}
 	s.Lines = make([]LineSample, len(m.plan.Lines))
 	for k, l := range m.plan.Lines {
 		name := Unclassed
@@ -167,6 +202,9 @@ func (m *Meter) lines(s *Sample) {
 			name = m.plan.Classes[l.Class].Name
 		}
 		s.Lines[k] = LineSample{Class: name, Text: l.Text, Where: l.Pos.String()}
+		if k < len(hits) {
+			s.Lines[k].Hits = hits[k]
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ type LineSample struct {
 	Class string `json:"class"`
 	Text  string `json:"text"`
 	Where string `json:"where"` // file:line of the policy
-	Hits  uint64 `json:"hits"`  // sockets, datagrams of sockets that are not connected, and forwarded packets that it won
+	Hits  uint64 `json:"hits"`  // connects, datagrams of sockets that are not connected, and packets without a socket that it won
 }
 
 // RuleSample is one rung of the ladder.

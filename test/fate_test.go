@@ -133,9 +133,26 @@ func (s *site) fates(t *testing.T, fate, first, after, class string) {
 	want := map[string]datapath.Walked{
 		"keep": {Kept: 8, Inbound: 2}, "move": {Moved: 4, Pinned: 4, Inbound: 2}, "reset": {Reset: 8, Inbound: 2},
 	}[fate]
+	earlier, counted := s.metered(t), map[string]datapath.Tally{}
+	for _, c := range earlier.Classes {
+		counted[c.Name] = tallyOf(t, earlier, c.Name)
+	}
 	got := s.apply(t, after).Sockets
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(datapath.Walked{}, "Took")); diff != "" {
 		t.Errorf("what apply says of open sockets (-want +got):\n%s", diff)
+	}
+	sample := s.metered(t)
+	is, was := tallyOf(t, sample, class), counted[class]
+	if is.Moved-was.Moved != want.Moved || is.Kept-was.Kept != want.Kept+want.Pinned+want.Inbound || is.Reset-was.Reset != want.Reset {
+		t.Errorf("class %s counts %d moved, %d kept, %d reset; want %+v", class, is.Moved-was.Moved, is.Kept-was.Kept, is.Reset-was.Reset, want)
+	}
+	open := uint64(0)
+	for _, c := range sample.Classes {
+		open += c.Open
+	}
+	// All of them but one of each family, which is not connected.
+	if want := uint64(len(flows[v4])+len(flows[v6])-2) - want.Reset; open != want {
+		t.Errorf("%d flows are open, want %d", open, want)
 	}
 	kept := uint64(0)
 	for _, c := range s.status(t).Classes {

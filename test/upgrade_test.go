@@ -99,6 +99,13 @@ func TestCountersGoOn(t *testing.T) {
 func (s *site) noneLess(t *testing.T, when string, last *loader.Sample) *loader.Sample {
 	t.Helper()
 	now := s.metered(t)
+	for _, l := range last.Lines {
+		for _, n := range now.Lines {
+			if n.Class == l.Class && n.Text == l.Text && n.Hits < l.Hits {
+				t.Errorf("%s: the hits of %s of class %s went from %d back to %d", when, l.Text, l.Class, l.Hits, n.Hits)
+			}
+		}
+	}
 	for _, c := range last.Classes {
 		if !slices.ContainsFunc(now.Classes, func(n loader.ClassSample) bool { return n.Name == c.Name }) {
 			continue

@@ -31,6 +31,9 @@ func (i *Instance) Carry(older *Instance) error {
 	if err := i.wait(); err != nil {
 		return err
 	}
+	if err := i.carryHits(older); err != nil {
+		return fmt.Errorf("take over the hits: %w", err)
+	}
 	return i.eachLine(older, func(line, theirLine uint32) error {
 		sum, err := older.sum(theirLine, older.maps.Counters, older.maps.Earlier)
 		if err != nil || sum == (words{}) {

@@ -32,6 +32,9 @@ func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
 	if err := i.build(next, p, root, scan); err != nil {
 		return err
 	}
+	if err := i.putLines(next, p); err != nil {
+		return fmt.Errorf("fill the lines of hits: %w", err)
+	}
 	if err := i.PutUplinks(p); err != nil {
 		return fmt.Errorf("fill the uplinks: %w", err)
 	}
@@ -81,6 +84,9 @@ func (i *Instance) Retract() error {
 func (i *Instance) Retire(p *plan.Plan) error {
 	if err := i.Discard(); err != nil {
 		return err
+	}
+	if err := i.settleLines(); err != nil {
+		return fmt.Errorf("add up the hits: %w", err)
 	}
 	return i.forgetNumbers(p)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"waymark/bpf"
+	"waymark/internal/plan"
 )
 
 // Reader reads everything that is counted, again and again, in the memory
@@ -20,6 +21,8 @@ type Reader struct {
 	counters lines
 	earlier  lines
 	times    times
+	ids      []uint64
+	hits     []uint64
 }
 
 // lines are the first lines of a map of counters, of this build or another,
@@ -33,14 +36,18 @@ type lines struct {
 	each  int    // of all
 }
 
-// Reader is a reader of the lines below a slot.
-func (i *Instance) Reader(slots uint32) (*Reader, error) {
+// Reader is a reader of what a plan's classes and matches have counted.
+func (i *Instance) Reader(p *plan.Plan) (*Reader, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("read the counters: %w", err)
 	}
-	n := int(min(slots, i.settings.Slots) * i.settings.UplinkLimit)
-	return &Reader{instance: i, counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes()}, nil
+	highest := uint32(0)
+	for _, c := range p.Classes {
+		highest = max(highest, c.Slot)
+	}
+	n := int(min(highest+1, i.settings.Slots) * i.settings.UplinkLimit)
+	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes()}, nil
 }
 
 func newLines(m *ebpf.Map, n, copies int) lines {
@@ -78,15 +85,22 @@ func (l *lines) addTo(sum *words, line int, i *Instance) {
 }
 
 // Read takes a reading.
-func (r *Reader) Read() error {
+func (r *Reader) Read() (err error) {
 	if err := errors.Join(r.counters.read(), r.earlier.read()); err != nil {
 		return fmt.Errorf("read the counters: %w", err)
 	}
 	if err := r.times.read(r.instance.maps.Times); err != nil {
 		return fmt.Errorf("read the histograms: %w", err)
 	}
+	if r.hits, err = r.instance.hitsOf(r.ids); err != nil {
+		return fmt.Errorf("read the hits: %w", err)
+	}
 	return nil
 }
+
+// Hits are how often each of the plan's matches won, in their order; of the
+// first MostHits alone.
+func (r *Reader) Hits() []uint64 { return r.hits }
 
 // Full tells whether there was no room for some of the times.
 func (r *Reader) Full() bool {

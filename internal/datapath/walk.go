@@ -140,7 +140,7 @@ func (i *Instance) walker(constants map[string]any, heirs int, programs ...strin
 		}
 	}
 	spec.Maps[bpf.WaymarkMapHeirs].MaxEntries = uint32(max(1, heirs))
-	spec.Maps[bpf.WaymarkMapKept].MaxEntries = i.settings.Slots
+	spec.Maps[bpf.WaymarkMapFlows].MaxEntries = i.settings.Slots
 	collection, err := i.collect(spec, programs...)
 	if err != nil {
 		return nil, err
@@ -204,36 +204,6 @@ func (w *Walker) forget() error {
 	}
 	_, err := listened.BatchUpdate(words, make([]uint64, len(words)), nil)
 	return errors.Join(err, w.collection.Maps[bpf.WaymarkMapWalked].Put(uint32(0), bpf.WaymarkWalkResult{}))
-}
-
-// KeptFlows counts the open flows of the calling thread's network namespace
-// that a change left as they were, by the line of counters of the class they
-// would have otherwise.
-func (i *Instance) KeptFlows() (map[uint32]uint64, error) {
-	live, err := i.live()
-	if err != nil {
-		return nil, err
-	}
-	w, err := i.walker(map[string]any{bpf.WaymarkVarWalkTo: live}, 0, bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp)
-	if err != nil {
-		return nil, err
-	}
-	defer w.Close()
-	for _, program := range []string{bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp} {
-		if _, _, err := iterate(w.collection.Programs[program]); err != nil {
-			return nil, fmt.Errorf("count the open sockets: %w", err)
-		}
-	}
-	flows := map[uint32]uint64{}
-	var slot uint32
-	var n uint64
-	entries := w.collection.Maps[bpf.WaymarkMapKept].Iterate()
-	for entries.Next(&slot, &n) {
-		if n > 0 {
-			flows[slot] = n
-		}
-	}
-	return flows, entries.Err()
 }
 
 // iterate runs one iterator to its end, and returns what it printed and the

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
+)
+
+// Flows are TCP connections, and UDP sockets that are connected, that are open.
+type Flows struct {
+	Open uint64 // leave as the class does
+	Kept uint64 // would, had a change not left them as they were
+}
+
+// FlowCounter counts the open flows, again and again, until the table changes.
+type FlowCounter struct {
+	walker *Walker
+	slots  []uint32
+	found  []bpf.WaymarkOpenFlows
+}
+
+// FlowCounter prepares the programs. Close it after use.
+func (i *Instance) FlowCounter() (*FlowCounter, error) {
+	live, err := i.live()
+	if err != nil {
+		return nil, err
+	}
+	w, err := i.walker(map[string]any{bpf.WaymarkVarWalkTo: live}, 0, bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp)
+	if err != nil {
+		return nil, err
+	}
+	c := &FlowCounter{w, make([]uint32, i.settings.Slots), make([]bpf.WaymarkOpenFlows, i.settings.Slots)}
+	for k := range c.slots {
+		c.slots[k] = uint32(k)
+	}
+	return c, nil
+}
+
+// Close lets the programs go.
+func (c *FlowCounter) Close() { c.walker.Close() }
+
+// Count counts those of the calling thread's network namespace, by the class's
+// line of counters.
+func (c *FlowCounter) Count() ([]Flows, error) {
+	if err := c.count(); err != nil {
+		return nil, fmt.Errorf("count the open sockets: %w", err)
+	}
+	flows := make([]Flows, len(c.found))
+	for k, f := range c.found {
+		flows[k] = Flows{f.Open, f.Kept}
+	}
+	return flows, nil
+}
+
+func (c *FlowCounter) count() error {
+	clear(c.found)
+	counted := c.walker.collection.Maps[bpf.WaymarkMapFlows]
+	if _, err := counted.BatchUpdate(c.slots, c.found, nil); err != nil {
+		return err
+	}
+	for _, program := range []string{bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp} {
+		if _, _, err := iterate(c.walker.collection.Programs[program]); err != nil {
+			return err
+		}
+	}
+	var cursor ebpf.MapBatchCursor
+	keys := make([]uint32, len(c.slots))
+	if _, err := counted.BatchLookup(&cursor, keys, c.found, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	return nil
+}
+
+// KeptFlows counts the open flows of the calling thread's network namespace
+// that a change left as they were, by the line of counters of the class they
+// would have otherwise.
+func (i *Instance) KeptFlows() (map[uint32]uint64, error) {
+	c, err := i.FlowCounter()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	flows, err := c.Count()
+	kept := map[uint32]uint64{}
+	for slot, f := range flows {
+		if f.Kept > 0 {
+			kept[uint32(slot)] = f.Kept
+		}
+	}
+	return kept, err
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package datapath
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
+	"waymark/internal/plan"
+)
+
+// MostHits is how many matches of a policy have their hits counted, its first.
+const MostHits = int(bpf.WaymarkHitLimitsHIT_MATCHES)
+
+// hitsOf are how often each of the matches with these ids won, since it was
+// first applied.
+func (i *Instance) hitsOf(ids []uint64) ([]uint64, error) {
+	live, err := i.live()
+	if err != nil {
+		return nil, err
+	}
+	sums, err := i.wonBy(live)
+	if err != nil {
+		return nil, err
+	}
+	hits := make([]uint64, len(ids))
+	for k, id := range ids {
+		hits[k] = sums[id]
+	}
+	return hits, nil
+}
+
+// won are the lines of a version and what they have won since it was
+// published; none of an instance that does not count them as this build does.
+func (i *Instance) won(version uint32) (lines []bpf.WaymarkMatchLine, won []uint64, err error) {
+	if i.maps.Hits == nil || i.maps.Matches == nil || i.maps.Hits.MaxEntries() != 2*uint32(MostHits) {
+		return nil, nil, nil
+	}
+	keys := make([]uint32, 2*MostHits)
+	lines, won = make([]bpf.WaymarkMatchLine, len(keys)), make([]uint64, len(keys))
+	var first, second ebpf.MapBatchCursor
+	_, err1 := i.maps.Matches.BatchLookup(&first, keys, lines, nil)
+	_, err2 := i.maps.Hits.BatchLookup(&second, keys, won, nil)
+	for _, err := range []error{err1, err2} {
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, nil, err
+		}
+	}
+	from := int(version) * MostHits
+	return lines[from:][:MostHits], won[from:][:MostHits], nil
+}
+
+// wonBy is what each line of a version has won in all, by its id.
+func (i *Instance) wonBy(version uint32) (map[uint64]uint64, error) {
+	lines, won, err := i.won(version)
+	sums := map[uint64]uint64{}
+	for k, l := range lines {
+		if l.Id != 0 {
+			sums[l.Id] = l.Earlier + won[k]
+		}
+	}
+	return sums, err
+}
+
+// putLines makes the lines of a version that is not in force, which go on
+// where those in force are now.
+func (i *Instance) putLines(version uint32, p *plan.Plan) error {
+	before, err := i.wonBy(1 - version)
+	if err != nil {
+		return err
+	}
+	keys, lines := make([]uint32, MostHits), make([]bpf.WaymarkMatchLine, MostHits)
+	ids := lineIDs(p)
+	for k := range keys {
+		keys[k] = version*uint32(MostHits) + uint32(k)
+		if k < len(ids) {
+			lines[k] = bpf.WaymarkMatchLine{Id: ids[k], Earlier: before[ids[k]]}
+		}
+	}
+	_, err1 := i.maps.Matches.BatchUpdate(keys, lines, nil)
+	_, err2 := i.maps.Hits.BatchUpdate(keys, make([]uint64, MostHits), nil)
+	return errors.Join(err1, err2)
+}
+
+// lineIDs tell the lines that are counted apart, by class, text, and place
+// among those that are alike.
+func lineIDs(p *plan.Plan) []uint64 {
+	ids, seen := make([]uint64, min(len(p.Lines), MostHits)), map[uint64]bool{}
+	for k := range ids {
+		name := ""
+		if c := p.Lines[k].Class; c != plan.NoClass {
+			name = p.Classes[c].Name
+		}
+		h := fnv.New64a()
+		h.Write([]byte(name + "\x00" + p.Lines[k].Text))
+		for n := uint32(0); ids[k] == 0 || seen[ids[k]]; n++ {
+			h.Write(binary.NativeEndian.AppendUint32(nil, n))
+			ids[k] = h.Sum64()
+		}
+		seen[ids[k]] = true
+	}
+	return ids
+}
+
+// settleLines has the lines in force begin where those of the version before,
+// which no program reads any more, have ended.
+func (i *Instance) settleLines() error {
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	ended, err := i.wonBy(1 - live)
+	if err != nil {
+		return err
+	}
+	return i.begin(live, ended)
+}
+
+// begin raises what the lines of a version had won before to what they have
+// won elsewhere.
+func (i *Instance) begin(version uint32, elsewhere map[uint64]uint64) error {
+	lines, _, err := i.won(version)
+	if err != nil {
+		return err
+	}
+	var keys []uint32
+	var values []bpf.WaymarkMatchLine
+	for k, l := range lines {
+		if l.Id != 0 && elsewhere[l.Id] > l.Earlier {
+			keys = append(keys, version*uint32(MostHits)+uint32(k))
+			values = append(values, bpf.WaymarkMatchLine{Id: l.Id, Earlier: elsewhere[l.Id]})
+		}
+	}
+	if keys == nil {
+		return nil
+	}
+	_, err = i.maps.Matches.BatchUpdate(keys, values, nil)
+	return err
+}
+
+// carryHits has the lines go on where an older instance's have ended.
+func (i *Instance) carryHits(older *Instance) error {
+	theirs, err := older.live()
+	if err != nil {
+		return err
+	}
+	ended, err := older.wonBy(theirs)
+	if err != nil {
+		return err
+	}
+	ours, err := i.live()
+	if err != nil {
+		return err
+	}
+	return i.begin(ours, ended)
+}
