@@ -29,7 +29,7 @@ func (l *Loader) bury() error {
 	if err != nil {
 		return err
 	}
-	for _, place := range []string{dir, dir + newSuffix, dir + oldSuffix} {
+	for _, place := range []string{dir, dir + newSuffix, dir + oldSuffix, dir + lostSuffix} {
 		found, err := readState(place)
 		if err != nil {
 			continue // it is not there, or says nothing: others see to that

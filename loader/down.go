@@ -52,7 +52,7 @@ func (l *Loader) remove() (r Removed, err error) {
 	if err != nil {
 		return r, err
 	}
-	places := []string{dir, dir + newSuffix, dir + oldSuffix}
+	places := []string{dir, dir + newSuffix, dir + oldSuffix, dir + lostSuffix}
 	before, known := remembered(places)
 	r.Instance = slices.ContainsFunc(places, exists)
 	if err := l.leave(dir); err != nil {
@@ -93,7 +93,7 @@ func (l *Loader) leave(dir string) error {
 
 // forget removes the maps, and the states with them, at once.
 func (l *Loader) forget(dir string, r *Removed) (err error) {
-	for _, place := range []string{dir + newSuffix, dir + oldSuffix} {
+	for _, place := range []string{dir + newSuffix, dir + oldSuffix, dir + lostSuffix} {
 		if err := discard(place); err != nil {
 			return err
 		}

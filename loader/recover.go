@@ -15,8 +15,9 @@ import (
 )
 
 // A fresh instance is built under a name of its own, and an old one that it
-// replaces keeps another until the fresh one is settled.
-const newSuffix, oldSuffix = "-new", "-old"
+// replaces keeps another until the fresh one is settled. One that was undone
+// has a third, until what it counted is the other's.
+const newSuffix, oldSuffix, lostSuffix = "-new", "-old", "-lost"
 
 // recover finishes or undoes what an interrupted command left, and gives what
 // another binary applied the programs of this one, before anything else is
@@ -48,7 +49,7 @@ func (l *Loader) recover() error {
 			return fmt.Errorf("take over what another waymark applied: %w: see to that with the one that did, or run `waymark down`", err)
 		}
 	}
-	return nil
+	return l.regain(dir)
 }
 
 // oneInstance settles which instance is in force, and removes others.
@@ -85,7 +86,57 @@ func (l *Loader) undoFresh(dir string) error {
 			return err
 		}
 	}
-	return discard(dir + newSuffix)
+	if state.Unfinished == removing || !datapath.Succeeded(dir+newSuffix, dir) {
+		return discard(dir + newSuffix)
+	}
+	return l.setAside(dir)
+}
+
+// setAside keeps the maps of a fresh instance that did not come in force: its
+// programs count in them until the hooks have others.
+func (l *Loader) setAside(dir string) error {
+	if err := l.regain(dir); err != nil {
+		return err
+	}
+	if err := os.Rename(dir+newSuffix, dir+lostSuffix); err != nil {
+		return err
+	}
+	return datapath.DetachAll(dir + lostSuffix)
+}
+
+// regain gives the instance in force what one that was undone has counted.
+func (l *Loader) regain(dir string) error {
+	if !exists(dir + lostSuffix) {
+		return nil
+	}
+	if err := carryBack(dir+lostSuffix, dir); err != nil {
+		return err
+	}
+	return discard(dir + lostSuffix)
+}
+
+// carryBack has the instance in one directory add what that in another counted.
+// One whose state nobody can read has nothing to give.
+func carryBack(from, to string) error {
+	before, err := readState(from)
+	if err != nil {
+		return nil
+	}
+	now, err := readState(to)
+	if err != nil {
+		return nil
+	}
+	lost, err := before.open(from)
+	if err != nil {
+		return err
+	}
+	defer lost.Close()
+	heir, err := now.open(to)
+	if err != nil {
+		return err
+	}
+	defer heir.Close()
+	return lost.CarryBack(heir)
 }
 
 // bring brings the kernel to the policy of a state.

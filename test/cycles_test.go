@@ -19,7 +19,7 @@ import (
 // TestCycles applies changing policies and takes them down, again and again,
 // in one process: what it holds of the kernel and of memory does not grow.
 func TestCycles(t *testing.T) {
-	cycles := 10
+	cycles := 5 // each of the policies once
 	if *long {
 		cycles = 10000
 	}

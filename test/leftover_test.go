@@ -54,7 +54,7 @@ func (s *site) gone(t *testing.T) {
 			t.Errorf("the state after down is not that before the first apply (-before +after):\n%s", diff)
 		}
 	}
-	for _, suffix := range []string{"", "-new", "-old"} {
+	for _, suffix := range []string{"", "-new", "-old", "-lost"} {
 		if _, err := os.Stat(s.pins() + suffix); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s%s: %v, want that it does not exist", s.pins(), suffix, err)
 		}

@@ -4,7 +4,9 @@ package test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -38,5 +40,44 @@ func TestRestarts(t *testing.T) {
 	s.onCourse(t, sent)
 	if diff := lines(state, s.state(t)); diff != "" {
 		t.Errorf("an agent's end changed something (-before +after):\n%s", diff)
+	}
+}
+
+// TestUpgradeThatIsKilled kills an apply that makes an instance anew when all
+// hooks have its programs and it is not yet in force: the next command undoes
+// it, and what it counted until then is counted.
+func TestUpgradeThatIsKilled(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.apply(t, fourClasses)
+	args := append([]string{"apply"}, s.writeAs(t, "more.yaml", strings.Replace(fourClasses, uplinkB, uplinkB+unplugged(7), 1))...)
+	var last change
+	s.changesOf(t, args, func(c change) bool {
+		if c.kind == "bpf LINK_UPDATE" && c.after {
+			last = c
+		}
+		return false
+	})
+	if last.n == 0 {
+		t.Fatal("the apply took no hook over")
+	}
+	s.ok(t, "down")
+	for n := range many(2, 20) {
+		s.apply(t, fourClasses)
+		before := s.received(t)
+		end := s.stream(t, 2_000)
+		if _, code := s.changesOf(t, args, func(c change) bool { return c.n == last.n && c.after }); code != -1 {
+			t.Fatalf("exit %d, want that it was killed", code)
+		}
+		time.Sleep(100 * time.Millisecond) // under the programs of the one that is gone
+		s.waymark(t, "confirm")            // has nothing to confirm, and undoes what was begun
+		sent := end()
+		s.quiet(t)
+		if diff := cmp.Diff(since(before, s.received(t)), s.counted(t).byUplink()); diff != "" {
+			t.Errorf("%d: the sums of all classes are not what the interfaces received (-router +status):\n%s", n, diff)
+		}
+		s.onCourse(t, sent)
+		s.ok(t, "down")
+		s.gone(t)
 	}
 }

@@ -25,7 +25,7 @@ func TestTwoAtOnce(t *testing.T) {
 	one := append([]string{"apply"}, s.writeAs(t, "one.yaml", killOld)...)
 	two := append([]string{"apply"}, s.writeAs(t, "two.yaml", killNew)...)
 	masked := append([]string{"apply"}, s.writeAs(t, "masked.yaml", killMask)...)
-	for n := range 8 {
+	for n := range many(3, 40) {
 		for _, commands := range [][][]string{{one, two}, {one, {"down"}}, {two, masked}, {one, two, {"down"}, {"rollback"}}} {
 			var all sync.WaitGroup
 			for _, args := range commands {
@@ -38,7 +38,7 @@ func TestTwoAtOnce(t *testing.T) {
 			all.Wait()
 			s.oneOf(t, one, two, masked)
 		}
-		if n%4 == 3 {
+		if n%3 == 2 {
 			s.ok(t, "down")
 			s.gone(t)
 		}

@@ -50,8 +50,9 @@ func (i *Instance) Carry(older *Instance) error {
 	})
 }
 
-// carryBack gives an older instance what this one counted in its place.
-func (i *Instance) carryBack(older *Instance) error {
+// CarryBack gives an older instance what this one counted in its place, and
+// adds it as often as it is called.
+func (i *Instance) CarryBack(older *Instance) error {
 	if older.maps.Earlier == nil {
 		return nil // it is of a build that has no place for it
 	}

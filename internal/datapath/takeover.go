@@ -126,6 +126,20 @@ func (i *Instance) succeed(h plan.Hook) error {
 	return nil
 }
 
+// Succeeded tells whether the instance pinned in one directory counts in the
+// place of that in another: they have a hook at an uplink in common.
+func Succeeded(dir, older string) bool {
+	entries, _ := os.ReadDir(dir)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		if h, ok := pinned(e.Name()); !ok || h.Program != plan.EgressProgram {
+			return false
+		}
+		theirs, err := os.Stat(filepath.Join(older, e.Name()))
+		ours, ourErr := os.Stat(filepath.Join(dir, e.Name()))
+		return err == nil && ourErr == nil && os.SameFile(theirs, ours)
+	})
+}
+
 // GiveBack is Attach, undone: the link of an older instance gets that one's
 // program again, any other goes.
 func (i *Instance) GiveBack(h plan.Hook) error {
@@ -140,7 +154,7 @@ func (i *Instance) GiveBack(h plan.Hook) error {
 // Undo is TakeOver, undone: the older instance stays, and has what was
 // counted in its place.
 func (i *Instance) Undo(older *Instance) error {
-	return errors.Join(older.judge(true), i.carryBack(older))
+	return errors.Join(older.judge(true), i.CarryBack(older))
 }
 
 // judge says of every class whether it matters by which uplink it leaves.
