@@ -27,7 +27,7 @@ type Question struct {
 
 // Move is a move as a person writes it, by the words of `waymark move`.
 type Move struct {
-	Author  string `json:"-"`       // who is logged in
+	Author  string `json:"-"`       // who is logged in, by a password
 	Subject string `json:"subject"` // what is moved
 	To      string `json:"to"`      // a class's name
 	Fate    string `json:"fate"`    // of open sockets; "": the class's own
@@ -67,6 +67,10 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this page was loaded before waymark started anew, or is another one: load it again", http.StatusForbidden)
 		return
 	}
+	if !p.Authenticated() {
+		http.Error(w, "the web configuration has no users any more, and without a password nothing is changed", http.StatusForbidden)
+		return
+	}
 	p.answer(w, r, func(ctx context.Context) (json.RawMessage, error) {
 		var m Move
 		in := json.NewDecoder(io.LimitReader(r.Body, longestQuestion))
@@ -74,13 +78,16 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 		if err := in.Decode(&m); err != nil {
 			return nil, errors.New("the move cannot be read: load the page again")
 		}
-		m.Author, _, _ = r.BasicAuth()
+		if m.Author, _, _ = r.BasicAuth(); m.Author == "" {
+			m.Author = "the page"
+		}
 		return p.Move(ctx, m)
 	})
 }
 
 // answer asks, where not too many do, and writes what the answer is: as the
-// verb has it, or its error as text.
+// verb has it, or its error, {"error": TEXT}. An error is an answer too: that
+// a question was wrong is nothing wrong with the page.
 func (p *Page) answer(w http.ResponseWriter, r *http.Request, ask func(context.Context) (json.RawMessage, error)) {
 	ctx, cancel := context.WithTimeout(r.Context(), longestAnswer)
 	defer cancel()
@@ -93,8 +100,7 @@ func (p *Page) answer(w http.ResponseWriter, r *http.Request, ask func(context.C
 	}
 	text, err := ask(ctx)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
+		text = encode(map[string]string{"error": err.Error()})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(text)

@@ -49,14 +49,15 @@ type rate struct {
 
 // classFrame is a class, with a lane for each uplink that it did anything by.
 type classFrame struct {
-	Name   string   `json:"name"`
-	Mark   uint32   `json:"mark"`
-	Route  string   `json:"route"`
-	Way    []string `json:"way"`
-	Uplink string   `json:"uplink"`
-	Open   uint64   `json:"open"`
-	Kept   uint64   `json:"kept"`
-	Lanes  []lane   `json:"lanes"`
+	Name    string   `json:"name"`
+	Mark    uint32   `json:"mark"`
+	Route   string   `json:"route"`
+	Way     []string `json:"way"`
+	Balance bool     `json:"balance"`
+	Uplink  string   `json:"uplink"`
+	Open    uint64   `json:"open"`
+	Kept    uint64   `json:"kept"`
+	Lanes   []lane   `json:"lanes"`
 }
 
 // lane is what a class does by one uplink.

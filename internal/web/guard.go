@@ -52,10 +52,10 @@ func (p *Page) answersTo(host string) bool {
 		name = strings.Trim(host, "[]")
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" || p.Authenticated {
+	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" {
 		return true
 	}
-	return name != "" && slices.ContainsFunc(append(p.Names, p.Host), func(known string) bool { return strings.EqualFold(known, name) })
+	return p.Authenticated() || name != "" && slices.ContainsFunc(append(p.Names, p.Host), func(known string) bool { return strings.EqualFold(known, name) })
 }
 
 // sameOrigin tells whether a request comes from the page, from no page at

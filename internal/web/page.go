@@ -59,9 +59,9 @@ type PageOptions struct {
 	Explain func(context.Context, Question) (json.RawMessage, error)
 	// Move moves traffic, or says what a move would do. nil: the page only shows.
 	Move func(context.Context, Move) (json.RawMessage, error)
-	// Authenticated says that every request that comes here had a password.
-	// It may be for any Host then: a stranger's name has none.
-	Authenticated bool
+	// Authenticated tells whether every request that comes here had a password.
+	// It may be for any Host then: a browser has none for a stranger's name.
+	Authenticated func() bool
 	Names         []string // names that this host is asked by, beside Host and its addresses
 }
 

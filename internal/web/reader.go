@@ -105,7 +105,7 @@ func (r *reader) fill(f *frame) {
 		f.Uplinks = append(f.Uplinks, uplinkFrame{UplinkSample: u})
 	}
 	for n, c := range now.Classes {
-		class := classFrame{Name: c.Name, Mark: c.Mark, Route: c.Route, Way: c.Way, Uplink: c.Uplink, Open: c.Open, Kept: c.Kept, Lanes: []lane{}}
+		class := classFrame{Name: c.Name, Mark: c.Mark, Route: c.Route, Way: c.Way, Balance: c.Balance, Uplink: c.Uplink, Open: c.Open, Kept: c.Kept, Lanes: []lane{}}
 		for k, t := range c.Traffic {
 			l, used := r.lane(c.Name, t)
 			if used {

@@ -37,8 +37,7 @@ function way(w) {
   ];
 }
 
-function answer(x) {
-  const item = x.item ?? x;
+function answer(item) {
   return [
     terms([
       ["Match", item.line ? `${item.line}  (${item.position})` : "none", "code"],
@@ -56,7 +55,8 @@ $("question").addEventListener("submit", async (e) => {
   out.setAttribute("aria-busy", "true");
   try {
     const r = await fetch(`explain?${asked}`);
-    out.replaceChildren(...(r.ok ? answer(await r.json()) : [el("p", { class: "alarm" }, (await r.text()).trim())]));
+    const x = r.ok ? await r.json() : { error: await r.text() };
+    out.replaceChildren(...(x.error ? [el("p", { class: "alarm" }, x.error)] : answer(x.item)));
   } catch {
     out.replaceChildren(el("p", { class: "alarm" }, "Waymark does not answer: is it running?"));
   }

@@ -34,7 +34,7 @@ function makeLane(uplink) {
   lane.append(
     el("table", { "aria-labelledby": id }, el("thead", {}, el("tr", {}, ...columns.map((c) => {
       const t = term(c);
-      return el("th", { scope: "col", title: t.title, class: c === "class" ? "" : "n" }, t.name);
+      return el("th", { scope: "col", title: t.title, class: c === "class" ? "" : `n ${c}` }, t.name);
     }))), el("tbody")),
     el("p", { class: "hint" }));
   return lane;
@@ -107,7 +107,7 @@ function lanesOf(f) {
   const lanes = f.uplinks.map((u) => ({ ...u, rows: [] }));
   const nowhere = { name: "no-way", title: "No way out", up: false, rows: [] };
   for (const c of f.classes) {
-    const moves = (f.past.moves ?? []).filter((m) => m.to === c.name);
+    const moves = (f.past.moves ?? []).filter((m) => m.class === c.name);
     const unclassed = c.route === "";
     for (const lane of lanes) {
       const l = c.lanes.find((x) => x.uplink === lane.name);

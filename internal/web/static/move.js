@@ -15,7 +15,9 @@ export function canMove(hello) {
 async function ask(move) {
   const r = await fetch("move", { method: "POST", headers: { "Content-Type": "application/json", "X-Waymark-Token": token }, body: JSON.stringify(move) });
   if (!r.ok) throw new Error((await r.text()).trim());
-  return (await r.json()).item;
+  const answer = await r.json();
+  if (answer.error) throw new Error(answer.error);
+  return answer.item;
 }
 
 function sockets(s) {
@@ -59,8 +61,8 @@ const subject = (m) => m.subject;
 
 export function showMoves(f) {
   const moves = f.past.moves ?? [];
-  list($("moves"), moves.length ? moves : [{ subject: "" }], (m) => `${m.subject} ${m.to} ${m.since} ${token !== ""}`, (m) => subject(m) ? el("li", {},
-    el("strong", {}, m.subject), ` to ${m.to}, by ${m.author || "nobody known"}, `, when(m.since), " ",
+  list($("moves"), moves.length ? moves : [{ subject: "" }], (m) => `${m.subject} ${m.class} ${m.since} ${token !== ""}`, (m) => subject(m) ? el("li", {},
+    el("strong", {}, m.subject), ` to ${m.class}, by ${m.author || "nobody known"}, `, when(m.since), " ",
     token && el("button", { type: "button", onclick: () => act({ subject: m.subject, to: "", fate: "", undo: true, dryRun: false }, `Take back the move of ${m.subject}?`, false) }, "Take back")) :
     el("li", {}, el("small", {}, "none")), () => {});
   const to = $("move").elements.to;
