@@ -26,11 +26,11 @@ func (s *site) browser(t *testing.T) *browser {
 	t.Helper()
 	for _, need := range []string{"node", "chromium"} {
 		if _, err := exec.LookPath(need); err != nil {
-			t.Fatalf("%v: run test/packages.sh", err)
+			t.Fatalf("%v: run `make test-packages`", err)
 		}
 	}
-	if _, err := os.Stat("page/node_modules/playwright-core"); err != nil {
-		t.Fatalf("%v: run test/packages.sh", err)
+	if _, err := os.Stat("page/node_modules/axe-core"); err != nil {
+		t.Fatalf("%v: run `make test-packages`", err)
 	}
 	c := s.Host.Command("node", "page/page.mjs")
 	c.Env = append(os.Environ(), "HOME="+t.TempDir())

@@ -32,6 +32,7 @@ func (o *listening) flags(c *cobra.Command, standard string) {
 
 // frontFlags are those of what serves the page too.
 func (o *listening) frontFlags(c *cobra.Command) {
+	c.Flags().Lookup("listen").Usage = "`ADDRESS` to serve metrics and the page on: HOST:PORT, as " + web.DefaultAddress + ", or unix:/PATH"
 	c.Flags().BoolVar(&o.changes, "allow-changes", false, "let the page move traffic, too; needs --web.config.file with users")
 }
 
@@ -54,7 +55,9 @@ func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader
 	defer closeMeter()
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", exporter.Handler(log))
+	what := "metrics"
 	if front != nil {
+		what = "metrics and the page"
 		mux.Handle("/", front)
 	} else {
 		mux.Handle("GET /{$}", http.RedirectHandler("/metrics", http.StatusFound))
@@ -65,7 +68,7 @@ func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader
 		}
 		return exporter.Ready()
 	})
-	log.Info("serving metrics", "address", on.Addr().String())
+	log.Info("serving "+what, "address", on.Addr().String())
 	return web.Serve(ctx, on, web.Options{Handler: mux, Config: o.config, Log: log})
 }
 
