@@ -49,9 +49,10 @@ test-hosts:
 	test/hosts/root.sh $(HOSTS_ROOT)
 	CGO_ENABLED=0 WAYMARK_HOSTS_ROOT=$(HOSTS_ROOT) go test -count=1 -v -timeout 30m ./test/hosts
 
-# The Debian packages that the tests use: nft, iptables and tc beside ip, and the compiler that check-generated needs.
+# The Debian and npm packages that the tests use: a browser and what drives it, nft, iptables and tc beside ip, and the compiler that check-generated needs.
 test-packages:
 	test/packages.sh
+	test/page/packages.sh
 
 generate:
 	go generate ./...

@@ -163,3 +163,18 @@ func changeFrom(before *State, want wanted) string {
 	}
 	return want.why + change
 }
+
+// History is the list of states, the one in force first, and the moves in
+// force. An error that is fs.ErrNotExist says that nothing is applied.
+func (l *Loader) History() (states []Past, moves []Override, err error) {
+	now, err := l.State()
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := l.dir()
+	if err != nil {
+		return nil, nil, err
+	}
+	states, err = past(dir, now)
+	return states, append([]Override{}, now.Overrides...), err
+}

@@ -56,6 +56,7 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                 {"waymark/cmd/waymark"},
 	"github.com/vishvananda/netlink":         {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},
 	"github.com/vishvananda/netns":           {"waymark/internal/lab"},
+	"go.yaml.in/yaml/v2":                     {"waymark/internal/web"},
 }
 
 type listed struct {

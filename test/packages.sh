@@ -16,6 +16,9 @@ need dockerd docker.io
 need docker docker.io
 need busybox busybox-static
 need git git
+need chromium chromium
+need node nodejs
+need npm npm
 need clang-19 clang-19
 need llvm-strip-19 llvm-19
 while [ $# -ge 2 ]; do

@@ -22,11 +22,18 @@ import (
 type listening struct {
 	address string // "": nowhere
 	config  string
+	changes bool // the page may move traffic
 }
 
 func (o *listening) flags(c *cobra.Command, standard string) {
 	c.Flags().StringVar(&o.address, "listen", standard, "`ADDRESS` to serve metrics on: HOST:PORT, as "+web.DefaultAddress+", or unix:/PATH")
 	c.Flags().StringVar(&o.config, "web.config.file", "", "`FILE` with TLS certificates and users, as the Prometheus exporters take it")
+}
+
+// frontFlags are those of what serves the page too.
+func (o *listening) frontFlags(c *cobra.Command) {
+	c.Flags().Lookup("listen").Usage = "`ADDRESS` to serve metrics and the page on: HOST:PORT, as " + web.DefaultAddress + ", or unix:/PATH"
+	c.Flags().BoolVar(&o.changes, "allow-changes", false, "let the page move traffic, too; needs --web.config.file with users")
 }
 
 // open listens before anything is served, so that a wrong address is an
@@ -35,23 +42,33 @@ func (o *listening) open() (net.Listener, error) {
 	if err := web.Check(o.config); err != nil {
 		return nil, err
 	}
+	if o.changes && !web.Authenticated(o.config) {
+		return nil, errors.New("--allow-changes lets whoever reaches the page move traffic, so it needs passwords: name a --web.config.file that has basic_auth_users")
+	}
 	return web.Listen(o.address)
 }
 
-// serve serves until ctx ends.
-func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader, agentNeeded bool, log *slog.Logger) error {
+// serve serves until ctx ends: at the root front, or if it is nil the way to
+// the metrics. The front is the agent's, which has to be there then.
+func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader, front http.Handler, log *slog.Logger) error {
 	exporter, closeMeter := newExporter(l)
 	defer closeMeter()
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", exporter.Handler(log))
-	mux.Handle("GET /{$}", http.RedirectHandler("/metrics", http.StatusFound))
+	what := "metrics"
+	if front != nil {
+		what = "metrics and the page"
+		mux.Handle("/", front)
+	} else {
+		mux.Handle("GET /{$}", http.RedirectHandler("/metrics", http.StatusFound))
+	}
 	web.Health(mux, func() error {
-		if record, err := agent.Read(l.Netns()); agentNeeded && (err != nil || record == nil) {
+		if record, err := agent.Read(l.Netns()); front != nil && (err != nil || record == nil) {
 			return errors.Join(errors.New("the agent has not begun"), err)
 		}
 		return exporter.Ready()
 	})
-	log.Info("serving metrics", "address", on.Addr().String())
+	log.Info("serving "+what, "address", on.Addr().String())
 	return web.Serve(ctx, on, web.Options{Handler: mux, Config: o.config, Log: log})
 }
 

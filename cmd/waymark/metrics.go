@@ -41,7 +41,7 @@ node_exporter's textfile collector.`,
 				if err != nil {
 					return err
 				}
-				return o.serve(c.Context(), on, l, false, newLog(os.Stderr, os.Getenv("JOURNAL_STREAM")))
+				return o.serve(c.Context(), on, l, nil, newLog(os.Stderr, os.Getenv("JOURNAL_STREAM")))
 			})
 		},
 	}

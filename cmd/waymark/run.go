@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,8 +27,9 @@ func newRun(e env) *cobra.Command {
 		Long: `Applies the policy, then follows the host and puts back what somebody takes
 away. It applies the files again when they change and on SIGHUP; what is applied,
 rolled back or moved by hand stays. Everything works on when it ends, however it
-ends. It speaks systemd's Type=notify. With --listen it serves what is counted,
-as ` + "`waymark metrics`" + ` does.`,
+ends. It speaks systemd's Type=notify. With --listen it serves what is counted, as
+` + "`waymark metrics`" + ` does, and a page for people, which only shows unless
+--allow-changes is given.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.onHost(func(l *loader.Loader) error {
@@ -54,14 +56,15 @@ as ` + "`waymark metrics`" + ` does.`,
 	}
 	s.flags(c)
 	o.flags(c, "")
+	o.frontFlags(c)
 	return c
 }
 
 // serveBeside serves what is counted, with a loader of its own, until ctx ends
 // or it is stopped. That it cannot go on is no reason for the agent to end.
 func (s *source) serveBeside(ctx context.Context, o listening, log *slog.Logger) (stop func(), err error) {
-	if o.address == "" && o.config != "" {
-		return nil, errors.New("--web.config.file is for --listen: say where to listen")
+	if o.address == "" && (o.config != "" || o.changes) {
+		return nil, errors.New("--web.config.file and --allow-changes are for --listen: say where to listen")
 	}
 	if o.address == "" {
 		return func() {}, nil
@@ -74,7 +77,10 @@ func (s *source) serveBeside(ctx context.Context, o listening, log *slog.Logger)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := s.onHost(func(l *loader.Loader) error { return o.serve(ctx, on, l, true, log) }); err != nil {
+		err := s.withPage(o, func(page http.Handler) error {
+			return s.onHost(func(l *loader.Loader) error { return o.serve(ctx, on, l, page, log) })
+		})
+		if err != nil {
 			log.Error("the metrics are not served any more", "error", err)
 		}
 	}()

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"math"
+	"time"
+
+	"waymark/internal/datapath"
+	"waymark/loader"
+)
+
+// frame is what the page shows, but for its long lists.
+type frame struct {
+	Time    time.Time           `json:"time"`
+	State   int                 `json:"state"` // number of the state in force; 0 for none
+	Applied time.Time           `json:"applied"`
+	Problem string              `json:"problem,omitempty"` // why there are no numbers
+	Uplinks []uplinkFrame       `json:"uplinks"`
+	Drops   []loader.DropSample `json:"drops"`
+	Off     []string            `json:"off"`
+	Past    Past                `json:"past"`
+	Agent   *Agent              `json:"agent"`
+	Window  float64             `json:"window"` // seconds that percentiles are of, so far
+	Whole   bool                `json:"whole"`  // the rows are all there are, and not only those that are new
+	Classes rows                `json:"classes"`
+	Lines   rows                `json:"lines"`
+	Rules   rows                `json:"rules"`
+}
+
+// uplinkFrame is an uplink with what all classes did by it.
+type uplinkFrame struct {
+	loader.UplinkSample
+	flow
+}
+
+// flow is what is counted, and how fast, in packets and bits a second.
+type flow struct {
+	Sent         datapath.Volume `json:"sent"`
+	Received     datapath.Volume `json:"received"`
+	SentRate     rate            `json:"sentRate"`
+	ReceivedRate rate            `json:"receivedRate"`
+}
+
+type rate struct {
+	Packets float64 `json:"packets"`
+	Bits    float64 `json:"bits"`
+}
+
+// classFrame is a class, with a lane for each uplink that it did anything by.
+type classFrame struct {
+	Name    string   `json:"name"`
+	Mark    uint32   `json:"mark"`
+	Route   string   `json:"route"`
+	Way     []string `json:"way"`
+	Balance bool     `json:"balance"`
+	Uplink  string   `json:"uplink"`
+	Open    uint64   `json:"open"`
+	Kept    uint64   `json:"kept"`
+	Lanes   []lane   `json:"lanes"`
+}
+
+// lane is what a class does by one uplink.
+type lane struct {
+	Uplink string `json:"uplink"`
+	flow
+	datapath.Counters
+	IPv4          [2]datapath.Volume   `json:"ipv4"` // sent, received
+	IPv6          [2]datapath.Volume   `json:"ipv6"`
+	Segments      uint64               `json:"segments"`
+	Retransmitted uint64               `json:"retransmitted"`
+	Connections   datapath.Connections `json:"connections"`
+	Moved         uint64               `json:"moved"`
+	Left          uint64               `json:"left"` // sockets that a change left as they were
+	Reset         uint64               `json:"reset"`
+	SendErrors    uint64               `json:"sendErrors"`
+	RTT           *percentiles         `json:"rtt"` // null: no value in the window
+	Connect       *percentiles         `json:"connect"`
+	Queue         *percentiles         `json:"queue"`
+}
+
+// percentiles are of the values of the window, in seconds.
+type percentiles struct {
+	Count uint64  `json:"count"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+}
+
+// percentilesOf is nil for a histogram that is empty, or whose count was read
+// before its buckets.
+func percentilesOf(h datapath.Histogram) *percentiles {
+	p := percentiles{h.Count, h.Quantile(.5), h.Quantile(.95), h.Quantile(.99)}
+	if h.Count == 0 || math.IsNaN(p.P50+p.P95+p.P99) {
+		return nil
+	}
+	return &p
+}
+
+// lineFrame is a match or a rule with its hits.
+type lineFrame struct {
+	Class    string  `json:"class,omitempty"`
+	Family   string  `json:"family,omitempty"`
+	Priority uint32  `json:"priority,omitempty"`
+	Text     string  `json:"text"`
+	Where    string  `json:"where"` // in the policy; why, of a rule
+	Hits     uint64  `json:"hits"`
+	Rate     float64 `json:"rate"`
+}
+
+// volume is all families together. What carries no family is in the sum that
+// Counters has.
+func volume(v datapath.Volumes) datapath.Volume {
+	return datapath.Volume{Packets: v.IPv4.Packets + v.IPv6.Packets, Bytes: v.IPv4.Bytes + v.IPv6.Bytes}
+}
+
+func (f *flow) add(o flow) {
+	f.Sent.Packets += o.Sent.Packets
+	f.Sent.Bytes += o.Sent.Bytes
+	f.Received.Packets += o.Received.Packets
+	f.Received.Bytes += o.Received.Bytes
+	f.SentRate.Packets += o.SentRate.Packets
+	f.SentRate.Bits += o.SentRate.Bits
+	f.ReceivedRate.Packets += o.ReceivedRate.Packets
+	f.ReceivedRate.Bits += o.ReceivedRate.Bits
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// headers are on every answer: nothing that is not the page's own runs, is
+// loaded, or frames it.
+var headers = map[string]string{
+	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+	"X-Content-Type-Options":       "nosniff",
+	"X-Frame-Options":              "DENY",
+	"Referrer-Policy":              "no-referrer",
+	"Cross-Origin-Opener-Policy":   "same-origin",
+	"Cross-Origin-Resource-Policy": "same-origin",
+	"Permissions-Policy":           "camera=(), geolocation=(), microphone=()",
+	"Cache-Control":                "no-store",
+}
+
+// guard lets through what the page itself asks for, and those who open it.
+// A stranger's page that a browser here has open can reach this address too:
+// by a name of its own that it has turned to this address (DNS rebinding),
+// which is a Host that this host does not go by; or across origins, which
+// browsers say.
+func guard(next http.Handler, answersTo func(host string) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range headers {
+			w.Header().Set(name, value)
+		}
+		switch {
+		case !answersTo(r.Host):
+			http.Error(w, "this page is not served as "+r.Host+": ask for it by the host's address, by localhost, or by the name in --listen", http.StatusMisdirectedRequest)
+		case !sameOrigin(r):
+			http.Error(w, "this is for the page's own requests, and another page has sent this one", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// answersTo tells whether a Host is one that this host goes by.
+func (p *Page) answersTo(host string) bool {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = strings.Trim(host, "[]")
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" {
+		return true
+	}
+	return p.Authenticated() || name != "" && slices.ContainsFunc(append(p.Names, p.Host), func(known string) bool { return strings.EqualFold(known, name) })
+}
+
+// sameOrigin tells whether a request comes from the page, from no page at
+// all, or only opens the page.
+func sameOrigin(r *http.Request) bool {
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		return r.URL.Path == "/" || site == "none" || site == "same-origin"
+	}
+	if origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
+		return false
+	}
+	return site == "" || site == "same-origin" || site == "none"
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The stream of readings, and who shows what of it.
+
+import { $, text, el, when } from "./dom.js";
+import { showLanes } from "./lanes.js";
+import { showDetail } from "./detail.js";
+import { showLists } from "./lists.js";
+import { showMoves, canMove } from "./move.js";
+import "./explain.js";
+
+const rows = { classes: [], lines: [], rules: [] };
+let last = null;
+let dead = 0;
+
+// merge puts the rows that are new among those that stayed as they were.
+function merge(frame) {
+  for (const name of Object.keys(rows)) {
+    if (frame.whole) rows[name] = [];
+    for (const [n, row] of Object.entries(frame[name] ?? {})) rows[name][n] = row;
+    frame[name] = rows[name];
+  }
+}
+
+// news is what a screen reader says: that something changed, and no numbers.
+function news(frame) {
+  if (!last) return;
+  const said = [];
+  for (const u of frame.uplinks) {
+    const was = last.uplinks.find((o) => o.name === u.name);
+    if (was && was.up !== u.up) said.push(`Uplink ${u.name} is ${u.up ? "up" : "down"}.`);
+  }
+  if (frame.state !== last.state && frame.state) said.push(`State ${frame.state} is in force.`);
+  if (said.length) text($("news"), said.join(" "));
+}
+
+function showPolicy(frame) {
+  const p = $("policy");
+  if (!frame.state) return text(p, "nothing applied");
+  const said = `${frame.state} ${frame.applied}`;
+  if (p.dataset.said === said) return;
+  p.dataset.said = said;
+  p.replaceChildren(`state ${frame.state}, applied `, when(frame.applied));
+}
+
+function live(kind, words) {
+  $("live").className = `badge ${kind}`;
+  text($("live"), words);
+}
+
+function problem(words) {
+  $("problem").hidden = !words;
+  text($("problem"), words ?? "");
+}
+
+function show(frame) {
+  merge(frame);
+  news(frame);
+  live("up", "live");
+  problem(frame.problem);
+  showPolicy(frame);
+  showLanes(frame);
+  showDetail(frame);
+  showLists(frame);
+  showMoves(frame);
+  last = frame;
+  clearTimeout(dead);
+  dead = setTimeout(() => live("wait", "no news for 5 s"), 5000);
+}
+
+function connect() {
+  const stream = new EventSource("events");
+  stream.addEventListener("hello", (e) => {
+    const hello = JSON.parse(e.data);
+    text($("host"), hello.host);
+    document.title = hello.host ? `${hello.host} – Waymark` : "Waymark";
+    canMove(hello);
+  });
+  stream.addEventListener("frame", (e) => show(JSON.parse(e.data)));
+  stream.addEventListener("error", () => {
+    clearTimeout(dead);
+    live("down", "not connected");
+    if (stream.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    setTimeout(connect, 10000);
+  });
+}
+
+for (const term of document.querySelectorAll("dt[data-term]")) term.id = `term-${term.dataset.term}`;
+$("off").append(el("li", {}, "Counters are the kernel's, since the first apply; none of them ever goes back."));
+connect();

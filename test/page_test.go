@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"waymark/internal/lab"
+)
+
+// shown is what a lane of the page says.
+type shown struct {
+	Badge string
+	Rows  map[string]struct {
+		Note               string
+		Away               bool
+		Packets, Misroutes uint64
+	}
+}
+
+const (
+	pageAddress = "127.0.0.1:9955"
+	pageClass   = "bulk"
+
+	// Who may change something, and the bcrypt hash of her password.
+	pagePassword = "fakepassword"
+	pageUsers    = `basic_auth_users: {alice: "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"}`
+)
+
+// pagePolicy has a service in each class.
+const pagePolicy = twoUplinks + `
+classes:
+  - {name: exec, route: [b], otherwise: unreachable, match: [{cgroup: exec.slice}]}
+  - {name: bulk, route: [b, a], match: [{cgroup: bulk.slice}]}
+  - {name: voice, route: [a, b], match: [{proto: udp, dport: 7, dst: [203.0.113.4, "2001:db8:f::4"]}]}
+`
+
+// lanes is what stands in the lanes now.
+func (b *browser) lanes(t *testing.T) (lanes map[string]shown) {
+	t.Helper()
+	b.step(t, &lanes, "lanes")
+	return lanes
+}
+
+// TestPage looks at the page of a host, in a real browser.
+func TestPage(t *testing.T) {
+	s := newSite(t, lab.Options{AllDefaults: true})
+	s.cgroups(t, "exec.slice", "bulk.slice", "x.service")
+	users := filepath.Join(s.dir, "web.yaml")
+	if err := os.WriteFile(users, []byte(pageUsers), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.mark(t)
+	s.agentOn(t, append(s.write(t, pagePolicy), "--listen", pageAddress, "--web.config.file", users, "--allow-changes")...)
+	b := s.browser(t)
+	b.step(t, nil, "open", "url", "http://"+pageAddress+"/", "user", "alice", "password", pagePassword)
+
+	t.Run("numbers", func(t *testing.T) { s.pageCounts(t, b) })
+	t.Run("explain", func(t *testing.T) { pageExplains(t, b) })
+	t.Run("accessible", func(t *testing.T) { pageIsAccessible(t, b) })
+	t.Run("move", func(t *testing.T) { s.pageMoves(t, b) })
+	t.Run("uplink down", func(t *testing.T) { s.pageShowsDead(t, b) })
+
+	var errors []string
+	b.step(t, &errors, "errors")
+	if len(errors) > 0 {
+		t.Errorf("the browser's console says %q", errors)
+	}
+}
+
+// pageCounts sends in every class, and compares the page with the routers'
+// side of the counters.
+func (s *site) pageCounts(t *testing.T, b *browser) {
+	for _, f := range bothFamilies {
+		for _, job := range []lab.Job{in("exec.slice", f.job(lab.TCP, 1)), in("bulk.slice", f.job(lab.UDP, 1)), f.job(lab.UDP, 4), f.job(lab.TCP, 2)} {
+			c := s.open(t, job)
+			must[lab.Result](t)(c.Send(20, 100))
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.quiet(t)
+	soon(t, "the page has what was counted", func() error {
+		want, lanes := s.counted(t), b.lanes(t)
+		for class, uplinks := range want {
+			for uplink, c := range uplinks {
+				if got := lanes[uplink].Rows[class].Packets; got != c.Packets {
+					return fmt.Errorf("class %s has %d packets by %s on the page, and %d counted", class, got, uplink, c.Packets)
+				}
+			}
+		}
+		return nil
+	})
+	var detail map[string][]string
+	b.step(t, &detail, "detail", "name", pageClass)
+	if want := s.counted(t)[pageClass]["b"].Packets; detail["Packets out"][byB] != fmt.Sprint(want) {
+		t.Errorf("class %s has %q packets in its own table, and %d counted", pageClass, detail["Packets out"], want)
+	}
+}
+
+// pageExplains asks what the verb is asked.
+func pageExplains(t *testing.T, b *browser) {
+	for _, q := range []struct {
+		fields map[string]string
+		says   []string
+	}{
+		{map[string]string{"cgroup": "bulk.slice", "dst": "203.0.113.1"}, []string{"bulk", "uplink b", "Kernel says"}},
+		{map[string]string{"cgroup": "", "dst": "203.0.113.4", "proto": "udp", "dport": "7"}, []string{"voice", "uplink a"}},
+		{map[string]string{"dst": "nonsense"}, []string{`--dst "nonsense" is no address`}},
+	} {
+		var answer string
+		b.step(t, &answer, "explain", "fields", q.fields)
+		for _, word := range q.says {
+			if !strings.Contains(answer, word) {
+				t.Errorf("explain %v: the answer lacks %q:\n%s", q.fields, word, answer)
+			}
+		}
+	}
+}
+
+// pageIsAccessible looks at it on a phone and on a desk, by day and by
+// night, by the rules of WCAG, and goes through it by the keyboard.
+func pageIsAccessible(t *testing.T, b *browser) {
+	backgrounds := map[string]bool{}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int{320, 768, 1280} {
+			var over int
+			b.step(t, &over, "looks", "width", width, "height", 900, "scheme", scheme)
+			if over > 0 {
+				t.Errorf("%d pixels wide, it is %d too wide", width, over)
+			}
+			var found []string
+			b.step(t, &found, "axe")
+			for _, f := range found {
+				t.Errorf("%d pixels, %s: %s", width, scheme, f)
+			}
+			b.shot(t, fmt.Sprintf("page-%s-%d.png", scheme, width))
+		}
+		var background string
+		b.step(t, &background, "background")
+		backgrounds[background] = true
+	}
+	if len(backgrounds) != 2 {
+		t.Errorf("by day and by night it is %v", backgrounds)
+	}
+	var by []string
+	b.step(t, &by, "tab", "times", 12)
+	for _, where := range []string{"Skip to the numbers", "filter", pageClass} {
+		if !strings.Contains(strings.Join(by, "\n"), where) {
+			t.Errorf("by the keyboard one does not come by %q, but by %q", where, by)
+		}
+	}
+	if strings.Contains(strings.Join(by, "\n"), "without outline") {
+		t.Errorf("where the focus is cannot be seen: %q", by)
+	}
+}
+
+// shot keeps a picture, where WAYMARK_SHOTS says.
+func (b *browser) shot(t *testing.T, name string) {
+	t.Helper()
+	if dir := os.Getenv("WAYMARK_SHOTS"); dir != "" {
+		b.step(t, nil, "shot", "path", filepath.Join(dir, name), "full", false)
+		b.step(t, nil, "shot", "path", filepath.Join(dir, "full-"+name), "full", true)
+	}
+}
+
+// pageMoves gives a class's traffic to another by the page, and sees it
+// change lanes.
+func (s *site) pageMoves(t *testing.T, b *browser) {
+	var asked, done string
+	b.step(t, &asked, "move", "subject", "x.service", "to", "exec", "fate", "move")
+	if !strings.Contains(asked, "Move x.service to exec?") || !strings.Contains(asked, "Nothing is changed yet") {
+		t.Errorf("before a move it asks %q", asked)
+	}
+	b.step(t, nil, "sure", "yes", false)
+	if n := len(s.status(t).Overrides); n != 0 {
+		t.Errorf("a move that was not confirmed left %d moves", n)
+	}
+	b.step(t, &asked, "move", "subject", "x.service", "to", "exec", "fate", "move")
+	b.step(t, &done, "sure", "yes", true)
+	if !strings.Contains(done, "Done: Move x.service to exec") {
+		t.Errorf("after a move it says %q", done)
+	}
+	o := s.status(t).Overrides
+	if len(o) != 1 || o[0].Author != "alice" || o[0].To != "exec" {
+		t.Errorf("the moves are %+v", o)
+	}
+	before := s.counted(t)
+	s.leaves(t, in("x.service", v4.job(lab.TCP, 1)), byB)
+	soon(t, "the service is in its new lane", func() error {
+		row := b.lanes(t)["b"].Rows["exec"]
+		if !strings.Contains(row.Note, "x.service") || row.Packets <= before["exec"]["b"].Packets {
+			return fmt.Errorf("exec by b is %+v", row)
+		}
+		return nil
+	})
+	var past string
+	b.step(t, &past, "text", "of", "past")
+	if !strings.Contains(past, "by alice") {
+		t.Errorf("the changes do not say who moved it:\n%s", past)
+	}
+	b.step(t, &done, "move", "subject", "nobody.service", "to", "exec", "fate", "")
+	if !strings.Contains(done, "no cgroup below") {
+		t.Errorf("of a service that there is not it says %q", done)
+	}
+}
+
+// pageShowsDead takes an uplink away and gives it back.
+func (s *site) pageShowsDead(t *testing.T, b *browser) {
+	if err := s.Unplug(byB); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the page shows that uplink b is down", func() error {
+		lanes := b.lanes(t)
+		_, nowhere := lanes["No way out"].Rows["exec"]
+		bulk := lanes["a"].Rows[pageClass]
+		if lanes["b"].Badge != "down" || !nowhere || bulk.Note == "" || bulk.Away {
+			return fmt.Errorf("the lanes are %+v", lanes)
+		}
+		return nil
+	})
+	b.shot(t, "page-down.png")
+	if err := s.Plug(byB); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the page shows that uplink b is up", func() error {
+		if lanes := b.lanes(t); lanes["b"].Badge != "up" || len(lanes["No way out"].Rows) > 0 {
+			return fmt.Errorf("the lanes are %+v", lanes)
+		}
+		return nil
+	})
+}
