@@ -50,8 +50,8 @@ type panel struct {
 
 type reference struct{ Type, UID string }
 
-// chosen is the data source that the dashboard's variable names.
-var chosen = reference{"prometheus", "${datasource}"}
+// byVariable is the data source that the dashboard's variable names.
+var byVariable = reference{"prometheus", "${datasource}"}
 
 // dashboards are all of them, by file name.
 func dashboards(t *testing.T) map[string]dashboard {
@@ -93,12 +93,12 @@ func TestDashboardsImportAnywhere(t *testing.T) {
 			continue
 		}
 		for _, v := range d.Templating.List[1:] {
-			if v.Type != "query" || v.Datasource != chosen || v.Definition == "" {
+			if v.Type != "query" || v.Datasource != byVariable || v.Definition == "" {
 				t.Errorf("%s: variable %s: %+v", file, v.Name, v)
 			}
 		}
 		for _, a := range d.Annotations.List {
-			if a.Datasource != chosen {
+			if a.Datasource != byVariable {
 				t.Errorf("%s: an annotation asks %v", file, a.Datasource)
 			}
 		}
@@ -119,11 +119,11 @@ func (d *dashboard) checkPanels(t *testing.T, file string) {
 		if p.Type == "row" {
 			continue
 		}
-		if len(p.Description) < 20 || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource != chosen {
+		if len(p.Description) < 20 || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource != byVariable {
 			t.Errorf("%s: panel %q lacks a description, a unit, a target or the chosen data source", file, p.Title)
 		}
 		for _, target := range p.Targets {
-			if target.Datasource != chosen {
+			if target.Datasource != byVariable {
 				t.Errorf("%s: panel %q asks %v", file, p.Title, target.Datasource)
 			}
 		}

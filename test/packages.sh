@@ -16,6 +16,8 @@ need dockerd docker.io
 need docker docker.io
 need busybox busybox-static
 need git git
+need prometheus prometheus
+need promtool prometheus
 need clang-19 clang-19
 need llvm-strip-19 llvm-19
 while [ $# -ge 2 ]; do

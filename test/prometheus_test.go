@@ -38,20 +38,28 @@ const exporterAddress = "127.0.0.1:9955"
 // data in both, and the numbers are those of `status`.
 func TestPrometheus(t *testing.T) {
 	s := newSite(t, lab.Options{Uplinks: 3})
-	s.agentOn(t, append(s.write(t, seenPolicy), "--listen", exporterAddress)...)
 	s.mark(t)
+	s.agentOn(t, append(s.write(t, seenPolicy), "--listen", exporterAddress)...)
 	servers := []*prometheusServer{
 		s.prometheus(t, "classic", 9090, exporterAddress),
 		s.prometheus(t, "native", 9091, exporterAddress, "--enable-feature=native-histograms"),
 	}
-	if err := s.Unplug(byC); err != nil {
-		t.Fatal(err)
-	}
+	unplug(t, s, byC)
 	end := s.busy(t)
 	for _, p := range servers {
-		for _, e := range everyExpression(t) {
-			soon(t, p.name+" has data", func() error { return p.hasData(e) })
-		}
+		soon(t, p.name+" scrapes", func() error { return p.hasData("waymark_policy_state") })
+	}
+	s.ok(t, "move", "uid:2002", "trader")
+	for _, p := range servers {
+		expressions := everyExpression(t)
+		soon(t, p.name+" has data", func() (missing error) {
+			expressions = slices.DeleteFunc(expressions, func(e string) bool {
+				err := p.hasData(e)
+				missing = errors.Join(missing, err)
+				return err == nil
+			})
+			return missing
+		})
 		soon(t, "the alerts are active in "+p.name, func() error { return p.alerts("WaymarkUplinkDown", "WaymarkClassWithoutWayOut") })
 	}
 	end()
@@ -67,7 +75,17 @@ func TestPrometheus(t *testing.T) {
 			return nil
 		})
 	}
-	if err := s.Plug(byC); err != nil {
+}
+
+// unplug takes an uplink's cable until the end of the test.
+func unplug(t *testing.T, s *site, uplink int) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := s.Plug(uplink); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Unplug(uplink); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,7 +139,7 @@ var (
 func everyExpression(t *testing.T) []string {
 	t.Helper()
 	all := map[string]bool{}
-	values := strings.NewReplacer("$__rate_interval", "20s", "$instance", ".*", "$class", ".*", "$uplink", ".*")
+	values := strings.NewReplacer("$__rate_interval", "5m", "$instance", ".*", "$class", ".*", "$uplink", ".*")
 	for _, d := range dashboards(t) {
 		for _, e := range d.expressions() {
 			all[values.Replace(e)] = true

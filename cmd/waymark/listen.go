@@ -43,7 +43,7 @@ func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader
 	exporter, closeMeter := newExporter(l)
 	defer closeMeter()
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", exporter.Handler(log))
+	mux.Handle("GET /metrics", exporter.Handler(log, !web.Private(on)))
 	mux.Handle("GET /{$}", http.RedirectHandler("/metrics", http.StatusFound))
 	web.Health(mux, func() error {
 		if record, err := agent.Read(l.Netns()); agentNeeded && (err != nil || record == nil) {

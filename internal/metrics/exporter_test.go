@@ -142,7 +142,8 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 	s := source(made(1, 1))
 	s.Read = func() (*loader.Sample, error) { return nil, errors.New("no such luck") }
 	e := New(s)
-	server := httptest.NewServer(e.Handler(slog.New(slog.DiscardHandler)))
+	var log bytes.Buffer
+	server := httptest.NewServer(e.Handler(slog.New(slog.NewTextHandler(&log, nil)), true))
 	defer server.Close()
 	for scrape := 1; scrape <= 2; scrape++ {
 		got, _ := get(t, server.URL, "")
@@ -150,13 +151,16 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 			t.Errorf("there is no line %s in\n%s", want, got)
 		}
 	}
+	if got := log.String(); strings.Count(got, "no such luck") != 1 {
+		t.Errorf("the log: %s", got)
+	}
 	if err := e.Write(io.Discard); err == nil {
 		t.Error("what is written once is not whole, and it said nothing")
 	}
 }
 
 func TestFormats(t *testing.T) {
-	server := httptest.NewServer(New(source(made(2, 2))).Handler(slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(New(source(made(2, 2))).Handler(slog.New(slog.DiscardHandler), true))
 	defer server.Close()
 	plain, kind := get(t, server.URL, "")
 	if !strings.HasPrefix(kind, "text/plain") || !strings.Contains(plain, "\nprocess_resident_memory_bytes ") {
@@ -208,9 +212,8 @@ func get(t *testing.T, url, accept string) (body, kind string) {
 	return string(all), answer.Header.Get("Content-Type")
 }
 
-// TestScrapesAllocateNothing is for the part that is ours: a policy of 1,000
-// classes and four uplinks shows 90,000 series, of which the next scrape
-// writes the numbers.
+// TestScrapesAllocateNothing is for the part that is ours: 1,000 classes on
+// four uplinks show 60,000 series, of which the next scrape writes the numbers.
 func TestScrapesAllocateNothing(t *testing.T) {
 	e := New(source(made(1000, 4)))
 	scrape := func() {
