@@ -18,8 +18,11 @@ import (
 )
 
 // seenPolicy has a class of each sort that the dashboards speak of: one in
-// use, one with a match that nothing meets, one without a way out.
-const seenPolicy = threeUplinks + `classes:
+// use, one with a match that nothing meets, one without a way out; and an
+// uplink that is probed.
+const seenPolicy = `uplinks:
+  - {name: a, interface: up-a, probe: {icmp: [203.0.113.1]}}
+` + uplinkB + uplinkC + `classes:
   - name: trader
     route: [b]
     match: [{uid: 2000}, {uid: 2001}]

@@ -63,7 +63,7 @@ func newExporter(l *loader.Loader) (*metrics.Exporter, func()) {
 		if r == nil {
 			return nil, err
 		}
-		return &metrics.Agent{Since: r.Since, Heals: r.Heals, Problems: len(r.Problems)}, err
+		return &metrics.Agent{Since: r.Since, Heals: r.Heals, Problems: len(r.Problems), Probes: r.Probes}, err
 	}}), meter.Close
 }
 

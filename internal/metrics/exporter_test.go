@@ -88,6 +88,10 @@ func TestNumbers(t *testing.T) {
 		`waymark_agent_heals_total{kind="rule"} 2`,
 		`waymark_agent_heals_total{kind="map"} 0`,
 		`waymark_policy_applied_timestamp_seconds 900.5`,
+		`waymark_uplink_probe_up{uplink="u0"} 1`,
+		`waymark_uplink_probe_loss_ratio{uplink="u0",target="icmp 192.0.2.1"} 0.25`,
+		`waymark_uplink_probe_latency_seconds{uplink="u0",target="icmp 192.0.2.1"} 0.02`,
+		`waymark_uplink_probes_lost_total{uplink="u0",target="icmp 192.0.2.1"} 10`,
 		`waymark_class_tcp_rtt_seconds_sum{class="class0",uplink="u0"} 0.5`,
 		`waymark_class_tcp_rtt_seconds_count{class="class0",uplink="u0"} 80`,
 	} {
