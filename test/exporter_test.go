@@ -12,6 +12,8 @@ import (
 	"waymark/internal/lab"
 )
 
+const exporterAddress = "127.0.0.1:9955"
+
 // TestAgentServes follows what `run --listen` serves through the agent's
 // life: readiness, a scrape during an apply, a heal, and a stop.
 func TestAgentServes(t *testing.T) {

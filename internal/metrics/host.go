@@ -72,7 +72,7 @@ var policyFamilies = []Family{
 			s.set(float64(in.sample.Applied.UnixNano()) / 1e9)
 		}
 	}),
-	gauge("waymark_policy_state", "Number of the state in force; every apply, move and rollback that changes something is the next one.", nil, func(in *input, s *series) {
+	gauge("waymark_policy_state", "Number of the state in force; every apply and rollback that changes something is the next one.", nil, func(in *input, s *series) {
 		if in.sample != nil {
 			s.set(float64(in.sample.State))
 		}
