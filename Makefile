@@ -71,6 +71,8 @@ install: build
 	install -D -m 0755 waymark $(DESTDIR)$(PREFIX)/sbin/waymark
 	install -D -m 0644 dist/waymark.service $(DESTDIR)$(PREFIX)/lib/systemd/system/waymark.service
 	sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(PREFIX)/lib/systemd/system/waymark.service
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/waymark/grafana dist/grafana/*.json
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/waymark/prometheus dist/prometheus/*.yaml
 	install -D -m 0644 dist/networkd-foreign.conf $(DESTDIR)$(PREFIX)/share/doc/waymark/networkd-foreign.conf
 
 clean:

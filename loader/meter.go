@@ -224,7 +224,11 @@ func (m *Meter) rules(s *Sample) {
 			case r.Mask == 0:
 				s.Rules[k].Packets += t.Causes.Chosen
 			case c.Mark != 0 && !r.From.IsValid() && c.Mark&r.Mask == r.Mark:
-				s.Rules[k].Packets += t.Packets - min(t.Packets, t.Causes.Chosen)
+				sent := t.Sent.IPv4.Packets
+				if r.Family == plan.IPv6 {
+					sent = t.Sent.IPv6.Packets
+				}
+				s.Rules[k].Packets += sent - min(sent, t.Causes.Chosen)
 			}
 		}
 	}

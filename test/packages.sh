@@ -19,6 +19,8 @@ need git git
 need chromium chromium
 need node nodejs
 need npm npm
+need prometheus prometheus
+need promtool prometheus
 need clang-19 clang-19
 need llvm-strip-19 llvm-19
 while [ $# -ge 2 ]; do

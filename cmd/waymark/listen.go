@@ -54,7 +54,7 @@ func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader
 	exporter, closeMeter := newExporter(l)
 	defer closeMeter()
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", exporter.Handler(log))
+	mux.Handle("GET /metrics", exporter.Handler(log, !web.Private(on)))
 	what := "metrics"
 	if front != nil {
 		what = "metrics and the page"
@@ -80,7 +80,7 @@ func newExporter(l *loader.Loader) (*metrics.Exporter, func()) {
 		if r == nil {
 			return nil, err
 		}
-		return &metrics.Agent{Since: r.Since, Heals: r.Heals, Problems: len(r.Problems)}, err
+		return &metrics.Agent{Since: r.Since, Heals: r.Heals, Problems: len(r.Problems), Probes: r.Probes}, err
 	}}), meter.Close
 }
 

@@ -58,15 +58,17 @@ const scrapeTimeout = 10 * time.Second
 
 // Handler answers scrapes, in every format that Prometheus asks for, with the
 // process's own metrics beside. An answer is complete before any of it is
-// sent, so that a slow client keeps nobody waiting.
-func (e *Exporter) Handler(log *slog.Logger) http.Handler {
+// sent, so that a slow client keeps nobody waiting. Compressing costs as much
+// time again, and is for scrapes from afar.
+func (e *Exporter) Handler(log *slog.Logger, compress bool) http.Handler {
 	process := prometheus.NewRegistry()
 	process.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	all := prometheus.NewMultiTRegistry(e, prometheus.ToTransactionalGatherer(process))
 	return promhttp.HandlerForTransactional(all, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelError),
+		ErrorLog:            &scrapeLog{log: log},
 		ErrorHandling:       promhttp.ContinueOnError,
 		EnableOpenMetrics:   true,
+		DisableCompression:  !compress,
 		MaxRequestsInFlight: 8,
 		Timeout:             scrapeTimeout,
 	})

@@ -88,6 +88,10 @@ func TestNumbers(t *testing.T) {
 		`waymark_agent_heals_total{kind="rule"} 2`,
 		`waymark_agent_heals_total{kind="map"} 0`,
 		`waymark_policy_applied_timestamp_seconds 900.5`,
+		`waymark_uplink_probe_up{uplink="u0"} 1`,
+		`waymark_uplink_probe_loss_ratio{uplink="u0",target="icmp 192.0.2.1"} 0.25`,
+		`waymark_uplink_probe_latency_seconds{uplink="u0",target="icmp 192.0.2.1"} 0.02`,
+		`waymark_uplink_probes_lost_total{uplink="u0",target="icmp 192.0.2.1"} 10`,
 		`waymark_class_tcp_rtt_seconds_sum{class="class0",uplink="u0"} 0.5`,
 		`waymark_class_tcp_rtt_seconds_count{class="class0",uplink="u0"} 80`,
 	} {
@@ -142,7 +146,8 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 	s := source(made(1, 1))
 	s.Read = func() (*loader.Sample, error) { return nil, errors.New("no such luck") }
 	e := New(s)
-	server := httptest.NewServer(e.Handler(slog.New(slog.DiscardHandler)))
+	var log bytes.Buffer
+	server := httptest.NewServer(e.Handler(slog.New(slog.NewTextHandler(&log, nil)), true))
 	defer server.Close()
 	for scrape := 1; scrape <= 2; scrape++ {
 		got, _ := get(t, server.URL, "")
@@ -150,13 +155,16 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 			t.Errorf("there is no line %s in\n%s", want, got)
 		}
 	}
+	if got := log.String(); strings.Count(got, "no such luck") != 1 {
+		t.Errorf("the log: %s", got)
+	}
 	if err := e.Write(io.Discard); err == nil {
 		t.Error("what is written once is not whole, and it said nothing")
 	}
 }
 
 func TestFormats(t *testing.T) {
-	server := httptest.NewServer(New(source(made(2, 2))).Handler(slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(New(source(made(2, 2))).Handler(slog.New(slog.DiscardHandler), true))
 	defer server.Close()
 	plain, kind := get(t, server.URL, "")
 	if !strings.HasPrefix(kind, "text/plain") || !strings.Contains(plain, "\nprocess_resident_memory_bytes ") {
@@ -208,9 +216,8 @@ func get(t *testing.T, url, accept string) (body, kind string) {
 	return string(all), answer.Header.Get("Content-Type")
 }
 
-// TestScrapesAllocateNothing is for the part that is ours: a policy of 1,000
-// classes and four uplinks shows 90,000 series, of which the next scrape
-// writes the numbers.
+// TestScrapesAllocateNothing is for the part that is ours: 1,000 classes on
+// four uplinks show 60,000 series, of which the next scrape writes the numbers.
 func TestScrapesAllocateNothing(t *testing.T) {
 	e := New(source(made(1000, 4)))
 	scrape := func() {

@@ -34,7 +34,7 @@ func histogram(name, help string, labels []string, add func(*input, *series)) Fa
 
 // Families are all metrics, by name.
 func Families() []Family {
-	all := slices.Concat(trafficFamilies, misrouteFamilies, connectionFamilies, histogramFamilies, classFamilies, ruleFamilies, hostFamilies, policyFamilies)
+	all := slices.Concat(trafficFamilies, misrouteFamilies, connectionFamilies, histogramFamilies, classFamilies, ruleFamilies, hostFamilies, probeFamilies, policyFamilies)
 	slices.SortFunc(all, func(a, b Family) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }

@@ -17,7 +17,7 @@ func truth(b bool) float64 {
 }
 
 var hostFamilies = []Family{
-	gauge("waymark_uplink_up", "1 while the uplink's interface is up and has a carrier.", []string{"uplink"}, func(in *input, s *series) {
+	gauge("waymark_uplink_up", "1 while the uplink can be used: its interface is up and has a carrier, and its probes, if it has any, are answered.", []string{"uplink"}, func(in *input, s *series) {
 		for _, u := range sampled(in).Uplinks {
 			s.set(truth(u.Up), u.Name)
 		}
@@ -72,7 +72,7 @@ var policyFamilies = []Family{
 			s.set(float64(in.sample.Applied.UnixNano()) / 1e9)
 		}
 	}),
-	gauge("waymark_policy_state", "Number of the state in force; every apply, move and rollback that changes something is the next one.", nil, func(in *input, s *series) {
+	gauge("waymark_policy_state", "Number of the state in force; every apply and rollback that changes something is the next one.", nil, func(in *input, s *series) {
 		if in.sample != nil {
 			s.set(float64(in.sample.State))
 		}

@@ -9,6 +9,7 @@ import (
 
 	"waymark/internal/datapath"
 	"waymark/internal/plan"
+	"waymark/internal/probe"
 	"waymark/loader"
 )
 
@@ -69,6 +70,7 @@ func source(s *loader.Sample) Source {
 			return s, nil
 		},
 		Agent: func() (*Agent, error) {
-			return &Agent{Since: time.Unix(800, 0), Heals: map[string]uint64{"rule": 2}, Problems: 1}, nil
+			return &Agent{Since: time.Unix(800, 0), Heals: map[string]uint64{"rule": 2}, Problems: 1,
+				Probes: []probe.State{{Uplink: "u0", Targets: []probe.Target{{Name: "icmp 192.0.2.1", Loss: 25, Latency: 20 * time.Millisecond, Sent: 40, Lost: 10}}}}}, nil
 		}}
 }

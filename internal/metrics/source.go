@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"waymark/internal/probe"
 	"waymark/loader"
 )
 
@@ -23,6 +24,7 @@ type Agent struct {
 	Since    time.Time
 	Heals    map[string]uint64 // what it put back since then, by kind
 	Problems int               // things that are wrong now, and that it could not mend
+	Probes   []probe.State     // of the uplinks that the policy has probed
 }
 
 // healKinds are the kinds of Agent.Heals that are shown before there is one.

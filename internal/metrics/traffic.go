@@ -39,8 +39,7 @@ var trafficFamilies = []Family{
 }
 
 func sent(t *datapath.Tally) [2]datapath.Volume {
-	six := t.Sent.IPv6
-	return [2]datapath.Volume{{Packets: t.Packets - six.Packets, Bytes: t.Bytes - six.Bytes}, six}
+	return [2]datapath.Volume{t.Sent.IPv4, t.Sent.IPv6}
 }
 
 func received(t *datapath.Tally) [2]datapath.Volume {

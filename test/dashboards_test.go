@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"waymark/internal/metrics"
+)
+
+// A dashboard is what is looked at of one of dist/grafana.
+type dashboard struct {
+	UID         string
+	Title       string
+	Description string
+	Tags        []string
+	Templating  struct {
+		List []struct {
+			Name, Type string
+			Datasource reference
+			Definition string
+		}
+	}
+	Annotations struct {
+		List []struct {
+			Expr       string
+			Datasource reference
+		}
+	}
+	Panels []panel
+}
+
+type panel struct {
+	ID                       int
+	Type, Title, Description string
+	Datasource               reference
+	GridPos                  struct{ X, Y, W, H int }
+	FieldConfig              struct{ Defaults struct{ Unit string } }
+	Targets                  []struct {
+		Expr, RefID string
+		Datasource  reference
+	}
+}
+
+type reference struct{ Type, UID string }
+
+// byVariable is the data source that the dashboard's variable names.
+var byVariable = reference{"prometheus", "${datasource}"}
+
+// dashboards are all of them, by file name.
+func dashboards(t *testing.T) map[string]dashboard {
+	t.Helper()
+	all := map[string]dashboard{}
+	for _, file := range must[[]string](t)(filepath.Glob("../dist/grafana/*.json")) {
+		var d dashboard
+		if err := json.Unmarshal(must[[]byte](t)(os.ReadFile(file)), &d); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all[strings.TrimSuffix(filepath.Base(file), ".json")] = d
+	}
+	if len(all) == 0 {
+		t.Fatal("there are no dashboards")
+	}
+	return all
+}
+
+// expressions are those of a dashboard, with variables in them.
+func (d *dashboard) expressions() (all []string) {
+	for _, p := range d.Panels {
+		for _, target := range p.Targets {
+			all = append(all, target.Expr)
+		}
+	}
+	for _, a := range d.Annotations.List {
+		all = append(all, a.Expr)
+	}
+	return all
+}
+
+func TestDashboardsImportAnywhere(t *testing.T) {
+	for file, d := range dashboards(t) {
+		if d.UID != "waymark-"+file || !slices.Contains(d.Tags, "waymark") || d.Description == "" {
+			t.Errorf("%s: uid %q, tags %v, description %q", file, d.UID, d.Tags, d.Description)
+		}
+		if v := d.Templating.List; len(v) < 2 || v[0].Name != "datasource" || v[0].Type != "datasource" {
+			t.Errorf("%s: its first variable is not the data source", file)
+			continue
+		}
+		for _, v := range d.Templating.List[1:] {
+			if v.Type != "query" || v.Datasource != byVariable || v.Definition == "" {
+				t.Errorf("%s: variable %s: %+v", file, v.Name, v)
+			}
+		}
+		for _, a := range d.Annotations.List {
+			if a.Datasource != byVariable {
+				t.Errorf("%s: an annotation asks %v", file, a.Datasource)
+			}
+		}
+		d.checkPanels(t, file)
+	}
+}
+
+func (d *dashboard) checkPanels(t *testing.T, file string) {
+	ids, titles := map[int]bool{}, map[string]bool{}
+	for _, p := range d.Panels {
+		if p.ID == 0 || ids[p.ID] || titles[p.Title] || p.Title == "" {
+			t.Errorf("%s: panel %d %q is there twice, or has no id or title", file, p.ID, p.Title)
+		}
+		ids[p.ID], titles[p.Title] = true, true
+		if p.GridPos.W < 1 || p.GridPos.X+p.GridPos.W > 24 {
+			t.Errorf("%s: panel %q is at %+v", file, p.Title, p.GridPos)
+		}
+		if p.Type == "row" {
+			continue
+		}
+		if len(p.Description) < 20 || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource != byVariable {
+			t.Errorf("%s: panel %q lacks a description, a unit, a target or the chosen data source", file, p.Title)
+		}
+		for _, target := range p.Targets {
+			if target.Datasource != byVariable {
+				t.Errorf("%s: panel %q asks %v", file, p.Title, target.Datasource)
+			}
+		}
+	}
+}
+
+var (
+	metricName = regexp.MustCompile(`\bwaymark_\w+`)
+	quoted     = regexp.MustCompile(`"[^"]*"`)
+	selectors  = regexp.MustCompile(`\{([^}]*)\}`)
+)
+
+// names are the metrics and recorded series in an expression.
+func names(expression string) []string {
+	return metricName.FindAllString(expression, -1)
+}
+
+// TestDashboardsAskForWhatThereIs holds the names against those of the
+// metrics, and sees that no host, class or uplink is written down.
+func TestDashboardsAskForWhatThereIs(t *testing.T) {
+	known, shown := map[string]bool{}, map[string]bool{}
+	for _, f := range metrics.Families() {
+		known[f.Name], known[f.Name+"_bucket"] = true, f.Type.String() == "HISTOGRAM"
+	}
+	for file, d := range dashboards(t) {
+		for _, e := range d.expressions() {
+			for _, name := range names(e) {
+				shown[strings.TrimSuffix(name, "_bucket")] = true
+				if !known[name] {
+					t.Errorf("%s asks for %s, which is no metric", file, name)
+				}
+			}
+			for _, selector := range selectors.FindAllStringSubmatch(e, -1) {
+				for _, value := range quoted.FindAllString(selector[1], -1) {
+					if !strings.HasPrefix(value, `"$`) && value != `"unclassed"` {
+						t.Errorf("%s has %s written down in %s", file, value, e)
+					}
+				}
+			}
+		}
+	}
+	for _, f := range metrics.Families() {
+		// A table of marks, and when the agent began, say nothing over time.
+		if !shown[f.Name] && f.Name != "waymark_class_info" && f.Name != "waymark_agent_start_time_seconds" {
+			t.Errorf("no dashboard shows %s", f.Name)
+		}
+	}
+}
