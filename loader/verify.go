@@ -126,8 +126,21 @@ func (l *Loader) simulate(w *survey, n int, family plan.Family) (c Check, asked 
 	}
 	c.Answer = way(answer)
 	verdict := w.plan.Resolve(w.facts, plan.Packet{Family: family, Dst: flow.Dst, Mark: mark})
+	if r := verdict.Rule; mark != 0 && r.Protocol != plan.Protocol && r.Priority < lastOfOurs(w.plan, family) {
+		c.Wrong = append(c.Wrong, fmt.Sprintf("a rule of others takes it: %s", r))
+	}
 	c.Wrong = append(c.Wrong, differences(verdict, answer)...)
 	return c, true, nil
+}
+
+// lastOfOurs is the priority of the plan's last rule of a family.
+func lastOfOurs(p *plan.Plan, family plan.Family) (last uint32) {
+	for _, r := range p.Rules {
+		if r.Family == family {
+			last = max(last, r.Priority)
+		}
+	}
+	return last
 }
 
 func way(a rpdb.Answer) string {
