@@ -66,18 +66,32 @@ func TestHealing(t *testing.T) {
 	t.Run("an entry of a map", func(t *testing.T) {
 		m := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapUplinks), nil))
 		defer m.Close()
+		had := s.heals(t, "map")
 		var entry bpf.WaymarkUplinkEntry
 		if err := errors.Join(m.Lookup(uint32(1), &entry), m.Put(uint32(1), bpf.WaymarkUplinkEntry{})); err != nil {
 			t.Fatal(err)
 		}
 		soon(t, "it is put back", func() error {
 			var now bpf.WaymarkUplinkEntry
-			if err := m.Lookup(uint32(1), &now); err != nil || now != entry {
+			if err := m.Lookup(uint32(1), &now); err != nil || now != entry || s.heals(t, "map") == had {
 				return fmt.Errorf("%v %v", now, err)
 			}
 			return nil
 		})
 		s.follow(t, "app.slice", byB)
+	})
+	t.Run("a mark of others that is none", func(t *testing.T) {
+		m := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapWholeMarks), nil))
+		defer m.Close()
+		if err := m.Put(uint32(0xbeef), uint8(1)); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "it is taken out", func() error {
+			if value, err := m.LookupBytes(uint32(0xbeef)); err != nil || value != nil {
+				return fmt.Errorf("%v %v", value, err)
+			}
+			return nil
+		})
 	})
 	open.stay(t, s, byB)
 	out := s.ok(t, "status")

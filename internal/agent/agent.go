@@ -169,10 +169,8 @@ func (a *Agent) beat() {
 	case err != nil:
 		a.complain("pulse", err.Error())
 		a.look(false)
-	case pulse.Host != a.pulse.Host:
-		a.look(false)
-	case pulse.Maps != a.pulse.Maps:
-		a.look(true)
+	case pulse != a.pulse:
+		a.look(pulse.Maps != a.pulse.Maps)
 	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.looked) > whole || a.misjudges():
 		a.look(false)
 	}

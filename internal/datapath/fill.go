@@ -274,16 +274,27 @@ func insidePrefix(p netip.Prefix) (entry bpf.WaymarkInsidePrefix) {
 	return entry
 }
 
-func (i *Instance) putWholeMarks(p *plan.Plan) error {
+// wholeMarks are those that are in the map, ascending.
+func (i *Instance) wholeMarks() (marks []uint32, err error) {
 	var mark uint32
 	var one uint8
-	var gone []uint32
-	for entries := i.maps.WholeMarks.Iterate(); entries.Next(&mark, &one); {
-		if !slices.Contains(p.WholeMarks, mark) {
-			gone = append(gone, mark)
-		}
+	entries := i.maps.WholeMarks.Iterate()
+	for entries.Next(&mark, &one) {
+		marks = append(marks, mark)
 	}
-	for _, mark := range gone {
+	slices.Sort(marks)
+	return marks, entries.Err()
+}
+
+func (i *Instance) putWholeMarks(p *plan.Plan) error {
+	marks, err := i.wholeMarks()
+	if err != nil {
+		return err
+	}
+	for _, mark := range marks {
+		if slices.Contains(p.WholeMarks, mark) {
+			continue
+		}
 		if err := i.maps.WholeMarks.Delete(mark); err != nil {
 			return err
 		}

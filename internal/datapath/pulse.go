@@ -91,6 +91,11 @@ func (i *Instance) Contents() (string, error) {
 	if err := addEntries[bpf.WaymarkUplinkEntry](digest, i.maps.Uplinks); err != nil {
 		return "", err
 	}
+	marks, err := i.wholeMarks()
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintln(digest, marks)
 	err = addEntries[bpf.WaymarkInsidePrefix](digest, i.maps.Inside)
 	return fmt.Sprintf("%x", digest.Sum64()), err
 }
