@@ -11,11 +11,15 @@
 package containers
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 	"time"
@@ -94,18 +98,34 @@ func (r Runtime) Watch(ctx context.Context, changed func()) error {
 // speaks finds out what the runtime speaks. CRI-O answers HTTP too, but is no
 // Docker, which has its version on every answer.
 func (r Runtime) speaks(ctx context.Context) (protocol, error) {
-	d := docker{r}
-	answer, err := d.get(ctx, "/_ping", nil)
-	if err == nil {
-		answer.Body.Close()
-		if answer.Header.Get("Api-Version") != "" {
-			return d, nil
-		}
-	}
-	if errors.Is(err, Absent) || ctx.Err() != nil {
-		return nil, err
+	version, err := r.ping(ctx)
+	switch {
+	case errors.Is(err, Absent) || ctx.Err() != nil:
+		return nil, cmp.Or(err, ctx.Err())
+	case version != "":
+		return docker{r}, nil
 	}
 	return rpc{r}, nil
+}
+
+// ping is the version of Docker's API that the runtime speaks, if it does. Who
+// speaks gRPC speaks first, which an http.Transport would complain of.
+func (r Runtime) ping(ctx context.Context) (version string, err error) {
+	c, err := r.dial(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	if _, err := io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: runtime\r\nConnection: close\r\n\r\n"); err != nil {
+		return "", err
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	return answer.Header.Get("Api-Version"), nil
 }
 
 func (r Runtime) dial(ctx context.Context) (net.Conn, error) {
