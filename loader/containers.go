@@ -91,7 +91,7 @@ func (l *Loader) ask(sockets []string, named []classes.Container) []answer {
 	asked.Wait()
 	for i, socket := range sockets {
 		switch at := l.hung[socket]; {
-		case !errors.Is(answers[i].err, context.DeadlineExceeded):
+		case !errors.Is(answers[i].err, containers.Silent):
 			delete(l.hung, socket)
 		case begun.Sub(at) >= aWhile:
 			l.hung[socket] = begun

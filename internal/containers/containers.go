@@ -46,6 +46,9 @@ var Defaults = []string{"/run/docker.sock", "/run/podman/podman.sock", "/run/con
 // nobody listens at it.
 var Absent = errors.New("no runtime is there")
 
+// Silent is the error of a runtime that is there, and did not answer in time.
+var Silent = errors.New("it did not answer")
+
 // Runtime is a container runtime, by its socket.
 type Runtime struct {
 	Socket string // absolute path
@@ -75,7 +78,7 @@ func (r Runtime) List(ctx context.Context, wanted func(classes.Identity) bool) (
 	begun := time.Now()
 	if err := ask(); err != nil {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("it did not answer within %v", time.Since(begun).Round(100*time.Millisecond))
+			err = fmt.Errorf("%w within %v", Silent, time.Since(begun).Round(100*time.Millisecond))
 		}
 		return nil, pid, fmt.Errorf("ask the container runtime at %s: %w", r.Socket, err)
 	}

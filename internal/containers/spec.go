@@ -35,13 +35,13 @@ func specPath(text string) string {
 	slice, rest, ok := strings.Cut(text, ":")
 	prefix, name, ok2 := strings.Cut(rest, ":")
 	switch {
+	case path.IsAbs(text):
+		text = strings.TrimPrefix(path.Clean(text), "/")
 	case ok && ok2 && name != "" && (slice == "" || strings.HasSuffix(slice, ".slice")):
 		if prefix != "" {
 			name = prefix + "-" + name
 		}
-		text = slicePath(cmp.Or(slice, "system.slice")) + "/" + name + ".scope"
-	case path.IsAbs(text):
-		text = strings.TrimPrefix(path.Clean(text), "/")
+		text = slicePath(cmp.Or(slice, "system.slice")) + name + ".scope"
 	default:
 		return ""
 	}
@@ -51,16 +51,19 @@ func specPath(text string) string {
 	return text
 }
 
-// slicePath is where systemd puts a slice: a-b.slice is in a.slice.
-func slicePath(slice string) string {
-	var dirs []string
+// slicePath is where systemd puts what is in a slice: a-b.slice is in a.slice,
+// and -.slice is the root.
+func slicePath(slice string) (dirs string) {
+	if slice == "-.slice" {
+		return ""
+	}
 	name := strings.TrimSuffix(slice, ".slice")
 	for i := range name {
 		if name[i] == '-' && i > 0 {
-			dirs = append(dirs, name[:i]+".slice")
+			dirs += name[:i] + ".slice/"
 		}
 	}
-	return strings.Join(append(dirs, slice), "/")
+	return dirs + slice + "/"
 }
 
 // podPath is the cgroup of the pod that a sandbox or a container at a path is
