@@ -3,7 +3,6 @@
 package test
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -61,10 +60,10 @@ func TestContainersByName(t *testing.T) {
 		t.Errorf("explain --container says\n%s", out)
 	}
 	socket := e.socket()
-	before := e.lines(t)
+	before := s.lines(t, e.policy())
 	move(t, socket, socket+"-away")
 	s.reapply(t)
-	if diff := cmp.Diff(before, e.lines(t), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(before, s.lines(t, e.policy()), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("while the runtime does not answer, matches become (- before, + now)\n%s", diff)
 	}
 	if waiting := s.status(t).Waiting; len(waiting) != 1 || !strings.Contains(waiting[0], "no runtime is there") {
@@ -101,12 +100,7 @@ func TestContainersByName(t *testing.T) {
 // caughtUp waits until the agent has seen what there is.
 func (s *site) caughtUp(t *testing.T) {
 	t.Helper()
-	soon(t, "the agent has seen it", func() error {
-		if drift := s.status(t).Drift; !drift.Empty() {
-			return fmt.Errorf("the kernel differs: %+v", drift)
-		}
-		return nil
-	})
+	s.planned(t, func() error { return nil })
 }
 
 func move(t *testing.T, from, to string) {
@@ -117,16 +111,16 @@ func move(t *testing.T, from, to string) {
 }
 
 // lines are the matches as a plan made now has them.
-func (e *dockerEngine) lines(t *testing.T) []plan.Line {
+func (s *site) lines(t *testing.T, policy string) []plan.Line {
 	t.Helper()
-	out := e.ok(t, append([]string{"plan", "-o", "json"}, e.write(t, e.policy())...)...)
+	out := s.ok(t, append([]string{"plan", "-o", "json"}, s.write(t, policy)...)...)
 	return item[struct{ Plan plan.Plan }](t, out).Plan.Lines
 }
 
 // nobody checks that no match has a cgroup of a container that is gone.
 func (e *dockerEngine) nobody(t *testing.T) {
 	t.Helper()
-	for _, l := range e.lines(t) {
+	for _, l := range e.lines(t, e.policy()) {
 		for _, c := range l.Match.Cgroup {
 			if c.Path != "" || c.Unit != "" {
 				t.Errorf("%s still has the cgroup %v", l.Text, c)
