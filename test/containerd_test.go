@@ -25,6 +25,10 @@ cat >/etc/cni/net.d/10-box.conflist <<END
  "ipam": {"type": "host-local", "dataDir": "$1/ipam", "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
   "ranges": [[{"subnet": "10.88.0.0/16"}], [{"subnet": "fd00:88::/64"}]]}}]}
 END
+# Without a link-local address of its own the kernel looks for no neighbour there.
+ip link add cni0 type bridge
+ip address add fe80::1/64 dev cni0 nodad
+ip link set cni0 up
 iptables -t nat -A POSTROUTING -s 10.88.0.0/16 ! -d 10.88.0.0/16 -j MASQUERADE
 ip6tables -t nat -A POSTROUTING -s fd00:88::/64 ! -d fd00:88::/64 -j MASQUERADE
 cat >"$1/runc" <<'END'

@@ -16,8 +16,8 @@ const podmanScript = `
 mkdir -p /etc/cni/net.d /etc/containers
 rm -f /etc/cni/net.d/*
 cat >/etc/containers/containers.conf <<END
-[network]
-default_subnet = "10.99.0.0/16"
+[containers]
+pids_limit = 0
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -78,8 +78,7 @@ func (e *podmanEngine) in(id string) container {
 	return func(args ...string) (string, error) { return e.try(append([]string{"exec", id}, args...)...) }
 }
 
-// TestPodman has real containers of Podman's, by name and by labels, beside
-// real ones of containerd's, in one policy.
+// TestPodman has real containers of Podman's, by name and by labels.
 func TestPodman(t *testing.T) {
 	s := newTraffic(t, lab.Options{Forward: true})
 	e := s.podman(t)
