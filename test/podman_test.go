@@ -18,6 +18,7 @@ rm -f /etc/cni/net.d/*
 cat >/etc/containers/containers.conf <<END
 [containers]
 pids_limit = 0
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
