@@ -77,7 +77,7 @@ func (r Runtime) List(ctx context.Context, wanted func(classes.Identity) bool) (
 	}
 	begun := time.Now()
 	if err := ask(); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w within %v", Silent, time.Since(begun).Round(100*time.Millisecond))
 		}
 		return nil, pid, fmt.Errorf("ask the container runtime at %s: %w", r.Socket, err)

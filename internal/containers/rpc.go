@@ -79,8 +79,11 @@ func plain(err error) error {
 	if err == nil || !ok {
 		return err
 	}
-	if s.Code() == codes.Unavailable {
+	switch s.Code() {
+	case codes.Unavailable:
 		return errors.New("the connection broke: " + s.Message())
+	case codes.DeadlineExceeded, codes.Canceled: // the other side knows ours, and may be there first
+		return context.DeadlineExceeded
 	}
 	return errors.New(s.Message())
 }

@@ -175,6 +175,17 @@ func TestHangs(t *testing.T) {
 	}
 }
 
+// TestDeadlineThere has a runtime that ends a call in our stead.
+func TestDeadlineThere(t *testing.T) {
+	for _, code := range []codes.Code{codes.DeadlineExceeded, codes.Canceled} {
+		k := kubernetes()
+		k.err = status.Error(code, "stream terminated")
+		if _, _, err := serveRPC(t, k.offer).List(context.Background(), all); !errors.Is(err, Silent) {
+			t.Errorf("%v: %v", code, err)
+		}
+	}
+}
+
 // TestWatchRPC hears containerd's events, and sees what becomes of pods where
 // there are none.
 func TestWatchRPC(t *testing.T) {
