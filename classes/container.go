@@ -14,19 +14,27 @@ import (
 // them; what is not named, any container has. At least one thing is named.
 type Container struct {
 	Name      string            // a Glob
-	Namespace string            // of its pod, in Kubernetes; a Glob
+	Pod       string            // in Kubernetes; a Glob
+	Namespace string            // of its pod, or containerd's own; a Glob
 	Labels    map[string]string // each has to be there, with a value that is of the Glob
 	Pos       Position
 }
 
-// Holds tells whether a container with this name, namespace and labels is one
-// that c names.
-func (c Container) Holds(name, namespace string, labels map[string]string) bool {
-	if !isOf(orAny(c.Name), name) || !isOf(orAny(c.Namespace), namespace) {
+// Identity is what a container runtime says of a container, or of a whole pod.
+type Identity struct {
+	Name      string            `json:"name"`                // "": a pod
+	Pod       string            `json:"pod,omitempty"`       // "": in none
+	Namespace string            `json:"namespace,omitempty"` // of its pod, or containerd's own
+	Labels    map[string]string `json:"labels,omitempty"`    // its own, and its pod's
+}
+
+// Holds tells whether k is one that c names.
+func (c Container) Holds(k Identity) bool {
+	if c.Pod != "" && k.Pod == "" || !isOf(orAny(c.Pod), k.Pod) || !isOf(orAny(c.Name), k.Name) || !isOf(orAny(c.Namespace), k.Namespace) {
 		return false
 	}
 	for key, want := range c.Labels {
-		if value, ok := labels[key]; !ok || !isOf(want, value) {
+		if value, ok := k.Labels[key]; !ok || !isOf(want, value) {
 			return false
 		}
 	}
@@ -59,7 +67,8 @@ func (c Container) covers(m Container) bool {
 			return false
 		}
 	}
-	return coversName(orAny(c.Name), orAny(m.Name)) && coversName(orAny(c.Namespace), orAny(m.Namespace))
+	return (c.Pod == "" || m.Pod != "" && coversName(c.Pod, m.Pod)) &&
+		coversName(orAny(c.Name), orAny(m.Name)) && coversName(orAny(c.Namespace), orAny(m.Namespace))
 }
 
 func orAny(glob string) string {
@@ -71,6 +80,7 @@ func orAny(glob string) string {
 
 var containerFields = []field[Container]{
 	{key: "name", example: "backup", read: func(d *decoder, c *Container, n *node) { c.Name = d.containerName(n) }},
+	{key: "pod", example: "web-0", read: func(d *decoder, c *Container, n *node) { c.Pod = d.containerName(n) }},
 	{key: "namespace", example: "shop", read: func(d *decoder, c *Container, n *node) { c.Namespace = d.containerName(n) }},
 	{key: "label", example: "{tier: bulk}", read: (*decoder).labels},
 }
@@ -90,6 +100,26 @@ func (d *decoder) containers(m *Match, n *node) {
 		}
 		return c, len(d.problems) == before
 	})
+}
+
+// ParseContainer parses what a policy says of one container, a name or a
+// mapping. The error is Problems.
+func ParseContainer(text string) (Container, error) {
+	s := newSource("container", []byte(text))
+	root, bad := s.read()
+	d, m := &decoder{source: s, problems: bad}, Match{}
+	if len(bad) == 0 {
+		d.containers(&m, &root)
+	}
+	if len(d.problems) == 0 && len(m.Container) != 1 {
+		d.problem(&root, fmt.Sprintf("%d containers", len(m.Container)), "name one, or say in a mapping what all have: {label: {tier: bulk}}")
+	}
+	if len(d.problems) > 0 {
+		return Container{}, d.problems
+	}
+	c := m.Container[0]
+	c.Pos = Position{}
+	return c, nil
 }
 
 func (d *decoder) containerName(n *node) string {
@@ -136,6 +166,9 @@ func (c Container) String() string {
 	var said []string
 	if c.Name != "" {
 		said = append(said, "name: "+quote(c.Name))
+	}
+	if c.Pod != "" {
+		said = append(said, "pod: "+quote(c.Pod))
 	}
 	if c.Namespace != "" {
 		said = append(said, "namespace: "+quote(c.Namespace))

@@ -145,10 +145,13 @@ func (r dice) container() Container {
 	if r.IntN(3) == 0 {
 		c.Namespace = r.one("shop", "team-*", "null", "7")
 	}
+	if r.IntN(3) == 0 {
+		c.Pod = r.one("web-0", "db-*", "null", "7")
+	}
 	for range r.IntN(3) {
 		c.Labels[r.one("tier", "com.docker.compose.service", "app.kubernetes.io/name", "a b", "'", "null")] = r.one("", "bulk", "true", "a: b", "x/y", "*", "7", "#")
 	}
-	if c.Name+c.Namespace == "" {
+	if c.Name+c.Pod+c.Namespace == "" {
 		c.Labels["id"] = fmt.Sprint(r.IntN(1 << 30))
 	}
 	if len(c.Labels) == 0 {

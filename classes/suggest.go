@@ -12,7 +12,7 @@ var otherWords = map[string]string{
 	"port": "dport", "ports": "dport",
 	"user": "uid", "users": "uid", "uidrange": "uid", "skuid": "uid",
 	"slice": "cgroup", "service": "unit", "scope": "unit", "units": "unit", "cgroups": "cgroup",
-	"docker": "container", "podman": "container", "pod": "container", "labels": "label", "ns": "namespace",
+	"docker": "container", "podman": "container", "pods": "pod", "labels": "label", "ns": "namespace",
 	"in": "iif", "iifname": "iif",
 	"dev": "interface", "device": "interface", "oif": "interface", "link": "interface",
 	"via": "gateway", "gw": "gateway", "nexthop": "gateway",

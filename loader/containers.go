@@ -11,12 +11,22 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"waymark/classes"
 	"waymark/internal/containers"
 	"waymark/internal/host"
 	"waymark/internal/match"
 	"waymark/internal/plan"
+)
+
+// How long all runtimes together may take to answer; and how long those that
+// did not, for a while after it.
+const (
+	patience   = time.Second
+	impatience = 100 * time.Millisecond
+	aWhile     = 10 * time.Second
 )
 
 // sockets are those of the runtimes that a policy means.
@@ -27,33 +37,67 @@ func sockets(policy *classes.Policy) []string {
 	return containers.Defaults
 }
 
-// containers asks the runtimes for the containers that somebody names. Those
-// of a runtime that does not answer are as they were: it may be restarting,
-// and what it had goes on running.
+// containers asks the runtimes, all at once, for the containers that somebody
+// names. Those of a runtime that does not answer are as they were: it may be
+// restarting, and what it had goes on running.
 func (l *Loader) containers(policy *classes.Policy, named []classes.Container, state *State, f *plan.Facts) {
 	if len(named) == 0 {
 		return
 	}
-	for _, socket := range sockets(policy) {
-		found, err := l.containersAt(socket, named)
-		if err != nil && state != nil {
+	for i, a := range l.ask(sockets(policy), named) {
+		if socket := sockets(policy)[i]; a.err != nil && state != nil {
 			for _, k := range state.Containers {
-				if k.Socket == socket && holdsAny(named, k) {
-					found = append(found, k)
+				if k.Socket == socket && holdsAny(named, k.Identity) {
+					a.found = append(a.found, k)
 				}
 			}
 		}
-		if err != nil && (policy.Runtimes.Sockets != nil || !errors.Is(err, containers.Absent)) {
-			f.Mute = append(f.Mute, err.Error())
+		if a.err != nil && (policy.Runtimes.Sockets != nil || !errors.Is(a.err, containers.Absent)) {
+			f.Mute = append(f.Mute, a.err.Error()+": what it had is taken to be as it was")
 		}
-		f.Containers = append(f.Containers, found...)
+		f.Containers = append(f.Containers, a.found...)
 	}
 	slices.SortFunc(f.Containers, func(a, b plan.Container) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	if f.Containers == nil && f.Mute == nil {
 		f.Mute = l.nobody(policy)
 	}
+}
+
+// answer is a runtime's.
+type answer struct {
+	found []plan.Container
+	err   error
+}
+
+// ask asks runtimes at once. One that hung is not waited for again and again:
+// what else there is to do and to heal is not to wait for it.
+func (l *Loader) ask(sockets []string, named []classes.Container) []answer {
+	answers := make([]answer, len(sockets))
+	var asked sync.WaitGroup
+	begun := time.Now()
+	for i, socket := range sockets {
+		patience := patience
+		if at, hung := l.hung[socket]; hung && begun.Sub(at) < aWhile {
+			patience = impatience
+		}
+		asked.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			answers[i].found, answers[i].err = l.containersAt(ctx, socket, named)
+		})
+	}
+	asked.Wait()
+	for i, socket := range sockets {
+		switch at := l.hung[socket]; {
+		case !errors.Is(answers[i].err, containers.Silent):
+			delete(l.hung, socket)
+		case begun.Sub(at) >= aWhile:
+			l.hung[socket] = begun
+		}
+	}
+	return answers
 }
 
 // nobody says so where no runtime is at any of the usual places.
@@ -67,20 +111,17 @@ func (l *Loader) nobody(policy *classes.Policy) []string {
 		strings.Join(sockets(policy), " or "))}
 }
 
-func holdsAny(named []classes.Container, k plan.Container) bool {
-	return slices.ContainsFunc(named, func(c classes.Container) bool { return c.Holds(k.Name, k.Namespace, k.Labels) })
+func holdsAny(named []classes.Container, k classes.Identity) bool {
+	return slices.ContainsFunc(named, func(c classes.Container) bool { return c.Holds(k) })
 }
 
-func (l *Loader) containersAt(socket string, named []classes.Container) (all []plan.Container, err error) {
-	found, runtime, err := containers.Runtime{Socket: socket}.List(context.Background(), func(c containers.Container) bool {
-		return holdsAny(named, plan.Container{Name: c.Name, Namespace: c.Namespace, Labels: c.Labels})
-	})
+func (l *Loader) containersAt(ctx context.Context, socket string, named []classes.Container) (all []plan.Container, err error) {
+	found, runtime, err := containers.Runtime{Socket: socket}.List(ctx, func(k classes.Identity) bool { return holdsAny(named, k) })
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range found {
-		all = append(all, plan.Container{Socket: socket, ID: c.ID, Name: c.Name, Namespace: c.Namespace, Labels: c.Labels,
-			Cgroups: l.cgroupsOf(c, runtime)})
+		all = append(all, plan.Container{Socket: socket, ID: c.ID, Identity: c.Identity, Cgroups: l.cgroupsOf(c, runtime)})
 	}
 	return all, nil
 }
@@ -108,35 +149,4 @@ func containersIn(policy *classes.Policy, overrides []Override) (named []classes
 		named = append(named, o.Match.Container...)
 	}
 	return named
-}
-
-// Container is the cgroup of a container that runs, by its name, below the
-// cgroup root.
-func (l *Loader) Container(policy *classes.Policy, name string) (cgroup string, err error) {
-	k, err := l.containerNamed(policy, name)
-	if err != nil {
-		return "", err
-	}
-	if len(k.Cgroups) != 1 || k.Cgroups[0].Unit != "" {
-		return "", fmt.Errorf("find container %s: it does not run: start it, or name with --cgroup where it will be", name)
-	}
-	return k.Cgroups[0].Path, nil
-}
-
-func (l *Loader) containerNamed(policy *classes.Policy, name string) (k plan.Container, err error) {
-	namespace, base, ok := strings.Cut(name, "/")
-	if !ok {
-		namespace, base = "", name
-	}
-	f := plan.Facts{}
-	l.containers(policy, []classes.Container{{Name: base, Namespace: namespace}}, nil, &f)
-	switch {
-	case len(f.Containers) == 1:
-		return f.Containers[0], nil
-	case len(f.Containers) > 1:
-		return k, fmt.Errorf("find container %s: %d have that name: %v", name, len(f.Containers), f.Containers)
-	case len(f.Mute) > 0:
-		return k, fmt.Errorf("find container %s: %s", name, strings.Join(f.Mute, "; "))
-	}
-	return k, fmt.Errorf("find container %s: no runtime at %s has it: `docker ps -a` lists Docker's", name, strings.Join(sockets(policy), " or "))
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"waymark/classes"
 	"waymark/internal/datapath"
@@ -40,12 +41,13 @@ type Loader struct {
 	cookie  uint64     // of it; 0 where the kernel gives none
 	rules   *rpdb.Handle
 
-	memory *memory // of what was applied when Heal last looked; nil for commands that do not heal
+	hung   map[string]time.Time // container runtimes, by socket, that did not answer in time, and when they were waited for
+	memory *memory              // of what was applied when Heal last looked; nil for commands that do not heal
 }
 
 // Open looks at the host; it changes nothing.
 func Open(o Options) (*Loader, error) {
-	l := &Loader{options: o}
+	l := &Loader{options: o, hung: map[string]time.Time{}}
 	root, err := o.CgroupRoot, error(nil)
 	if root == "" {
 		if root, err = host.CgroupRoot(); err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // subject finds out what a move is of: "uid:USER", "class:NAME",
-// "container:NAME", a class's bare name, a cgroup's path below the cgroup
+// "container:NAME", "container:{label: {KEY: VALUE}}", "pod:NAME", a class's bare name, a cgroup's path below the cgroup
 // root, or a unit's name.
 func (l *Loader) subject(policy *classes.Policy, text string) (o plan.Override, err error) {
 	o.Subject = text
@@ -29,9 +29,9 @@ func (l *Loader) subject(policy *classes.Policy, text string) (o plan.Override, 
 	case kind == "uid":
 		o.Match.UID, err = users(name)
 	case kind == "container":
-		var k plan.Container
-		k, err = l.containerNamed(policy, name)
-		o.Match.Container = []classes.Container{{Name: k.Name, Namespace: k.Namespace}}
+		o.Match.Container, err = l.moved(policy, name)
+	case kind == "pod":
+		o.Match.Container, err = l.pod(policy, name)
 	case kind == "class" && !isClass(name):
 		return o, fmt.Errorf("the applied policy has no class %q: `waymark status` lists them", name)
 	case kind == "class":

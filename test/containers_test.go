@@ -3,7 +3,6 @@
 package test
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,16 +15,6 @@ import (
 	"waymark/internal/lab"
 	"waymark/internal/plan"
 )
-
-// policy is one of containers, asked for at an engine's socket.
-func (e *dockerEngine) policy() string {
-	return "containers: {sockets: [unix://" + e.dir + "/socket]}\n" + threeUplinks + `
-classes:
-  - {name: tuple, route: [c], match: [{dst: [203.0.113.3, "2001:db8:f::3"]}]}
-  - {name: named, route: [b], otherwise: unreachable, match: [{container: backup}]}
-  - {name: labelled, route: [c], match: [{container: {label: {tier: 'bulk*', com.example/site: '*'}}}]}
-`
-}
 
 // reapply applies the policy that was applied last.
 func (s *site) reapply(t *testing.T) {
@@ -45,12 +34,7 @@ func TestContainersByName(t *testing.T) {
 	}
 	check := func(name, id string, router int) {
 		t.Helper()
-		for _, f := range bothFamilies {
-			t.Run(fmt.Sprintf("%s/%s", name, f), func(t *testing.T) {
-				e.greeted(t, id, f, 1, router)
-				e.greeted(t, id, f, 3, byC)
-			})
-		}
+		s.goesBy(t, name, e.in(id), router, byC)
 	}
 	named := e.start(t, "--name=backup")
 	labelled := e.start(t, "--label=tier=bulk-1", "--label=com.example/site=x", "--name=other")
@@ -75,11 +59,11 @@ func TestContainersByName(t *testing.T) {
 	if out := s.ok(t, "explain", "--container", "backup"); !strings.Contains(out, "{container: backup}") {
 		t.Errorf("explain --container says\n%s", out)
 	}
-	socket := filepath.Join(e.dir, "socket")
-	before := e.lines(t)
+	socket := e.socket()
+	before := s.lines(t, e.policy())
 	move(t, socket, socket+"-away")
 	s.reapply(t)
-	if diff := cmp.Diff(before, e.lines(t), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(before, s.lines(t, e.policy()), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("while the runtime does not answer, matches become (- before, + now)\n%s", diff)
 	}
 	if waiting := s.status(t).Waiting; len(waiting) != 1 || !strings.Contains(waiting[0], "no runtime is there") {
@@ -100,26 +84,23 @@ func TestContainersByName(t *testing.T) {
 
 	// An agent takes up each at its creation.
 	s.agent(t, e.policy())
-	follows := func() {
-		t.Helper()
-		soon(t, "the agent has seen it", func() error {
-			if drift := s.status(t).Drift; !drift.Empty() {
-				return fmt.Errorf("the kernel differs: %+v", drift)
-			}
-			return nil
-		})
-	}
 	named = e.run(t, "create", "--init=false", "--name=backup", "--network=host", "box", "/bin/sleep", "1000")
-	follows()
+	s.caughtUp(t)
 	e.run(t, "start", named)
 	check("made under the agent", named, byB)
 	e.run(t, "rm", "-f", named)
 	named = e.start(t, "--name=backup")
-	follows()
+	s.caughtUp(t)
 	check("made again under the agent", named, byB)
 	e.run(t, "rename", "backup", "backup-0")
-	follows()
+	s.caughtUp(t)
 	check("renamed under the agent", named, byA)
+}
+
+// caughtUp waits until the agent has seen what there is.
+func (s *site) caughtUp(t *testing.T) {
+	t.Helper()
+	s.planned(t, func() error { return nil })
 }
 
 func move(t *testing.T, from, to string) {
@@ -130,16 +111,16 @@ func move(t *testing.T, from, to string) {
 }
 
 // lines are the matches as a plan made now has them.
-func (e *dockerEngine) lines(t *testing.T) []plan.Line {
+func (s *site) lines(t *testing.T, policy string) []plan.Line {
 	t.Helper()
-	out := e.ok(t, append([]string{"plan", "-o", "json"}, e.write(t, e.policy())...)...)
+	out := s.ok(t, append([]string{"plan", "-o", "json"}, s.write(t, policy)...)...)
 	return item[struct{ Plan plan.Plan }](t, out).Plan.Lines
 }
 
 // nobody checks that no match has a cgroup of a container that is gone.
 func (e *dockerEngine) nobody(t *testing.T) {
 	t.Helper()
-	for _, l := range e.lines(t) {
+	for _, l := range e.lines(t, e.policy()) {
 		for _, c := range l.Match.Cgroup {
 			if c.Path != "" || c.Unit != "" {
 				t.Errorf("%s still has the cgroup %v", l.Text, c)

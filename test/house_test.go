@@ -57,6 +57,9 @@ var homes = map[string][]string{
 	"github.com/vishvananda/netlink":         {"waymark/internal/rpdb", "waymark/internal/host", "waymark/internal/lab", "waymark/internal/datapath"},
 	"github.com/vishvananda/netns":           {"waymark/internal/lab"},
 	"go.yaml.in/yaml/v2":                     {"waymark/internal/web"},
+	"google.golang.org/grpc":                 {"waymark/internal/containers"},
+	"github.com/containerd/containerd/api":   {"waymark/internal/containers"},
+	"k8s.io/cri-api":                         {"waymark/internal/containers"},
 }
 
 type listed struct {

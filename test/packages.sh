@@ -14,6 +14,9 @@ need nft nftables
 need iptables iptables
 need dockerd docker.io
 need docker docker.io
+need containerd containerd
+need /usr/lib/cni/bridge containernetworking-plugins
+need podman podman
 need busybox busybox-static
 need git git
 need chromium chromium

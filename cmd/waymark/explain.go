@@ -62,7 +62,7 @@ beside ours. The policy is the applied one, or that of -f.`,
 	f.Var(&q.pid, "pid", "a running process's `PID`: its cgroup and uid")
 	f.StringVar(&q.cgroup, "cgroup", "", "cgroup `PATH` below the cgroup root")
 	f.StringVar(&q.unit, "unit", "", "a running system unit's `NAME`: its cgroup")
-	f.StringVar(&q.container, "container", "", "a running container's `NAME`, or NAMESPACE/NAME: its cgroup")
+	f.StringVar(&q.container, "container", "", "a running container's `NAME`, or NAMESPACE/NAME or NAMESPACE/POD/NAME: its cgroup")
 	f.StringVar(&q.uid, "uid", "", "`USER`, by name or number (default 0)")
 	f.StringVar(&q.proto, "proto", "", "`PROTOCOL`: tcp, udp, icmp, ... or a number")
 	f.StringVar(&q.src, "src", "", "`ADDRESS` the socket is bound to")

@@ -35,10 +35,12 @@ func newMove(e env) *cobra.Command {
 		Short: "Give running traffic another class, until it is taken back",
 		Long: `Gives traffic another class than the policy says: a unit (backup.service), a
 cgroup (system.slice/backup.service), a user (uid:1000, uid:trader), a
-container (container:backup), or a whole class (class:bulk, or bulk). CLASS is a class of the applied policy, or
-"unclassed". Open sockets are kept, moved or reset, as the class that they come
-into says. The move stays through further applies and restarts of anything but
-the machine; --save keeps it in the policy as well.`,
+container (container:backup, container:NAMESPACE/POD/NAME), a pod
+(pod:shop/web-0), all containers that a match would take (container:{label:
+{tier: bulk}}), or a whole class (class:bulk, or bulk). CLASS is a class of the
+applied policy, or "unclassed". Open sockets are kept, moved or reset, as the
+class that they come into says. The move stays through further applies and
+restarts of anything but the machine; --save keeps it in the policy as well.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := m.check(c, args); err != nil {
 				return err

@@ -13,15 +13,19 @@ import (
 	"path"
 	"strings"
 
+	"waymark/classes"
 	"waymark/internal/match"
 )
 
 // docker is a runtime that speaks Docker's HTTP API.
 type docker struct{ Runtime }
 
-// podNamespace is the label by which a kubelet that works through Docker's API
-// (cri-dockerd) says a container's namespace.
-const podNamespace = "io.kubernetes.pod.namespace"
+// The labels by which a kubelet that works through Docker's API (cri-dockerd)
+// says a container's pod and its namespace.
+const (
+	podName      = "io.kubernetes.pod.name"
+	podNamespace = "io.kubernetes.pod.namespace"
+)
 
 // get sends one request, without a version in its path: the runtime answers
 // in its own, and what is read here is in all of them.
@@ -64,7 +68,7 @@ func (d docker) read(ctx context.Context, path string, query url.Values, into an
 	return answer.Header, nil
 }
 
-func (d docker) list(ctx context.Context, wanted func(Container) bool) (list []Container, err error) {
+func (d docker) list(ctx context.Context, wanted func(classes.Identity) bool) (list []Container, err error) {
 	var driver cgroupDriver
 	header, err := d.read(ctx, "/info", nil, &driver)
 	if err != nil {
@@ -80,36 +84,34 @@ func (d docker) list(ctx context.Context, wanted func(Container) bool) (list []C
 		return nil, err
 	}
 	for _, one := range all {
-		c := Container{ID: one.ID, Labels: one.Labels, Namespace: one.Labels[podNamespace]}
+		c := Container{ID: one.ID, Identity: classes.Identity{Pod: one.Labels[podName], Namespace: one.Labels[podNamespace], Labels: one.Labels}}
 		for _, name := range one.Names { // others are those of links: /other/alias
 			if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") {
 				c.Name = name
 			}
 		}
-		if !wanted(c) {
+		if one.ID == "" || !wanted(c.Identity) {
 			continue
 		}
-		if exists, err := d.inspect(ctx, &c, driver); err != nil {
-			return nil, err
-		} else if exists {
-			list = append(list, c)
-		}
+		list = append(list, c)
 	}
-	return list, nil
+	return each(ctx, list, func(int) question {
+		return func(ctx context.Context, c *Container) error { return d.inspect(ctx, c, driver) }
+	})
 }
 
-// inspect fills in where a container is. One may be gone by now.
-func (d docker) inspect(ctx context.Context, c *Container, driver cgroupDriver) (exists bool, err error) {
+// inspect fills in where a container is.
+func (d docker) inspect(ctx context.Context, c *Container, driver cgroupDriver) error {
 	var more struct {
 		State      struct{ Pid int }
 		HostConfig struct{ CgroupParent string }
 	}
-	_, err = d.read(ctx, "/containers/"+c.ID+"/json", nil, &more)
+	_, err := d.read(ctx, "/containers/"+c.ID+"/json", nil, &more)
 	if no, ok := err.(*refusal); ok && no.status == http.StatusNotFound {
-		return false, nil
+		return errGone
 	}
-	c.PID, c.Cgroups = more.State.Pid, driver.cgroups(c.ID, more.HostConfig.CgroupParent)
-	return true, err
+	c.PID, c.Cgroups = max(0, more.State.Pid), driver.cgroups(c.ID, more.HostConfig.CgroupParent)
+	return err
 }
 
 // cgroupDriver is who makes the containers' cgroups.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"waymark/classes"
 	"waymark/internal/match"
 )
 
@@ -32,6 +33,8 @@ func serve(t *testing.T, answers map[string]string, header string) Runtime {
 	}
 	s := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		text, ok := answers[q.URL.Path]
+		w.Header().Set("Api-Version", "1.41")
+		ok = ok || q.URL.Path == "/_ping"
 		if header != "" {
 			w.Header().Set(header, "4.3.1")
 		}
@@ -71,13 +74,13 @@ func TestList(t *testing.T) {
 				"/containers/a1/json": `{"State": {"Pid": 77}, "HostConfig": {"CgroupParent": ""}}`,
 				"/containers/b2/json": `{"State": {"Pid": 0}, "HostConfig": {"CgroupParent": "/app.slice/deep"}}`,
 			}, c.header)
-			got, pid, err := r.List(context.Background(), func(c Container) bool { return c.Name != "other" })
+			got, pid, err := r.List(context.Background(), func(c classes.Identity) bool { return c.Name != "other" })
 			if err != nil || pid != os.Getpid() {
 				t.Fatalf("of process %d: %v", pid, err)
 			}
 			want := []Container{
-				{ID: "a1", Name: "db", Labels: map[string]string{"tier": "bulk"}, PID: 77, Cgroups: c.first},
-				{ID: "b2", Name: "web", Namespace: "shop", Labels: map[string]string{podNamespace: "shop"}, Cgroups: c.second},
+				{ID: "a1", Identity: classes.Identity{Name: "db", Labels: map[string]string{"tier": "bulk"}}, PID: 77, Cgroups: c.first},
+				{ID: "b2", Identity: classes.Identity{Name: "web", Namespace: "shop", Labels: map[string]string{podNamespace: "shop"}}, Cgroups: c.second},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("containers (-want +got):\n%s", diff)
@@ -88,7 +91,7 @@ func TestList(t *testing.T) {
 
 // TestListFails has runtimes that are not there, and ones that answer nonsense.
 func TestListFails(t *testing.T) {
-	all := func(Container) bool { return true }
+	all := func(classes.Identity) bool { return true }
 	if _, _, err := (Runtime{"/nowhere/socket"}).List(context.Background(), all); !errors.Is(err, Absent) {
 		t.Errorf("without a socket: %v", err)
 	}

@@ -4,6 +4,7 @@ package containers
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,12 +12,13 @@ import (
 const pause = time.Second
 
 // Follow watches the runtime at a socket until ctx ends, whether it is there
-// or comes later, and calls changed when it went, too.
+// or comes later, and calls changed when it went, too;
+// perhaps from several goroutines at once.
 func Follow(ctx context.Context, socket string, changed func()) {
 	for ctx.Err() == nil {
-		heard := false
-		_ = Runtime{socket}.Watch(ctx, func() { heard = true; changed() })
-		if heard && ctx.Err() == nil {
+		var heard atomic.Bool
+		_ = Runtime{socket}.Watch(ctx, func() { heard.Store(true); changed() })
+		if heard.Load() && ctx.Err() == nil {
 			changed()
 		}
 		select {

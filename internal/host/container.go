@@ -10,10 +10,9 @@ import (
 )
 
 // ContainerCgroup is the cgroup of a container by one of its processes, below
-// the cgroup root: the first part of the process's path that has the
-// container's id in its name, for what is below that is the container's own
-// doing. It is "" if there is none: some containers share their cgroup with
-// others.
+// the cgroup root: the part of the process's path that ends with a name made of
+// the container's id, for what is below that is the container's own doing. It
+// is "" if there is none: some containers share their cgroup with others.
 func ContainerCgroup(root string, pid int, id string) string {
 	path, _, err := Process(root, pid)
 	if err != nil {
@@ -22,10 +21,12 @@ func ContainerCgroup(root string, pid int, id string) string {
 	return upTo(path, id)
 }
 
+// upTo takes the last such name: containerd's ids are people's own words, and
+// may be those of what is above.
 func upTo(path, id string) string {
 	names := strings.Split(path, "/")
-	for i, name := range names {
-		if id != "" && strings.Contains(name, id) {
+	for i := len(names) - 1; i >= 0 && id != ""; i-- {
+		if of, ok := strings.CutSuffix(strings.TrimSuffix(names[i], ".scope"), id); ok && (of == "" || strings.ContainsAny(of[len(of)-1:], "-_:")) {
 			return strings.Join(names[:i+1], "/")
 		}
 	}

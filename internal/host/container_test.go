@@ -15,8 +15,13 @@ func TestUpTo(t *testing.T) {
 		"user.slice/user-7.slice/user@7.service/user.slice/libpod-ID.scope/container": "user.slice/user-7.slice/user@7.service/user.slice/libpod-ID.scope",
 		"kubepods/burstable/pod5/ID":                                 "kubepods/burstable/pod5/ID",
 		"kubepods.slice/kubepods-pod5.slice/cri-containerd-ID.scope": "kubepods.slice/kubepods-pod5.slice/cri-containerd-ID.scope",
-		"user.slice/session-1.scope":                                 "", // without a cgroup of its own
-		"":                                                           "",
+		"kubepods.slice/kubepods-pod5.slice/crio-ID.scope/container": "kubepods.slice/kubepods-pod5.slice/crio-ID.scope",
+		"kubepods/pod5/kubepods-pod5.slice:cri-containerd:ID":        "kubepods/pod5/kubepods-pod5.slice:cri-containerd:ID",
+		"ID/ID":                      "ID/ID", // containerd's namespace, and an id like it
+		"machine/ID-2/x":             "",
+		"my.slice/myID/x":            "",
+		"user.slice/session-1.scope": "", // without a cgroup of its own
+		"":                           "",
 	} {
 		if got := upTo(path, "ID"); got != want {
 			t.Errorf("of %s it is %q, want %q", path, got, want)

@@ -5,6 +5,7 @@ package plan
 import (
 	"net/netip"
 
+	"waymark/classes"
 	"waymark/internal/match"
 )
 
@@ -39,14 +40,12 @@ type Facts struct {
 	Mute       []string    // container runtimes that the policy needs and that do not answer, in sentences
 }
 
-// Container is one that a container runtime has, running or not.
+// Container is one that a container runtime has, running or not, or a pod.
 type Container struct {
-	Socket    string            `json:"socket"` // of the runtime
-	ID        string            `json:"id"`
-	Name      string            `json:"name"`
-	Namespace string            `json:"namespace,omitempty"` // of its pod
-	Labels    map[string]string `json:"labels,omitempty"`    // its own, and its pod's
-	Cgroups   []match.Cgroup    `json:"cgroups"`             // where it is, or will be when it starts
+	Socket string `json:"socket"` // of the runtime
+	ID     string `json:"id"`
+	classes.Identity
+	Cgroups []match.Cgroup `json:"cgroups"` // where it is, or will be when it starts
 }
 
 // Inner is an interface that packets of others may come in by.
