@@ -48,25 +48,26 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
-struct net_device {
-	unsigned int flags;
-	unsigned long state;
-	int ifindex;
-	struct hlist_node index_hlist;
-};
-
 struct net {
 	struct hlist_head *dev_index_head;
 	__u64 net_cookie;
 };
 
-struct dst_entry {
-	struct net_device *dev;
-};
-
 typedef struct {
 	struct net *net;
 } possible_net_t;
+
+struct net_device {
+	unsigned int flags;
+	unsigned long state;
+	int ifindex;
+	struct hlist_node index_hlist;
+	possible_net_t nd_net;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
 
 struct sock_common {
 	possible_net_t skc_net;
@@ -127,7 +128,11 @@ struct rtable {
 };
 
 struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
 	unsigned long _skb_refdst; /* a struct dst_entry, with a flag in the lowest bit */
+	__u16 tc_index;
+	__u32 mark;
 	__u16 network_header;
 	__u16 inner_network_header;
 };
