@@ -300,6 +300,10 @@ enum misroute_cause {
  * moved, kept_sockets and reset_sockets are sockets that a change would have
  * in this class, by their fate, on the first uplink that the class may leave by.
  *
+ * send_errors are datagrams, and connects of datagram sockets, that a hook of ours
+ * refused; a connection that one refused is unreachable. What the kernel's own
+ * rules refuse before there is a packet is in neither.
+ *
  * rtt_ns, connect_ns and queue_ns are the sums of what `times` counts.
  */
 struct class_counters {
