@@ -109,6 +109,8 @@
  *   times     and `connecting` are shared if their sizes are the same, whatever the
  *             mask: a key of times says slot and uplink, and no line that another
  *             number of uplinks would give another meaning.
+ *   drops     is shared if its sizes are the same. While two instances' programs are
+ *             attached, the newer one's count no drops and no times in the queue.
  *   hits      and `matches` of the version in force are read, if their sizes are the
  *             same, and added to `earlier` of the line of the same id.
  */
@@ -298,6 +300,10 @@ enum misroute_cause {
  * moved, kept_sockets and reset_sockets are sockets that a change would have
  * in this class, by their fate, on the first uplink that the class may leave by.
  *
+ * send_errors are datagrams, and connects of datagram sockets, that a hook of ours
+ * refused; a connection that one refused is unreachable. What the kernel's own
+ * rules refuse before there is a packet is in neither.
+ *
  * rtt_ns, connect_ns and queue_ns are the sums of what `times` counts.
  */
 struct class_counters {
@@ -365,6 +371,32 @@ struct time_key {
 
 struct time_octave {
 	__u64 count[OCTAVE_PARTS];
+};
+
+/*
+ * Packets that the kernel dropped in the instance's network namespace, by what it
+ * says of the reason (enum skb_drop_reason, which the kernel's BTF spells out) and
+ * the address in the kernel at which it did. The class is that of the packet's
+ * mark, or of its socket's; slot 0 has those that have none yet.
+ */
+struct drop_key {
+	__u32 slot;
+	__u32 reason;
+	__u64 location;
+};
+
+/*
+ * A packet on its way from tc egress to the driver, one of QUEUE_SAMPLE that leave
+ * by a line. Its tc_index is `tag`, whose lowest bits are its place; another that
+ * takes the place costs the first its time. tag 0: nobody's.
+ */
+enum queue_limits { QUEUE_SAMPLE = 64, QUEUED = 1024 };
+
+struct queued {
+	__u64 ns;
+	__u32 slot;
+	__u16 uplink;
+	__u16 tag;
 };
 
 /*

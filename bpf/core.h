@@ -48,25 +48,26 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
-struct net_device {
-	unsigned int flags;
-	unsigned long state;
-	int ifindex;
-	struct hlist_node index_hlist;
-};
-
 struct net {
 	struct hlist_head *dev_index_head;
 	__u64 net_cookie;
 };
 
-struct dst_entry {
-	struct net_device *dev;
-};
-
 typedef struct {
 	struct net *net;
 } possible_net_t;
+
+struct net_device {
+	unsigned int flags;
+	unsigned long state;
+	int ifindex;
+	struct hlist_node index_hlist;
+	possible_net_t nd_net;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
 
 struct sock_common {
 	possible_net_t skc_net;
@@ -127,7 +128,11 @@ struct rtable {
 };
 
 struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
 	unsigned long _skb_refdst; /* a struct dst_entry, with a flag in the lowest bit */
+	__u16 tc_index;
+	__u32 mark;
 	__u16 network_header;
 	__u16 inner_network_header;
 };
@@ -165,8 +170,8 @@ enum { BYTE_OFFSET = 0, BYTE_SIZE = 1, FIELD_EXISTS = 2, LEFT_SHIFT = 4, RIGHT_S
 
 static struct tcp_sock *(*const bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
 
-/* The network namespace's cookie of a socket whose helpers do not tell. */
-static __always_inline __u64 cookie_of_netns(struct bpf_sock *sk)
+/* The network namespace's cookie of a socket, read by calls: any socket's can be. */
+static __noinline __u64 cookie_of_any(struct bpf_sock *sk)
 {
 	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
 	const struct net *net = 0;
@@ -175,6 +180,14 @@ static __always_inline __u64 cookie_of_netns(struct bpf_sock *sk)
 	READ(net, kernel_sk->__sk_common.skc_net.net);
 	READ(cookie, net->net_cookie);
 	return cookie;
+}
+
+/* The same for a socket whose helpers do not tell. TCP's structures can be read without a call. */
+static __always_inline __u64 cookie_of_netns(struct bpf_sock *sk)
+{
+	const struct sock *tcp = (const struct sock *)bpf_skc_to_tcp_sock(sk);
+
+	return tcp ? tcp->__sk_common.skc_net.net->net_cookie : cookie_of_any(sk);
 }
 
 static __always_inline __u8 locks_at(const struct sock *kernel_sk)

@@ -6,6 +6,7 @@
 #include "count.h"
 #include "mark.h"
 #include "packet.h"
+#include "queue.h"
 #include "socket.h"
 
 /* "No opinion": the next program, or filter of a clsact, decides. */
@@ -27,12 +28,14 @@ static __always_inline struct class_counters *line_of(const struct class_entry *
 	return counters_of(class, uplink);
 }
 
-static __always_inline void count(const struct __sk_buff *skb, struct class_counters *c)
+static __always_inline void count(struct __sk_buff *skb, const struct class_entry *class, struct class_counters *c)
 {
 	__u32 segments = segments_of(skb);
 	struct bpf_sock *sk = skb->sk;
+	__u64 before = c->packets;
 
-	c->packets += segments;
+	c->packets = before + segments;
+	enter_queue(skb, class->slot, uplink, before, before + segments);
 	c->bytes += skb->wire_len;
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		c->packets6 += segments;
@@ -94,7 +97,7 @@ static __always_inline int leave(struct __sk_buff *skb, const struct class_entry
 		c->dropped += segments_of(skb);
 		return TC_ACT_SHOT;
 	}
-	count(skb, c);
+	count(skb, class, c);
 	return TCX_NEXT;
 }
 
@@ -186,7 +189,7 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 	struct class_counters *c = line_of(class);
 	if (!c)
 		return TCX_NEXT;
-	count(skb, c);
+	count(skb, class, c);
 	if (!class->slot && class_number(mark)) /* the number has no class */
 		c->misroutes[CAUSE_FOREIGN] += segments_of(skb);
 	return TCX_NEXT;

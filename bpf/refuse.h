@@ -11,6 +11,7 @@
 #ifndef WAYMARK_REFUSE_H
 #define WAYMARK_REFUSE_H
 
+#include "count.h"
 #include "socket.h"
 
 static long (*const bpf_set_retval)(int value) = (void *)187;
@@ -94,6 +95,17 @@ static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct word
 	return class->refusal;
 }
 
+static __noinline void count_refused_flow(struct bpf_sock *sk, __u32 mark)
+{
+	const struct class_entry *class = class_of(mark);
+	struct class_counters *c = class ? first_line(class) : 0;
+
+	if (c && sk->type == SOCK_STREAM)
+		c->unreachable++;
+	else if (c)
+		c->send_errors++;
+}
+
 /* The hook's verdict: 1 lets the call go on, 0 ends it with the errno set. */
 static __always_inline int verdict(struct bpf_sock *sk, __u32 mark, const struct words *destination)
 {
@@ -101,6 +113,7 @@ static __always_inline int verdict(struct bpf_sock *sk, __u32 mark, const struct
 
 	if (!errno)
 		return 1;
+	count_refused_flow(sk, mark);
 	bpf_set_retval(-errno);
 	return 0;
 }

@@ -246,14 +246,14 @@ static __always_inline int lives_elsewhere(const struct flow *flow)
  * later rule, and gets the address that lives here.
  */
 static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, const struct layers *at,
-				  struct class_counters *c)
+				  const struct class_entry *class, struct class_counters *c)
 {
 	__u32 here = uplink;
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
 
 	if (u && lives_elsewhere(flow) && !named_source(skb))
 		rewrite_source(skb, flow, at, u);
-	count(skb, c);
+	count(skb, class, c);
 	return TCX_NEXT;
 }
 
@@ -308,7 +308,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	if (!c)
 		return TCX_NEXT;
 	if (is_tagged(skb)) {
-		count(skb, c);
+		count(skb, class, c);
 		return TCX_NEXT;
 	}
 	if (cause == CAUSE_UNKNOWN)
@@ -317,7 +317,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		return leave(skb, class, cause);
 
 	if (is_for_link(skb, &flow)) {
-		count(skb, c);
+		count(skb, class, c);
 		return TCX_NEXT;
 	}
 	__u32 six = flow.family == AF_INET6;
@@ -327,7 +327,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	__u32 unasked = answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED;
 	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)) ||
 	    (unasked && passes(class, &flow)))
-		return let_go(skb, &flow, &at, c);
+		return let_go(skb, &flow, &at, class, c);
 	if (chosen(skb, &flow))
 		return leave(skb, class, CAUSE_CHOSEN);
 	__u32 named = named_source(skb);

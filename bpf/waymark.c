@@ -9,9 +9,11 @@
 #include "arm.h"
 #include "arrival.h"
 #include "connection.h"
+#include "drops.h"
 #include "egress.h"
 #include "flows.h"
 #include "guard.h"
+#include "queue.h"
 #include "received.h"
 #include "refuse.h"
 #include "remark.h"
@@ -204,6 +206,26 @@ int disarm(__u64 *args)
 	return 0;
 }
 
+SEC("tp_btf/kfree_skb")
+int dropped(__u64 *args)
+{
+	const struct sk_buff *skb = (const struct sk_buff *)args[0];
+	const struct sock *sk = skb->sk;
+
+	if (!sk && drop_tells_socket)
+		sk = (const struct sock *)args[3];
+	count_drop(skb, args[1], args[2], sk);
+	return 0;
+}
+
+/* The driver takes a packet. */
+SEC("tp_btf/net_dev_start_xmit")
+int departs(__u64 *args)
+{
+	leave_queue((const struct sk_buff *)args[0]);
+	return 0;
+}
+
 SEC("iter/tcp")
 int remark_tcp(struct bpf_iter__tcp *ctx)
 {
@@ -291,4 +313,5 @@ const struct {
 	enum time_limits times;
 	enum telemetry_off off;
 	enum hit_limits hit;
+	enum queue_limits queue;
 } *contract_types __attribute__((unused));

@@ -84,6 +84,13 @@ const (
 	WaymarkClassFlagsCLASS_RESETS   WaymarkClassFlags = 64
 )
 
+type WaymarkDropKey struct {
+	_        structs.HostLayout
+	Slot     uint32
+	Reason   uint32
+	Location uint64
+}
+
 type WaymarkFate uint32
 
 const (
@@ -188,6 +195,13 @@ type WaymarkPin struct {
 	Source WaymarkInsidePrefix
 	Uplink uint32
 }
+
+type WaymarkQueueLimits uint32
+
+const (
+	WaymarkQueueLimitsQUEUE_SAMPLE WaymarkQueueLimits = 64
+	WaymarkQueueLimitsQUEUED       WaymarkQueueLimits = 1024
+)
 
 type WaymarkRefKind uint32
 
@@ -315,61 +329,66 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	WaymarkMapArmed         = "armed"
-	WaymarkMapArrivals      = "arrivals"
-	WaymarkMapCgroups       = "cgroups"
-	WaymarkMapClasses       = "classes"
-	WaymarkMapConnecting    = "connecting"
-	WaymarkMapCounters      = "counters"
-	WaymarkMapEarlier       = "earlier"
-	WaymarkMapFlows         = "flows"
-	WaymarkMapFragments     = "fragments"
-	WaymarkMapHeirs         = "heirs"
-	WaymarkMapHits          = "hits"
-	WaymarkMapInside        = "inside"
-	WaymarkMapListened      = "listened"
-	WaymarkMapLive          = "live"
-	WaymarkMapMatches       = "matches"
-	WaymarkMapNotes         = "notes"
-	WaymarkMapPath          = "path"
-	WaymarkMapPins          = "pins"
-	WaymarkMapSwitches      = "switches"
-	WaymarkMapTables        = "tables"
-	WaymarkMapTimes         = "times"
-	WaymarkMapUplinks       = "uplinks"
-	WaymarkMapWalked        = "walked"
-	WaymarkMapWholeMarks    = "whole_marks"
-	WaymarkProgAccepted     = "accepted"
-	WaymarkProgArm          = "arm"
-	WaymarkProgArrive       = "arrive"
-	WaymarkProgConnect4     = "connect4"
-	WaymarkProgConnect6     = "connect6"
-	WaymarkProgCountTcp     = "count_tcp"
-	WaymarkProgCountUdp     = "count_udp"
-	WaymarkProgDisarm       = "disarm"
-	WaymarkProgEgress       = "egress"
-	WaymarkProgIngress      = "ingress"
-	WaymarkProgNoteUdp      = "note_udp"
-	WaymarkProgRemarkTcp    = "remark_tcp"
-	WaymarkProgSendmsg4     = "sendmsg4"
-	WaymarkProgSendmsg6     = "sendmsg6"
-	WaymarkProgSetsockopt   = "setsockopt"
-	WaymarkProgSockCreate   = "sock_create"
-	WaymarkVarCanDestroy    = "can_destroy"
-	WaymarkVarContractTypes = "contract_types"
-	WaymarkVarIif           = "iif"
-	WaymarkVarLinkHeader    = "link_header"
-	WaymarkVarMask          = "mask"
-	WaymarkVarMaskRuns      = "mask_runs"
-	WaymarkVarNetnsCookie   = "netns_cookie"
-	WaymarkVarRetiredMask   = "retired_mask"
-	WaymarkVarUplink        = "uplink"
-	WaymarkVarUplinkLimit   = "uplink_limit"
-	WaymarkVarWalkElsewhere = "walk_elsewhere"
-	WaymarkVarWalkFate      = "walk_fate"
-	WaymarkVarWalkFrom      = "walk_from"
-	WaymarkVarWalkRehearses = "walk_rehearses"
-	WaymarkVarWalkTo        = "walk_to"
+	WaymarkMapArmed           = "armed"
+	WaymarkMapArrivals        = "arrivals"
+	WaymarkMapCgroups         = "cgroups"
+	WaymarkMapClasses         = "classes"
+	WaymarkMapConnecting      = "connecting"
+	WaymarkMapCounters        = "counters"
+	WaymarkMapDrops           = "drops"
+	WaymarkMapEarlier         = "earlier"
+	WaymarkMapFlows           = "flows"
+	WaymarkMapFragments       = "fragments"
+	WaymarkMapHeirs           = "heirs"
+	WaymarkMapHits            = "hits"
+	WaymarkMapInside          = "inside"
+	WaymarkMapListened        = "listened"
+	WaymarkMapLive            = "live"
+	WaymarkMapMatches         = "matches"
+	WaymarkMapNotes           = "notes"
+	WaymarkMapPath            = "path"
+	WaymarkMapPins            = "pins"
+	WaymarkMapQueue           = "queue"
+	WaymarkMapSwitches        = "switches"
+	WaymarkMapTables          = "tables"
+	WaymarkMapTimes           = "times"
+	WaymarkMapUplinks         = "uplinks"
+	WaymarkMapWalked          = "walked"
+	WaymarkMapWholeMarks      = "whole_marks"
+	WaymarkProgAccepted       = "accepted"
+	WaymarkProgArm            = "arm"
+	WaymarkProgArrive         = "arrive"
+	WaymarkProgConnect4       = "connect4"
+	WaymarkProgConnect6       = "connect6"
+	WaymarkProgCountTcp       = "count_tcp"
+	WaymarkProgCountUdp       = "count_udp"
+	WaymarkProgDeparts        = "departs"
+	WaymarkProgDisarm         = "disarm"
+	WaymarkProgDropped        = "dropped"
+	WaymarkProgEgress         = "egress"
+	WaymarkProgIngress        = "ingress"
+	WaymarkProgNoteUdp        = "note_udp"
+	WaymarkProgRemarkTcp      = "remark_tcp"
+	WaymarkProgSendmsg4       = "sendmsg4"
+	WaymarkProgSendmsg6       = "sendmsg6"
+	WaymarkProgSetsockopt     = "setsockopt"
+	WaymarkProgSockCreate     = "sock_create"
+	WaymarkVarCanDestroy      = "can_destroy"
+	WaymarkVarContractTypes   = "contract_types"
+	WaymarkVarDropTellsSocket = "drop_tells_socket"
+	WaymarkVarIif             = "iif"
+	WaymarkVarLinkHeader      = "link_header"
+	WaymarkVarMask            = "mask"
+	WaymarkVarMaskRuns        = "mask_runs"
+	WaymarkVarNetnsCookie     = "netns_cookie"
+	WaymarkVarRetiredMask     = "retired_mask"
+	WaymarkVarUplink          = "uplink"
+	WaymarkVarUplinkLimit     = "uplink_limit"
+	WaymarkVarWalkElsewhere   = "walk_elsewhere"
+	WaymarkVarWalkFate        = "walk_fate"
+	WaymarkVarWalkFrom        = "walk_from"
+	WaymarkVarWalkRehearses   = "walk_rehearses"
+	WaymarkVarWalkTo          = "walk_to"
 )
 
 // LoadWaymark returns the embedded CollectionSpec for Waymark.
@@ -421,7 +440,9 @@ type WaymarkProgramSpecs struct {
 	Connect6   *ebpf.ProgramSpec `ebpf:"connect6"`
 	CountTcp   *ebpf.ProgramSpec `ebpf:"count_tcp"`
 	CountUdp   *ebpf.ProgramSpec `ebpf:"count_udp"`
+	Departs    *ebpf.ProgramSpec `ebpf:"departs"`
 	Disarm     *ebpf.ProgramSpec `ebpf:"disarm"`
+	Dropped    *ebpf.ProgramSpec `ebpf:"dropped"`
 	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
 	Ingress    *ebpf.ProgramSpec `ebpf:"ingress"`
 	NoteUdp    *ebpf.ProgramSpec `ebpf:"note_udp"`
@@ -442,6 +463,7 @@ type WaymarkMapSpecs struct {
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
 	Connecting *ebpf.MapSpec `ebpf:"connecting"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Drops      *ebpf.MapSpec `ebpf:"drops"`
 	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
 	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
@@ -454,6 +476,7 @@ type WaymarkMapSpecs struct {
 	Notes      *ebpf.MapSpec `ebpf:"notes"`
 	Path       *ebpf.MapSpec `ebpf:"path"`
 	Pins       *ebpf.MapSpec `ebpf:"pins"`
+	Queue      *ebpf.MapSpec `ebpf:"queue"`
 	Switches   *ebpf.MapSpec `ebpf:"switches"`
 	Tables     *ebpf.MapSpec `ebpf:"tables"`
 	Times      *ebpf.MapSpec `ebpf:"times"`
@@ -466,21 +489,22 @@ type WaymarkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkVariableSpecs struct {
-	CanDestroy    *ebpf.VariableSpec `ebpf:"can_destroy"`
-	ContractTypes *ebpf.VariableSpec `ebpf:"contract_types"`
-	Iif           *ebpf.VariableSpec `ebpf:"iif"`
-	LinkHeader    *ebpf.VariableSpec `ebpf:"link_header"`
-	Mask          *ebpf.VariableSpec `ebpf:"mask"`
-	MaskRuns      *ebpf.VariableSpec `ebpf:"mask_runs"`
-	NetnsCookie   *ebpf.VariableSpec `ebpf:"netns_cookie"`
-	RetiredMask   *ebpf.VariableSpec `ebpf:"retired_mask"`
-	Uplink        *ebpf.VariableSpec `ebpf:"uplink"`
-	UplinkLimit   *ebpf.VariableSpec `ebpf:"uplink_limit"`
-	WalkElsewhere *ebpf.VariableSpec `ebpf:"walk_elsewhere"`
-	WalkFate      *ebpf.VariableSpec `ebpf:"walk_fate"`
-	WalkFrom      *ebpf.VariableSpec `ebpf:"walk_from"`
-	WalkRehearses *ebpf.VariableSpec `ebpf:"walk_rehearses"`
-	WalkTo        *ebpf.VariableSpec `ebpf:"walk_to"`
+	CanDestroy      *ebpf.VariableSpec `ebpf:"can_destroy"`
+	ContractTypes   *ebpf.VariableSpec `ebpf:"contract_types"`
+	DropTellsSocket *ebpf.VariableSpec `ebpf:"drop_tells_socket"`
+	Iif             *ebpf.VariableSpec `ebpf:"iif"`
+	LinkHeader      *ebpf.VariableSpec `ebpf:"link_header"`
+	Mask            *ebpf.VariableSpec `ebpf:"mask"`
+	MaskRuns        *ebpf.VariableSpec `ebpf:"mask_runs"`
+	NetnsCookie     *ebpf.VariableSpec `ebpf:"netns_cookie"`
+	RetiredMask     *ebpf.VariableSpec `ebpf:"retired_mask"`
+	Uplink          *ebpf.VariableSpec `ebpf:"uplink"`
+	UplinkLimit     *ebpf.VariableSpec `ebpf:"uplink_limit"`
+	WalkElsewhere   *ebpf.VariableSpec `ebpf:"walk_elsewhere"`
+	WalkFate        *ebpf.VariableSpec `ebpf:"walk_fate"`
+	WalkFrom        *ebpf.VariableSpec `ebpf:"walk_from"`
+	WalkRehearses   *ebpf.VariableSpec `ebpf:"walk_rehearses"`
+	WalkTo          *ebpf.VariableSpec `ebpf:"walk_to"`
 }
 
 // WaymarkObjects contains all objects after they have been loaded into the kernel.
@@ -509,6 +533,7 @@ type WaymarkMaps struct {
 	Classes    *ebpf.Map `ebpf:"classes"`
 	Connecting *ebpf.Map `ebpf:"connecting"`
 	Counters   *ebpf.Map `ebpf:"counters"`
+	Drops      *ebpf.Map `ebpf:"drops"`
 	Earlier    *ebpf.Map `ebpf:"earlier"`
 	Flows      *ebpf.Map `ebpf:"flows"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
@@ -521,6 +546,7 @@ type WaymarkMaps struct {
 	Notes      *ebpf.Map `ebpf:"notes"`
 	Path       *ebpf.Map `ebpf:"path"`
 	Pins       *ebpf.Map `ebpf:"pins"`
+	Queue      *ebpf.Map `ebpf:"queue"`
 	Switches   *ebpf.Map `ebpf:"switches"`
 	Tables     *ebpf.Map `ebpf:"tables"`
 	Times      *ebpf.Map `ebpf:"times"`
@@ -537,6 +563,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Classes,
 		m.Connecting,
 		m.Counters,
+		m.Drops,
 		m.Earlier,
 		m.Flows,
 		m.Fragments,
@@ -549,6 +576,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Notes,
 		m.Path,
 		m.Pins,
+		m.Queue,
 		m.Switches,
 		m.Tables,
 		m.Times,
@@ -562,21 +590,22 @@ func (m *WaymarkMaps) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkVariables struct {
-	CanDestroy    *ebpf.Variable `ebpf:"can_destroy"`
-	ContractTypes *ebpf.Variable `ebpf:"contract_types"`
-	Iif           *ebpf.Variable `ebpf:"iif"`
-	LinkHeader    *ebpf.Variable `ebpf:"link_header"`
-	Mask          *ebpf.Variable `ebpf:"mask"`
-	MaskRuns      *ebpf.Variable `ebpf:"mask_runs"`
-	NetnsCookie   *ebpf.Variable `ebpf:"netns_cookie"`
-	RetiredMask   *ebpf.Variable `ebpf:"retired_mask"`
-	Uplink        *ebpf.Variable `ebpf:"uplink"`
-	UplinkLimit   *ebpf.Variable `ebpf:"uplink_limit"`
-	WalkElsewhere *ebpf.Variable `ebpf:"walk_elsewhere"`
-	WalkFate      *ebpf.Variable `ebpf:"walk_fate"`
-	WalkFrom      *ebpf.Variable `ebpf:"walk_from"`
-	WalkRehearses *ebpf.Variable `ebpf:"walk_rehearses"`
-	WalkTo        *ebpf.Variable `ebpf:"walk_to"`
+	CanDestroy      *ebpf.Variable `ebpf:"can_destroy"`
+	ContractTypes   *ebpf.Variable `ebpf:"contract_types"`
+	DropTellsSocket *ebpf.Variable `ebpf:"drop_tells_socket"`
+	Iif             *ebpf.Variable `ebpf:"iif"`
+	LinkHeader      *ebpf.Variable `ebpf:"link_header"`
+	Mask            *ebpf.Variable `ebpf:"mask"`
+	MaskRuns        *ebpf.Variable `ebpf:"mask_runs"`
+	NetnsCookie     *ebpf.Variable `ebpf:"netns_cookie"`
+	RetiredMask     *ebpf.Variable `ebpf:"retired_mask"`
+	Uplink          *ebpf.Variable `ebpf:"uplink"`
+	UplinkLimit     *ebpf.Variable `ebpf:"uplink_limit"`
+	WalkElsewhere   *ebpf.Variable `ebpf:"walk_elsewhere"`
+	WalkFate        *ebpf.Variable `ebpf:"walk_fate"`
+	WalkFrom        *ebpf.Variable `ebpf:"walk_from"`
+	WalkRehearses   *ebpf.Variable `ebpf:"walk_rehearses"`
+	WalkTo          *ebpf.Variable `ebpf:"walk_to"`
 }
 
 // WaymarkPrograms contains all programs after they have been loaded into the kernel.
@@ -590,7 +619,9 @@ type WaymarkPrograms struct {
 	Connect6   *ebpf.Program `ebpf:"connect6"`
 	CountTcp   *ebpf.Program `ebpf:"count_tcp"`
 	CountUdp   *ebpf.Program `ebpf:"count_udp"`
+	Departs    *ebpf.Program `ebpf:"departs"`
 	Disarm     *ebpf.Program `ebpf:"disarm"`
+	Dropped    *ebpf.Program `ebpf:"dropped"`
 	Egress     *ebpf.Program `ebpf:"egress"`
 	Ingress    *ebpf.Program `ebpf:"ingress"`
 	NoteUdp    *ebpf.Program `ebpf:"note_udp"`
@@ -610,7 +641,9 @@ func (p *WaymarkPrograms) Close() error {
 		p.Connect6,
 		p.CountTcp,
 		p.CountUdp,
+		p.Departs,
 		p.Disarm,
+		p.Dropped,
 		p.Egress,
 		p.Ingress,
 		p.NoteUdp,

@@ -16,6 +16,7 @@ func Difference(before, after *Policy) string {
 	d.changed("mark mask", before.Mark.Mask != after.Mark.Mask)
 	d.changed("rules base", before.Rules.Base != after.Rules.Base)
 	d.changed("tables base", before.Tables.Base != after.Tables.Base)
+	d.changed("telemetry", !slices.Equal(before.Telemetry.Off, after.Telemetry.Off))
 	d.changed("sockets of containers", !slices.Equal(before.Runtimes.Sockets, after.Runtimes.Sockets))
 	uplinkName := func(u Uplink) string { return u.Name }
 	compared(&d, "uplink", before.Uplinks, after.Uplinks, uplinkName, func(a, b Uplink) {

@@ -18,13 +18,14 @@ const MaskBits = 16
 // Policy is one whole, valid policy, merged from all its files. Every default
 // is filled in. It is not changed after it was parsed, and may be shared.
 type Policy struct {
-	Mark     Mark
-	Rules    Rules
-	Tables   Tables
-	Runtimes Runtimes
-	Uplinks  []Uplink // at least one; names and interfaces are unique
-	Classes  []Class  // earlier wins
-	Moves    []Move   // before all classes; later wins
+	Mark      Mark
+	Rules     Rules
+	Tables    Tables
+	Runtimes  Runtimes
+	Telemetry Telemetry
+	Uplinks   []Uplink // at least one; names and interfaces are unique
+	Classes   []Class  // earlier wins
+	Moves     []Move   // before all classes; later wins
 
 	sources []*source
 }
@@ -40,6 +41,28 @@ type Rules struct {
 	Base int      // the priority of the first one, 1 to 32000
 	Pos  Position // zero when the policy does not say it
 }
+
+// Telemetry says what is not counted of classes, beside packets, bytes,
+// misroutes and repairs, which always are.
+type Telemetry struct {
+	Off []Group  // in the order of Groups
+	Pos Position // zero when the policy does not say it
+}
+
+// Group is a part of what is counted that can be switched off.
+type Group string
+
+// The groups.
+const (
+	GroupRTT     Group = "rtt"     // round-trip times of TCP
+	GroupConnect Group = "connect" // connections by what became of them, retransmits, and connect times
+	GroupQueue   Group = "queue"   // times from tc egress to the driver
+	GroupDrops   Group = "drops"   // what the kernel drops, by its reason
+	GroupHits    Group = "hits"    // of each match
+)
+
+// Groups are all groups.
+var Groups = []Group{GroupRTT, GroupConnect, GroupQueue, GroupDrops, GroupHits}
 
 // Tables says where our routing tables begin. Uplinks and weighted routes take
 // one number each, counted from Base.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -14,6 +15,7 @@ var policyFields = []field[Policy]{
 	{key: "mark", example: "{mask: 0xb7000000}", read: (*decoder).mark},
 	{key: "rules", example: "{base: 1000}", read: (*decoder).rules},
 	{key: "tables", example: "{base: 7000}", read: (*decoder).tables},
+	{key: "telemetry", example: "{queue: false}", read: (*decoder).telemetry},
 	{key: "containers", example: "{sockets: [unix:///run/docker.sock]}", read: (*decoder).runtimes},
 	{key: "uplinks", example: "[{name: fiber, interface: eth0}]", read: (*decoder).uplinks},
 	{key: "classes", example: "[{name: bulk, route: fiber, match: [{cgroup: backup.slice}]}]", read: (*decoder).classes},
@@ -40,6 +42,18 @@ var tablesFields = []field[Tables]{
 			t.Base = int(base)
 		}
 	}},
+}
+
+var telemetryFields = []field[Telemetry]{
+	group(GroupRTT), group(GroupConnect), group(GroupQueue), group(GroupDrops), group(GroupHits),
+}
+
+func group(g Group) field[Telemetry] {
+	return field[Telemetry]{key: string(g), example: "false", read: func(d *decoder, t *Telemetry, n *node) {
+		if !d.truth(n) {
+			t.Off = append(t.Off, g)
+		}
+	}}
 }
 
 var uplinkFields = []field[Uplink]{
@@ -69,6 +83,15 @@ func (d *decoder) tables(p *Policy, n *node) {
 	if d.once(n, "tables", p.Tables.Pos) {
 		p.Tables.Pos = d.pos(n)
 		fields(d, n, "tables", tablesFields, &p.Tables)
+	}
+}
+
+func (d *decoder) telemetry(p *Policy, n *node) {
+	if d.once(n, "telemetry", p.Telemetry.Pos) {
+		p.Telemetry.Pos = d.pos(n)
+		fields(d, n, "telemetry", telemetryFields, &p.Telemetry)
+		order := func(a, b Group) int { return slices.Index(Groups, a) - slices.Index(Groups, b) }
+		slices.SortFunc(p.Telemetry.Off, order)
 	}
 }
 

@@ -16,6 +16,10 @@ func (p *Policy) String() string {
 	fmt.Fprintf(&b, "mark: {mask: %#08x}\n", p.Mark.Mask)
 	fmt.Fprintf(&b, "rules: {base: %d}\n", p.Rules.Base)
 	fmt.Fprintf(&b, "tables: {base: %d}\n", p.Tables.Base)
+	if p.Telemetry.Off != nil {
+		off := list(p.Telemetry.Off, func(g Group) string { return string(g) + ": false" })
+		fmt.Fprintf(&b, "telemetry: {%s}\n", strings.Trim(off, "[]"))
+	}
 	if p.Runtimes.Sockets != nil {
 		sockets := list(p.Runtimes.Sockets, func(path string) string { return quote(unixScheme + path) })
 		fmt.Fprintf(&b, "containers: {sockets: %s}\n", sockets)

@@ -31,7 +31,7 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 		}
 	}
 	f.Users = host.Users(append(userNames(policy), movedUsers(overrides)...))
-	f.Arms = datapath.CanArm()
+	f.Arms, f.Traces = datapath.CanArm(), datapath.Traces()
 	l.containers(policy, containersIn(policy, overrides), state, &f)
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
 		return f, err

@@ -5,8 +5,10 @@ package loader
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
+	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/plan"
@@ -145,6 +147,8 @@ func (m *Meter) sample() (*Sample, error) {
 		s.Classes = append(s.Classes, class)
 	}
 	m.lines(s)
+	m.drops(s)
+	m.off(s)
 	m.rules(s)
 	return s, nil
 }
@@ -204,6 +208,41 @@ func (m *Meter) lines(s *Sample) {
 		s.Lines[k] = LineSample{Class: name, Text: l.Text, Where: l.Pos.String()}
 		if k < len(hits) {
 			s.Lines[k].Hits = hits[k]
+		}
+	}
+}
+
+// drops adds what the kernel dropped of the policy's classes.
+func (m *Meter) drops(s *Sample) {
+	names := map[uint32]string{0: Unclassed}
+	for _, c := range m.plan.Classes {
+		names[c.Slot] = c.Name
+	}
+	for _, d := range m.reader.Drops() {
+		if name, ok := names[d.Slot]; ok {
+			s.Drops = append(s.Drops, DropSample{Class: name, Reason: d.Reason, Place: d.Place, Packets: d.Packets})
+		}
+	}
+}
+
+// groups are what is not counted without them, in the words of a sentence.
+var groups = map[classes.Group]string{
+	classes.GroupRTT:     "Round-trip times",
+	classes.GroupConnect: "Connections, their connect times, and retransmits",
+	classes.GroupQueue:   "Times in the queue",
+	classes.GroupDrops:   "Drops",
+	classes.GroupHits:    "Hits of matches",
+}
+
+// off says what is not counted, for the policy or the kernel does not have it.
+func (m *Meter) off(s *Sample) {
+	for _, g := range classes.Groups {
+		h, traces := plan.TracePrograms[g]
+		switch {
+		case slices.Contains(m.plan.Off, g):
+			s.Off = append(s.Off, fmt.Sprintf("%s are not counted: the policy says `telemetry: {%s: false}`.", groups[g], g))
+		case traces && !slices.ContainsFunc(m.plan.Hooks, func(p plan.Hook) bool { return p.Program == h.Program }):
+			s.Off = append(s.Off, fmt.Sprintf("%s are not counted: this kernel has no %s that can be used.", groups[g], h.Place))
 		}
 	}
 }

@@ -151,6 +151,15 @@ func (s *site) fallsBack(t *testing.T, when string) {
 			}
 		}
 	}
+	var refused, unreachable uint64
+	sample := s.metered(t)
+	for _, c := range sample.Classes {
+		tally := tallyOf(t, sample, c.Name)
+		refused, unreachable = refused+tally.SendErrors, unreachable+tally.Connections.Unreachable
+	}
+	if refused == 0 || unreachable == 0 {
+		t.Errorf("%s: %d datagrams and %d connections that hooks refused were counted, want some", when, refused, unreachable)
+	}
 }
 
 // fails checks that a job fails at once, and that no router got anything.

@@ -124,6 +124,33 @@ func CanArm() bool {
 	return true
 }
 
+// Traces are those of plan.TracePrograms that can be attached: kfree_skb has
+// told the reason since 5.17.
+func Traces() map[string]bool {
+	return map[string]bool{
+		bpf.WaymarkProgDropped: arguments("kfree_skb") >= 3,
+		bpf.WaymarkProgDeparts: arguments("net_dev_start_xmit") >= 2,
+	}
+}
+
+// arguments is how many of them a tracepoint has; 0 if there is none.
+func arguments(tracepoint string) int {
+	kernel, err := kernelTypes.Kernel()
+	if err != nil {
+		return 0
+	}
+	var found *btf.Typedef
+	if kernel.TypeByName("btf_trace_"+tracepoint, &found) != nil {
+		return 0
+	}
+	if pointer, ok := found.Type.(*btf.Pointer); ok {
+		if proto, ok := pointer.Target.(*btf.FuncProto); ok {
+			return len(proto.Params) - 1 // the first is the tracepoint's own
+		}
+	}
+	return 0
+}
+
 // tracepoints are where the programs that follow the cgroup tree go.
 var tracepoints = map[string]string{
 	bpf.WaymarkProgArm:    "cgroup_mkdir",

@@ -28,7 +28,7 @@ func (i *Instance) Attach(h plan.Hook) error {
 		return err
 	}
 	defer program.Close()
-	if h.Arms() {
+	if h.Traces() {
 		return i.attachTracepoint(h, program)
 	}
 	if h.Program == plan.EgressProgram || h.Program == plan.IngressProgram {
@@ -47,6 +47,8 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 		bpf.WaymarkVarUplink:     uint32(h.Uplink),
 		bpf.WaymarkVarIif:        uint32(h.IIF),
 		bpf.WaymarkVarLinkHeader: linkHeader(h.Place),
+
+		bpf.WaymarkVarDropTellsSocket: truth(arguments("kfree_skb") >= 4),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err

@@ -307,8 +307,9 @@ func (i *Instance) putWholeMarks(p *plan.Plan) error {
 	return nil
 }
 
-// PutClasses writes the entry of every number that has a class, and of 0.
-// Entries of other numbers stay: open sockets may carry them.
+// PutClasses writes the entry of every number that has a class, and of 0, and
+// what is not to be counted. Entries of other numbers stay: open sockets may
+// carry them.
 func (i *Instance) PutClasses(p *plan.Plan) error {
 	none := bpf.WaymarkClassEntry{Uplinks: ^uint64(0), Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE | bpf.WaymarkClassFlagsCLASS_ANYWHERE)}
 	if p.Main >= 0 {
@@ -318,8 +319,28 @@ func (i *Instance) PutClasses(p *plan.Plan) error {
 	for _, c := range p.Classes {
 		numbers, entries = append(numbers, c.Number), append(entries, classEntry(p, c))
 	}
-	_, err := i.maps.Classes.BatchUpdate(numbers, entries, nil)
-	return err
+	if _, err := i.maps.Classes.BatchUpdate(numbers, entries, nil); err != nil {
+		return err
+	}
+	return i.putSwitches(p.Off...)
+}
+
+// switches are the groups as the programs know them.
+var switches = map[classes.Group]bpf.WaymarkTelemetryOff{
+	classes.GroupRTT:     bpf.WaymarkTelemetryOffOFF_RTT,
+	classes.GroupConnect: bpf.WaymarkTelemetryOffOFF_CONNECT,
+	classes.GroupQueue:   bpf.WaymarkTelemetryOffOFF_QUEUE,
+	classes.GroupDrops:   bpf.WaymarkTelemetryOffOFF_DROPS,
+	classes.GroupHits:    bpf.WaymarkTelemetryOffOFF_HITS,
+}
+
+// putSwitches says what is not counted.
+func (i *Instance) putSwitches(off ...classes.Group) error {
+	var bits uint32
+	for _, g := range off {
+		bits |= uint32(switches[g])
+	}
+	return i.maps.Switches.Put(uint32(0), bits)
 }
 
 // refusals are the errors with which the kernel's own rules refuse.

@@ -48,7 +48,7 @@ func pinned(name string) (plan.Hook, bool) {
 	}
 	h := plan.Hook{Program: name, Pin: name}
 	_, atCgroup := cgroupAttach[name] // whose zero is a hook, too
-	return h, atCgroup || h.Arms()
+	return h, atCgroup || h.Traces()
 }
 
 func (i *Instance) attachedAt(h plan.Hook) bool {

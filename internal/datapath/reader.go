@@ -23,6 +23,8 @@ type Reader struct {
 	times    times
 	ids      []uint64
 	hits     []uint64
+	dropped  dropReader
+	drops    []Drops
 }
 
 // lines are the first lines of a map of counters, of this build or another,
@@ -47,7 +49,7 @@ func (i *Instance) Reader(p *plan.Plan) (*Reader, error) {
 		highest = max(highest, c.Slot)
 	}
 	n := int(min(highest+1, i.settings.Slots) * i.settings.UplinkLimit)
-	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes()}, nil
+	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes(), dropped: newDropReader(i.maps.Drops)}, nil
 }
 
 func newLines(m *ebpf.Map, n, copies int) lines {
@@ -95,8 +97,14 @@ func (r *Reader) Read() (err error) {
 	if r.hits, err = r.instance.hitsOf(r.ids); err != nil {
 		return fmt.Errorf("read the hits: %w", err)
 	}
+	if r.drops, err = r.dropped.read(); err != nil {
+		return fmt.Errorf("read the drops: %w", err)
+	}
 	return nil
 }
+
+// Drops are what the kernel dropped, of classes that the plan has and of others.
+func (r *Reader) Drops() []Drops { return r.drops }
 
 // Hits are how often each of the plan's matches won, in their order; of the
 // first MostHits alone.

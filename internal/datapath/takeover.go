@@ -15,13 +15,14 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"waymark/bpf"
+	"waymark/classes"
 	"waymark/internal/plan"
 )
 
 // TakeOver prepares two instances for the moment in which both are attached,
 // before the newer one's programs are: they take the older one's bits off
 // every socket they mark, and neither instance drops or mends a packet by a
-// number that may be the other's. From then on Attach gives the older one's
+// number that may be the other's; the newer one counts nothing at tracepoints. From then on Attach gives the older one's
 // links the newer one's programs: each packet meets one of the two, and none
 // meets neither. Undo gives the older one its judgement back; for the newer
 // one, PutClasses does, once it is alone.
@@ -31,6 +32,10 @@ func (i *Instance) TakeOver(older *Instance) error {
 		return err
 	}
 	if err := older.judge(false); err != nil {
+		return err
+	}
+	// What is at a tracepoint has the older one's program beside ours.
+	if err := i.putSwitches(classes.GroupDrops, classes.GroupQueue); err != nil {
 		return err
 	}
 	return i.judge(false)
@@ -73,7 +78,7 @@ func (i *Instance) share(older *Instance) error {
 	if err != nil {
 		return err
 	}
-	names := []string{bpf.WaymarkMapTimes, bpf.WaymarkMapConnecting}
+	names := []string{bpf.WaymarkMapTimes, bpf.WaymarkMapConnecting, bpf.WaymarkMapDrops}
 	if i.settings.Mask == older.settings.Mask {
 		names = append(names, bpf.WaymarkMapNotes, bpf.WaymarkMapArrivals)
 	}

@@ -16,7 +16,7 @@ type Tally struct {
 	Moved         uint64      `json:"moved"` // sockets that a change moved into the class
 	Kept          uint64      `json:"kept"`  // that it would have had, and that were left as they were
 	Reset         uint64      `json:"reset"`
-	SendErrors    uint64      `json:"sendErrors"` // datagrams that the kernel or a hook of ours did not let out
+	SendErrors    uint64      `json:"sendErrors"` // datagrams, and connects of datagram sockets, that a hook of ours refused
 	RTT           Histogram   `json:"rtt"`        // of TCP, a value for every measurement of the kernel's
 	Connect       Histogram   `json:"connect"`    // of TCP, from the first SYN to established
 	Queue         Histogram   `json:"queue"`      // from tc egress to the driver, of one packet in QueueSample

@@ -27,7 +27,7 @@ var trafficFamilies = []Family{
 		volumes(received, func(v datapath.Volume) uint64 { return v.Bytes })),
 	counter("waymark_class_foreign_mark_packets_total", "Packets that left with fwmark bits of somebody else's beside ours.", byUplink,
 		tallies(func(t *datapath.Tally) uint64 { return t.Foreign })),
-	counter("waymark_class_send_errors_total", "Datagrams that the kernel or a hook of Waymark's did not let out.", byClass,
+	counter("waymark_class_send_errors_total", "Datagrams, and connects of datagram sockets, that a hook of Waymark's refused.", byClass,
 		sums(func(t *datapath.Tally) uint64 { return t.SendErrors })),
 	counter("waymark_class_dropped_packets_total", "Packets that the kernel dropped, by its reason and the function that did.", []string{"class", "reason", "place"},
 		func(in *input, s *series) {

@@ -27,6 +27,9 @@ type Facts struct {
 	// for any interface (rt6_purge_dflt_routers).
 	Advertised bool
 	Arms       bool // the kernel has the tracepoints at which cgroups are armed as they are made
+	// Traces are those of TracePrograms whose tracepoints the kernel has, in the
+	// form that they need.
+	Traces map[string]bool
 	// Silent are the families for which the kernel does not tell the egress
 	// program the way of a class (bpf_fib_lookup by mark, or in one table):
 	// their misroutes are counted and not repaired.

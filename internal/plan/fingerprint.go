@@ -18,7 +18,7 @@ import (
 func (p *Plan) Fingerprint() string {
 	sum := sha256.New()
 	b := bufio.NewWriterSize(sum, 64<<10)
-	fmt.Fprintln(b, p.Mask, p.Main, p.WholeMarks, p.Inside, p.ByMain)
+	fmt.Fprintln(b, p.Mask, p.Main, p.WholeMarks, p.Inside, p.ByMain, p.Off)
 	for _, u := range p.Uplinks {
 		fmt.Fprintln(b, u.Name, u.Number, u.Index, u.Up, u.Sources, u.Families)
 	}

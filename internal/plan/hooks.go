@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"waymark/classes"
 )
 
 // CgroupPrograms are the programs at the cgroup hooks, in the order in
@@ -35,6 +37,22 @@ func (h Hook) Arms() bool {
 	return slices.ContainsFunc(ArmPrograms, func(a Hook) bool { return a.Program == h.Program })
 }
 
+// TracePrograms are those at the kernel's other tracepoints, by what they count.
+var TracePrograms = map[classes.Group]Hook{
+	classes.GroupDrops: {Program: "dropped", Place: "tracepoint kfree_skb", Why: "counts what the kernel drops, by its reason"},
+	classes.GroupQueue: {Program: "departs", Place: "tracepoint net_dev_start_xmit", Why: "takes the time that packets wait in the queue"},
+}
+
+// Traces tells whether the hook is at a tracepoint.
+func (h Hook) Traces() bool {
+	for _, t := range TracePrograms {
+		if t.Program == h.Program {
+			return true
+		}
+	}
+	return h.Arms()
+}
+
 // EgressProgram is the program at every uplink's tc egress.
 const EgressProgram = "egress"
 
@@ -58,6 +76,12 @@ func (m *maker) hooks(o Options) {
 	for _, u := range m.plan.Uplinks {
 		if u.Index != 0 {
 			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Why: "counts what leaves by uplink " + u.Name + ", and mends its way"})
+		}
+	}
+	for _, g := range classes.Groups {
+		h, traces := TracePrograms[g]
+		if h.Pin = h.Program; traces && m.facts.Traces[h.Program] && !slices.Contains(m.plan.Off, g) {
+			m.plan.Hooks = append(m.plan.Hooks, h)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.facts.Inner)) {

@@ -18,7 +18,7 @@ type host struct {
 // newHost is a host with lo, the kernel's own rules and no uplinks.
 func newHost() *host {
 	h := &host{Facts{
-		Links: map[string]Link{}, Inner: map[string]Inner{}, Users: map[string]uint32{}, Arms: true,
+		Links: map[string]Link{}, Inner: map[string]Inner{}, Users: map[string]uint32{}, Arms: true, Traces: map[string]bool{"dropped": true, "departs": true},
 		Sysctls: map[string]string{"net/ipv4/conf/all/rp_filter": "0", loForwarding("ipv4"): "0", loForwarding("ipv6"): "0"},
 	}}
 	for _, f := range Families {

@@ -40,6 +40,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 	}
 	m.snat()
 	m.sysctls()
+	m.plan.Off = policy.Telemetry.Off
 	m.hooks(options)
 	if err := m.wholeMarks(); err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ type Plan struct {
 	Inside     []netip.Prefix `json:"inside,omitempty"`     // prefixes that are the host's own, or that main reaches by more than its default
 	ByMain     []netip.Prefix `json:"byMain,omitempty"`     // those of them that main reaches
 	WholeMarks []uint32       `json:"wholeMarks,omitempty"` // marks that others match whole; sockets that carry one are left alone
+
+	Off []classes.Group `json:"off,omitempty"` // what is not counted, by the policy
 }
 
 // Uplink is one way out, in numbers. Number is its place in the BPF maps;

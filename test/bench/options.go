@@ -15,16 +15,17 @@ import (
 
 // options say how much to measure.
 type options struct {
-	rules    []int // sizes, ascending
-	forms    []form
-	rounds   int           // turns A B B A of each measurement, at least
-	most     int           // and at most, while it is too noisy
-	sample   time.Duration // of each arm in each half of a turn
-	applies  int           // repetitions of an apply that is timed
-	repeat   int           // runs of a program in one BPF_PROG_TEST_RUN
-	quick    bool          // the figures mean nothing
-	json     string        // a file; "": none
-	progress func(format string, args ...any)
+	rules     []int // sizes, ascending
+	forms     []form
+	rounds    int           // turns A B B A of each measurement, at least
+	most      int           // and at most, while it is too noisy
+	sample    time.Duration // of each arm in each half of a turn
+	applies   int           // repetitions of an apply that is timed
+	repeat    int           // runs of a program in one BPF_PROG_TEST_RUN
+	telemetry bool          // measure what telemetry costs, and nothing else
+	quick     bool          // the figures mean nothing
+	json      string        // a file; "": none
+	progress  func(format string, args ...any)
 }
 
 // mostRules is what fits into world.
@@ -38,6 +39,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags.IntVar(&o.most, "most", 400, "turns of a measurement, at most: it takes more of them while noise would void it")
 	flags.DurationVar(&o.sample, "sample", 5*time.Millisecond, "length of one arm's part of half a turn")
 	flags.StringVar(&o.json, "json", "", "file to write the results to")
+	flags.BoolVar(&o.telemetry, "telemetry", false, "measure what telemetry costs, and nothing else")
 	flags.BoolVar(&o.quick, "quick", false, "see that it works: tiny samples whose figures mean nothing")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -16,6 +16,7 @@ type report struct {
 	Blocks      []block           `json:"blocks"`
 	Programs    []programRun      `json:"programs"`
 	Lookups     lookupTimes       `json:"lookups"`
+	Telemetry   []telemetryBlock  `json:"telemetry"`
 	Applies     []applyTimes      `json:"applies"`
 	SetUps      []setUps          `json:"setUps"`
 	Memory      []holding         `json:"memory"`

@@ -74,6 +74,7 @@ const (
 	mostFlowOfNft  = 0.6
 	mostFlowGrowth = 2
 	leastOfBare    = 0.99
+	leastOfCounted = 0.98
 	mostLookup     = 1.2
 	mostApply      = 3000 // ms
 	mostChange     = 250  // ms
@@ -101,6 +102,9 @@ func rows(r *report, o options) (all []row) {
 			}
 			all = append(all, ofBare(r, f, n, bulk), ofBare(r, f, n, roundTrips))
 		}
+	}
+	for _, job := range counted {
+		all = append(all, ofTelemetry(r, job))
 	}
 	return append(all, append([]row{lookups(r)}, control(r, o)...)...)
 }

@@ -28,7 +28,13 @@ func measureAll(ctx context.Context, o options, r *report) (err error) {
 	if err := s.add(ctx, armBareAgain, bare{}); err != nil {
 		return err
 	}
+	if o.telemetry {
+		return measureTelemetry(ctx, o, r)
+	}
 	if err := s.alone(ctx); err != nil {
+		return err
+	}
+	if err := measureTelemetry(ctx, o, r); err != nil {
 		return err
 	}
 	if err := s.addOthers(ctx); err != nil {
