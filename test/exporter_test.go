@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -15,11 +16,19 @@ import (
 const exporterAddress = "127.0.0.1:9955"
 
 // TestAgentServes follows what `run --listen` serves through the agent's
-// life: readiness, a scrape during an apply, a heal, and a stop.
+// life: an address that is another's at first, readiness, a heal, and a stop.
 func TestAgentServes(t *testing.T) {
 	s := newSite(t, lab.Options{})
+	s.mark(t)
+	var other net.Listener
+	if err := s.Host.Do(func() (err error) { other, err = net.Listen("tcp", exporterAddress); return err }); err != nil {
+		t.Fatal(err)
+	}
 	a := s.agentOn(t, append(s.write(t, traffic), "--listen", exporterAddress)...)
+	a.says(t, "not served yet")
+	other.Close()
 	client := inside(s.Host)
+	soon(t, "it is served", func() error { _, err := fetch(client, "http://"+exporterAddress+"/-/healthy"); return err })
 	for path, want := range map[string]string{"/-/healthy": "healthy\n", "/-/ready": "ready\n"} {
 		if body, err := fetch(client, "http://"+exporterAddress+path); err != nil || string(body) != want {
 			t.Errorf("%s: %q, %v", path, body, err)

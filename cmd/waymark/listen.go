@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,23 @@ func (o *listening) open() (net.Listener, error) {
 		return nil, errors.New("--allow-changes lets whoever reaches the page move traffic, so it needs passwords: name a --web.config.file that has basic_auth_users")
 	}
 	return web.Listen(o.address)
+}
+
+// openAgain is how often openLater tries.
+const openAgain = 2 * time.Second
+
+// openLater opens when that has become possible; nil when ctx ended before.
+func (o *listening) openLater(ctx context.Context) net.Listener {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(openAgain):
+		}
+		if on, err := o.open(); err == nil {
+			return on
+		}
+	}
 }
 
 // serve serves until ctx ends: at the root front, or if it is nil the way to

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waymark/internal/agent"
+	"waymark/internal/web"
 	"waymark/loader"
 )
 
@@ -61,7 +62,8 @@ ends. It speaks systemd's Type=notify. With --listen it serves what is counted, 
 }
 
 // serveBeside serves what is counted, with a loader of its own, until ctx ends
-// or it is stopped. That it cannot go on is no reason for the agent to end.
+// or it is stopped. The agent does not wait for it: at boot the address may not
+// be there yet, and that it cannot go on is no reason to end.
 func (s *source) serveBeside(ctx context.Context, o listening, log *slog.Logger) (stop func(), err error) {
 	if o.address == "" && (o.config != "" || o.changes) {
 		return nil, errors.New("--web.config.file and --allow-changes are for --listen: say where to listen")
@@ -70,13 +72,20 @@ func (s *source) serveBeside(ctx context.Context, o listening, log *slog.Logger)
 		return func() {}, nil
 	}
 	on, err := o.open()
-	if err != nil {
+	if err != nil && !web.NotYet(err) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if on == nil {
+			log.Error("not served yet", "error", err)
+			on = o.openLater(ctx)
+		}
+		if on == nil {
+			return
+		}
 		err := s.withPage(o, func(page http.Handler) error {
 			return s.onHost(func(l *loader.Loader) error { return o.serve(ctx, on, l, page, log) })
 		})

@@ -27,6 +27,8 @@ the code by ` + "`go generate ./internal/metrics`" + `; do not edit.
 - The class ` + "`unclassed`" + ` is what is in no class.
 - Beside these, ` + "`/metrics`" + ` has client_golang's own ` + "`process_*` and `go_*`" + ` of the server;
   ` + "`--once`" + ` leaves them out.
+- A scrape of 1,000 classes on four uplinks, 54,000 lines, takes about 10 ms to read and
+  45 ms of one CPU in all; of ten classes, 5 ms.
 
 | metric | type | labels | meaning |
 | --- | --- | --- | --- |

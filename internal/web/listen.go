@@ -30,7 +30,7 @@ func Listen(address string) (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: another process does: name another address with --listen", address)
+		return nil, taken(address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, cause(err))
@@ -44,7 +44,7 @@ func listenUnix(path string) (net.Listener, error) {
 	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("listen on %s%s: another process does: name another path with --listen", unixPrefix, path)
+		return nil, taken(unixPrefix + path)
 	} else if errors.Is(err, syscall.ECONNREFUSED) {
 		_ = os.Remove(path)
 	}
@@ -57,6 +57,16 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s%s: %w", unixPrefix, path, err)
 	}
 	return l, nil
+}
+
+func taken(address string) error {
+	return fmt.Errorf("listen on %s: %w: end the process that does, or name another address with --listen", address, syscall.EADDRINUSE)
+}
+
+// NotYet tells whether an error of Listen may pass by itself: the address is
+// another process's now, or not the host's yet.
+func NotYet(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 // cause is what the kernel said, without the words around it.

@@ -174,11 +174,11 @@ basic_auth_users: {alice: "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UA
 }
 
 func TestWrongAddresses(t *testing.T) {
-	taken, err := Listen("127.0.0.1:0")
+	busy, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer busy.Close()
 	path := filepath.Join(t.TempDir(), "web.sock")
 	socket, err := Listen("unix:" + path)
 	if err != nil {
@@ -190,8 +190,8 @@ func TestWrongAddresses(t *testing.T) {
 		"":                      "listen on : it is no address: write HOST:PORT, as 127.0.0.1:9955, or unix:/PATH",
 		"unix:run.sock":         "listen on unix:run.sock: write the whole path, as unix:/run/waymark.sock",
 		"unix:/nosuch/run.sock": "listen on unix:/nosuch/run.sock: no such file or directory",
-		"unix:" + path:          "listen on unix:" + path + ": another process does: name another path with --listen",
-		taken.Addr().String():   "listen on " + taken.Addr().String() + ": another process does: name another address with --listen",
+		"unix:" + path:          "listen on unix:" + path + ": address already in use: end the process that does, or name another address with --listen",
+		busy.Addr().String():    "listen on " + busy.Addr().String() + ": address already in use: end the process that does, or name another address with --listen",
 		"192.0.2.1:1":           "listen on 192.0.2.1:1: cannot assign requested address",
 	} {
 		if l, err := Listen(address); err == nil || err.Error() != want {
