@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"waymark/internal/lab"
 )
@@ -62,6 +64,9 @@ func TestPage(t *testing.T) {
 	t.Run("numbers", func(t *testing.T) { s.pageCounts(t, b) })
 	t.Run("explain", func(t *testing.T) { pageExplains(t, b) })
 	t.Run("accessible", func(t *testing.T) { pageIsAccessible(t, b) })
+	if dir := os.Getenv("WAYMARK_SHOTS"); dir != "" {
+		t.Run("pictures", func(t *testing.T) { s.pagePictures(t, b, dir) })
+	}
 	t.Run("move", func(t *testing.T) { s.pageMoves(t, b) })
 	t.Run("uplink down", func(t *testing.T) { s.pageShowsDead(t, b) })
 
@@ -139,7 +144,6 @@ func pageIsAccessible(t *testing.T, b *browser) {
 			for _, f := range found {
 				t.Errorf("%d pixels, %s: %s", width, scheme, f)
 			}
-			b.shot(t, fmt.Sprintf("page-%s-%d.png", scheme, width))
 		}
 		var background string
 		b.step(t, &background, "background")
@@ -160,13 +164,35 @@ func pageIsAccessible(t *testing.T, b *browser) {
 	}
 }
 
-// shot keeps a picture, where WAYMARK_SHOTS says.
-func (b *browser) shot(t *testing.T, name string) {
-	t.Helper()
-	if dir := os.Getenv("WAYMARK_SHOTS"); dir != "" {
-		b.step(t, nil, "shot", "path", filepath.Join(dir, name), "full", false)
-		b.step(t, nil, "shot", "path", filepath.Join(dir, "full-"+name), "full", true)
+// pagePictures takes the README's pictures, of a host that is busy, and puts
+// them where WAYMARK_SHOTS says.
+func (s *site) pagePictures(t *testing.T, b *browser, dir string) {
+	stop, all := make(chan bool), sync.WaitGroup{}
+	for n, job := range []lab.Job{in("exec.slice", v4.job(lab.TCP, 1)), in("bulk.slice", v6.job(lab.TCP, 1)), v4.job(lab.UDP, 4), v4.job(lab.TCP, 2)} {
+		c := s.open(t, job)
+		all.Go(func() {
+			for err := error(nil); err == nil; {
+				select {
+				case <-stop:
+					err = c.Close()
+					return
+				case <-time.After(time.Duration(20+10*n) * time.Millisecond):
+					_, err = c.Send(10*(n+1), 1200)
+				}
+			}
+		})
 	}
+	time.Sleep(25 * time.Second) // for the line to have some length
+	for name, looks := range map[string][]any{
+		"page-light.png": {"width", 1280, "height", 800, "scheme", "light"},
+		"page-dark.png":  {"width", 1280, "height", 800, "scheme", "dark"},
+		"page-phone.png": {"width", 390, "height", 800, "scheme", "dark"},
+	} {
+		b.step(t, nil, "looks", looks...)
+		b.step(t, nil, "shot", "path", filepath.Join(dir, name))
+	}
+	close(stop)
+	all.Wait()
 }
 
 // pageMoves gives a class's traffic to another by the page, and sees it
@@ -224,7 +250,6 @@ func (s *site) pageShowsDead(t *testing.T, b *browser) {
 		}
 		return nil
 	})
-	b.shot(t, "page-down.png")
 	if err := s.Plug(byB); err != nil {
 		t.Fatal(err)
 	}

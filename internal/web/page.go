@@ -70,6 +70,7 @@ type PageOptions struct {
 type Page struct {
 	PageOptions
 	handler http.Handler
+	reader  *reader
 	stream  *stream
 	token   string    // those who change something have it from the page
 	asking  chan bool // has room while another question may be asked
@@ -78,8 +79,8 @@ type Page struct {
 // NewPage makes the page.
 func NewPage(o PageOptions) *Page {
 	p := &Page{PageOptions: o, token: rand.Text(), asking: make(chan bool, questionsAtOnce)}
-	reader := newReader(o)
-	p.stream = &stream{read: reader.frame, sleep: reader.forget, every: time.Second, limit: watchers}
+	p.reader = newReader(o)
+	p.stream = &stream{read: p.reader.frame, sleep: p.reader.forget, every: time.Second, limit: watchers}
 	files, err := fs.Sub(static, "static")
 	if err != nil {
 		panic(err) // the folder is part of the program
@@ -87,6 +88,7 @@ func NewPage(o PageOptions) *Page {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
 	mux.HandleFunc("GET /events", p.events)
+	mux.HandleFunc("GET /class", p.class)
 	mux.HandleFunc("GET /explain", p.explain)
 	if o.Move != nil {
 		mux.HandleFunc("POST /move", p.move)

@@ -256,8 +256,13 @@ func TestStream(t *testing.T) {
 	if err := json.Unmarshal(f.Classes[0], &c); err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Lanes[0]; got.SentRate != (rate{10, 8000}) || got.Sent != (datapath.Volume{Packets: got.Packets, Bytes: 100 * got.Packets}) || got.RTT == nil || got.RTT.Count != 2 {
+	if got := c.Lanes[0]; got.SentRate != (rate{10, 8000}) || got.Sent.Packets == 0 || got.Sent.Bytes != 100*got.Sent.Packets || got.RTT == nil || got.RTT.Count != 2 {
 		t.Errorf("the lane is %+v", got)
+	}
+	_, text := ask(t, "GET", s.URL+"/class?name=bulk", "")
+	var details struct{ Lanes []detail }
+	if err := json.Unmarshal([]byte(text), &details); err != nil || len(details.Lanes) != 1 || details.Lanes[0].Packets == 0 || details.Lanes[0].RTT.P50 <= 0 {
+		t.Errorf("the details are %s (%v)", text, err)
 	}
 	late, _ := look(t, s.URL)
 	late.next(t, "hello")

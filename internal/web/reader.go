@@ -5,6 +5,7 @@ package web
 import (
 	"errors"
 	"io/fs"
+	"sync"
 	"time"
 
 	"waymark/internal/datapath"
@@ -18,7 +19,8 @@ const window = 10
 // reader makes frames of what is read.
 type reader struct {
 	PageOptions
-	last   []reading // the latest window of them, oldest first
+	mu     sync.Mutex // of last, which one who asks for a class reads too
+	last   []reading  // the latest window of them, oldest first
 	before frame
 	past   Past
 	pastAt time.Time
@@ -34,8 +36,8 @@ type reading struct {
 
 func newReader(o PageOptions) *reader { return &reader{PageOptions: o} }
 
-func read(s *loader.Sample) reading {
-	r := reading{s, map[[2]string]*datapath.Tally{}, map[loader.LineSample]uint64{}, map[plan.Rule]uint64{}}
+func read(s *loader.Sample) *reading {
+	r := &reading{s, map[[2]string]*datapath.Tally{}, map[loader.LineSample]uint64{}, map[plan.Rule]uint64{}}
 	for _, c := range s.Classes {
 		for k := range c.Traffic {
 			r.tallies[[2]string{c.Name, c.Traffic[k].Uplink}] = &c.Traffic[k].Tally
@@ -54,8 +56,21 @@ func read(s *loader.Sample) reading {
 
 // forget is for when it was not called for a while.
 func (r *reader) forget() {
-	r.last, r.before, r.pastAt = nil, frame{}, time.Time{}
+	r.keep(nil)
+	r.before, r.pastAt = frame{}, time.Time{}
 	r.Source.Close()
+}
+
+// keep takes a reading to the last ones, or forgets them.
+func (r *reader) keep(now *reading) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now == nil {
+		r.last = nil
+		return
+	}
+	r.last = append(r.last, *now)
+	r.last = r.last[max(0, len(r.last)-window):]
 }
 
 // frame reads everything anew.
@@ -64,12 +79,13 @@ func (r *reader) frame() event {
 	sample, err := r.Source.Read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.Problem, r.last = "Nothing is applied on this host: run `waymark apply`.", nil
+		f.Problem = "Nothing is applied on this host: run `waymark apply`."
+		r.keep(nil)
 	case err != nil:
-		f.Problem, r.last = err.Error(), nil
+		f.Problem = err.Error()
+		r.keep(nil)
 	default:
-		r.last = append(r.last, read(sample))
-		r.last = r.last[max(0, len(r.last)-window):]
+		r.keep(read(sample))
 		r.fill(&f)
 	}
 	r.story(&f)

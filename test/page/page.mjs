@@ -45,6 +45,7 @@ const steps = {
 
   async detail({ name }) {
     await page.getByRole("button", { name, exact: true }).first().click();
+    await page.waitForSelector("#detail[open] tbody tr");
     const rows = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll("#detail-body tr")].map((tr) =>
       [tr.querySelector("th").firstChild.textContent, [...tr.querySelectorAll("td")].map((td) => td.textContent)])));
     await page.keyboard.press("Escape");
@@ -82,7 +83,7 @@ const steps = {
     return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   },
   background: () => page.evaluate(() => getComputedStyle(document.body).backgroundColor),
-  shot: ({ path, full }) => page.screenshot({ path, fullPage: full, animations: "disabled" }).then(() => null),
+  shot: ({ path }) => page.screenshot({ path, animations: "disabled" }).then(() => null),
 
   // axe is what the accessibility rules of WCAG 2.2 AA find.
   async axe() {

@@ -91,7 +91,7 @@ function fillRow(tr, r) {
     return td;
   };
   set("out", bits(l?.sentRate.bits ?? 0), bytes(l?.sent.bytes ?? 0));
-  set("packets", perSecond(l?.sentRate.packets ?? 0), count(l?.packets ?? 0));
+  set("packets", perSecond(l?.sentRate.packets ?? 0), count(l?.sent.packets ?? 0));
   set("in", bits(l?.receivedRate.bits ?? 0), bytes(l?.received.bytes ?? 0));
   const rtt = l?.rtt;
   set("rtt", rtt ? [rtt.p50, rtt.p95, rtt.p99].map(seconds).join(" / ") : "–").title = rtt ? `p50 / p95 / p99 of ${count(rtt.count)} measurements in the last ${Math.round(frame.window)} s` : "No measurement in the last ten seconds";
