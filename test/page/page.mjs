@@ -83,7 +83,10 @@ const steps = {
     return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   },
   background: () => page.evaluate(() => getComputedStyle(document.body).backgroundColor),
-  shot: ({ path }) => page.screenshot({ path, animations: "disabled" }).then(() => null),
+  async shot({ path }) {
+    await page.evaluate(() => document.activeElement.blur());
+    await page.screenshot({ path, animations: "disabled" });
+  },
 
   // axe is what the accessibility rules of WCAG 2.2 AA find.
   async axe() {
