@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"waymark/internal/probe"
 	"waymark/loader"
 )
 
@@ -44,6 +45,7 @@ type Agent struct {
 	Heals    map[string]uint64 `json:"heals"`    // what it put back since then, by kind
 	Last     []Heal            `json:"last"`     // the latest of those, newest last
 	Problems []string          `json:"problems"` // what is wrong now, in sentences
+	Probes   []probe.State     `json:"probes"`   // of the uplinks that are probed
 }
 
 // PageOptions are what the page shows, and what may be asked by it. Past and
