@@ -16,8 +16,8 @@ import (
 
 // shown is what a lane of the page says.
 type shown struct {
-	Badge string
-	Rows  map[string]struct {
+	Badge, Probe string
+	Rows         map[string]struct {
 		Note               string
 		Away               bool
 		Packets, Misroutes uint64
@@ -69,6 +69,7 @@ func TestPage(t *testing.T) {
 	}
 	t.Run("move", func(t *testing.T) { s.pageMoves(t, b) })
 	t.Run("uplink down", func(t *testing.T) { s.pageShowsDead(t, b) })
+	t.Run("uplink withdrawn", func(t *testing.T) { s.pageShowsWithdrawn(t, b) })
 
 	var errors []string
 	b.step(t, &errors, "errors")
@@ -255,6 +256,19 @@ func (s *site) pageShowsDead(t *testing.T, b *browser) {
 	}
 	soon(t, "the page shows that uplink b is up", func() error {
 		if lanes := b.lanes(t); lanes["b"].Badge != "up" || len(lanes["No way out"].Rows) > 0 {
+			return fmt.Errorf("the lanes are %+v", lanes)
+		}
+		return nil
+	})
+}
+
+// pageShowsWithdrawn has an uplink probed by a target that does not answer.
+func (s *site) pageShowsWithdrawn(t *testing.T, b *browser) {
+	const silent = `gateway: [10.0.2.1, "2001:db8:2::1"], probe: {icmp: [203.0.113.77], interval: 100ms}`
+	s.write(t, strings.Replace(pagePolicy, `gateway: [10.0.2.1, "2001:db8:2::1"]`, silent, 1))
+	soon(t, "the page shows that uplink b is withdrawn, and why", func() error {
+		lanes := b.lanes(t)
+		if lanes["b"].Badge != "withdrawn" || !strings.Contains(lanes["b"].Probe, "203.0.113.77") || lanes["a"].Rows[pageClass].Away {
 			return fmt.Errorf("the lanes are %+v", lanes)
 		}
 		return nil

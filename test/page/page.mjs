@@ -29,6 +29,7 @@ const steps = {
     lane.querySelector("h3").textContent,
     {
       badge: lane.querySelector(".badge").textContent,
+      probe: lane.querySelector("p").textContent,
       rows: Object.fromEntries([...lane.querySelectorAll("tbody tr")].map((tr) => [
         tr.querySelector("th button").textContent,
         {
@@ -84,7 +85,7 @@ const steps = {
   },
   background: () => page.evaluate(() => getComputedStyle(document.body).backgroundColor),
   async shot({ path }) {
-    await page.evaluate(() => document.activeElement.blur());
+    await page.evaluate(() => { document.activeElement.blur(); window.scrollTo({ top: 0, behavior: "instant" }); });
     await page.screenshot({ path, animations: "disabled" });
   },
 
