@@ -121,35 +121,47 @@ func (r *reader) fill(f *frame) {
 		f.Uplinks = append(f.Uplinks, uplinkFrame{UplinkSample: u})
 	}
 	for n, c := range now.Classes {
-		class := classFrame{Name: c.Name, Mark: c.Mark, Route: c.Route, Way: c.Way, Balance: c.Balance, Uplink: c.Uplink, Open: c.Open, Kept: c.Kept, Lanes: []lane{}}
-		for k, t := range c.Traffic {
-			l, used := r.lane(c.Name, t)
-			if used {
-				class.Lanes = append(class.Lanes, l)
-				f.Uplinks[k].add(l.flow)
-			}
-		}
-		f.Classes.set(n, class)
+		f.Classes.set(n, r.class(c, f.Uplinks))
 	}
 	for n, l := range now.Lines {
-		hits := l.Hits
-		l.Hits = 0
-		f.Lines.set(n, lineFrame{Class: l.Class, Text: l.Text, Where: l.Where, Hits: hits, Rate: r.rate(hits, func(was reading) (uint64, bool) {
-			n, known := was.lines[l]
-			return n, known
-		})})
+		f.Lines.set(n, r.line(l))
 	}
 	for n, rule := range now.Rules {
-		key, why := rule.Rule.Key(), rule.Rule.Rung
-		if rule.Rule.Why != "" {
-			why += ": " + rule.Rule.Why
-		}
-		f.Rules.set(n, lineFrame{Family: key.Family.String(), Priority: key.Priority, Text: rule.Text, Where: why, Hits: rule.Packets,
-			Rate: r.rate(rule.Packets, func(was reading) (uint64, bool) {
-				n, known := was.rules[key]
-				return n, known
-			})})
+		f.Rules.set(n, r.rule(rule))
 	}
+}
+
+// class adds what it does to the sums of the uplinks.
+func (r *reader) class(c loader.ClassSample, uplinks []uplinkFrame) classFrame {
+	class := classFrame{Name: c.Name, Mark: c.Mark, Route: c.Route, Way: c.Way, Balance: c.Balance, Uplink: c.Uplink, Open: c.Open, Kept: c.Kept, Lanes: []lane{}}
+	for k, t := range c.Traffic {
+		if l, used := r.lane(c.Name, t); used {
+			class.Lanes = append(class.Lanes, l)
+			uplinks[k].add(l.flow)
+		}
+	}
+	return class
+}
+
+func (r *reader) line(l loader.LineSample) lineFrame {
+	hits := l.Hits
+	l.Hits = 0
+	return lineFrame{Class: l.Class, Text: l.Text, Where: l.Where, Hits: hits, Rate: r.rate(hits, func(was reading) (uint64, bool) {
+		n, known := was.lines[l]
+		return n, known
+	})}
+}
+
+func (r *reader) rule(rule loader.RuleSample) lineFrame {
+	key, why := rule.Rule.Key(), rule.Rule.Rung
+	if rule.Rule.Why != "" {
+		why += ": " + rule.Rule.Why
+	}
+	return lineFrame{Family: key.Family.String(), Priority: key.Priority, Text: rule.Text, Where: why, Hits: rule.Packets,
+		Rate: r.rate(rule.Packets, func(was reading) (uint64, bool) {
+			n, known := was.rules[key]
+			return n, known
+		})}
 }
 
 // rate is how much a counter grew a second, since the reading before.
