@@ -140,12 +140,11 @@ func pageIsAccessible(t *testing.T, b *browser) {
 			if over > 0 {
 				t.Errorf("%d pixels wide, it is %d too wide", width, over)
 			}
-			var found []string
-			b.step(t, &found, "axe")
-			for _, f := range found {
-				t.Errorf("%d pixels, %s: %s", width, scheme, f)
-			}
+			b.obeys(t, fmt.Sprintf("%d pixels, %s", width, scheme))
 		}
+		b.step(t, nil, "detail", "name", pageClass, "keep", true)
+		b.obeys(t, "a class's table, "+scheme)
+		b.step(t, nil, "key", "key", "Escape")
 		var background string
 		b.step(t, &background, "background")
 		backgrounds[background] = true
@@ -162,6 +161,16 @@ func pageIsAccessible(t *testing.T, b *browser) {
 	}
 	if strings.Contains(strings.Join(by, "\n"), "without outline") {
 		t.Errorf("where the focus is cannot be seen: %q", by)
+	}
+}
+
+// obeys checks the rules of WCAG that a program can check.
+func (b *browser) obeys(t *testing.T, when string) {
+	t.Helper()
+	var found []string
+	b.step(t, &found, "axe")
+	for _, f := range found {
+		t.Errorf("%s: %s", when, f)
 	}
 }
 

@@ -44,12 +44,12 @@ const steps = {
 
   text: ({ of }) => page.evaluate((id) => document.getElementById(id).innerText, of),
 
-  async detail({ name }) {
+  async detail({ name, keep }) {
     await page.getByRole("button", { name, exact: true }).first().click();
     await page.waitForSelector("#detail[open] tbody tr");
     const rows = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll("#detail-body tr")].map((tr) =>
       [tr.querySelector("th").firstChild.textContent, [...tr.querySelectorAll("td")].map((td) => td.textContent)])));
-    await page.keyboard.press("Escape");
+    if (!keep) await page.keyboard.press("Escape");
     return rows;
   },
 
@@ -94,6 +94,10 @@ const steps = {
     await page.evaluate(axe);
     const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
     return found.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")}`);
+  },
+
+  async key({ key }) {
+    await page.keyboard.press(key);
   },
 
   // tab goes through the page by the keyboard, and says where it came by.
