@@ -7,15 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"waymark/internal/lab"
 )
 
 // shown is what a lane of the page says.
 type shown struct {
-	Badge string
-	Rows  map[string]struct {
+	Badge, Probe string
+	Rows         map[string]struct {
 		Note               string
 		Away               bool
 		Packets, Misroutes uint64
@@ -62,8 +64,12 @@ func TestPage(t *testing.T) {
 	t.Run("numbers", func(t *testing.T) { s.pageCounts(t, b) })
 	t.Run("explain", func(t *testing.T) { pageExplains(t, b) })
 	t.Run("accessible", func(t *testing.T) { pageIsAccessible(t, b) })
+	if dir := os.Getenv("WAYMARK_SHOTS"); dir != "" {
+		t.Run("pictures", func(t *testing.T) { s.pagePictures(t, b, dir) })
+	}
 	t.Run("move", func(t *testing.T) { s.pageMoves(t, b) })
 	t.Run("uplink down", func(t *testing.T) { s.pageShowsDead(t, b) })
+	t.Run("uplink withdrawn", func(t *testing.T) { s.pageShowsWithdrawn(t, b) })
 
 	var errors []string
 	b.step(t, &errors, "errors")
@@ -134,13 +140,11 @@ func pageIsAccessible(t *testing.T, b *browser) {
 			if over > 0 {
 				t.Errorf("%d pixels wide, it is %d too wide", width, over)
 			}
-			var found []string
-			b.step(t, &found, "axe")
-			for _, f := range found {
-				t.Errorf("%d pixels, %s: %s", width, scheme, f)
-			}
-			b.shot(t, fmt.Sprintf("page-%s-%d.png", scheme, width))
+			b.obeys(t, fmt.Sprintf("%d pixels, %s", width, scheme))
 		}
+		b.step(t, nil, "detail", "name", pageClass, "keep", true)
+		b.obeys(t, "a class's table, "+scheme)
+		b.step(t, nil, "key", "key", "Escape")
 		var background string
 		b.step(t, &background, "background")
 		backgrounds[background] = true
@@ -160,13 +164,45 @@ func pageIsAccessible(t *testing.T, b *browser) {
 	}
 }
 
-// shot keeps a picture, where WAYMARK_SHOTS says.
-func (b *browser) shot(t *testing.T, name string) {
+// obeys checks the rules of WCAG that a program can check.
+func (b *browser) obeys(t *testing.T, when string) {
 	t.Helper()
-	if dir := os.Getenv("WAYMARK_SHOTS"); dir != "" {
-		b.step(t, nil, "shot", "path", filepath.Join(dir, name), "full", false)
-		b.step(t, nil, "shot", "path", filepath.Join(dir, "full-"+name), "full", true)
+	var found []string
+	b.step(t, &found, "axe")
+	for _, f := range found {
+		t.Errorf("%s: %s", when, f)
 	}
+}
+
+// pagePictures takes the README's pictures, of a host that is busy, and puts
+// them where WAYMARK_SHOTS says.
+func (s *site) pagePictures(t *testing.T, b *browser, dir string) {
+	stop, all := make(chan bool), sync.WaitGroup{}
+	for n, job := range []lab.Job{in("exec.slice", v4.job(lab.TCP, 1)), in("bulk.slice", v6.job(lab.TCP, 1)), v4.job(lab.UDP, 4), v4.job(lab.TCP, 2)} {
+		c := s.open(t, job)
+		all.Go(func() {
+			for err := error(nil); err == nil; {
+				select {
+				case <-stop:
+					err = c.Close()
+					return
+				case <-time.After(time.Duration(20+10*n) * time.Millisecond):
+					_, err = c.Send(10*(n+1), 1200)
+				}
+			}
+		})
+	}
+	time.Sleep(25 * time.Second) // for the line to have some length
+	for name, looks := range map[string][]any{
+		"page-light.png": {"width", 1280, "height", 800, "scheme", "light"},
+		"page-dark.png":  {"width", 1280, "height", 800, "scheme", "dark"},
+		"page-phone.png": {"width", 390, "height", 800, "scheme", "dark"},
+	} {
+		b.step(t, nil, "looks", looks...)
+		b.step(t, nil, "shot", "path", filepath.Join(dir, name))
+	}
+	close(stop)
+	all.Wait()
 }
 
 // pageMoves gives a class's traffic to another by the page, and sees it
@@ -224,12 +260,24 @@ func (s *site) pageShowsDead(t *testing.T, b *browser) {
 		}
 		return nil
 	})
-	b.shot(t, "page-down.png")
 	if err := s.Plug(byB); err != nil {
 		t.Fatal(err)
 	}
 	soon(t, "the page shows that uplink b is up", func() error {
 		if lanes := b.lanes(t); lanes["b"].Badge != "up" || len(lanes["No way out"].Rows) > 0 {
+			return fmt.Errorf("the lanes are %+v", lanes)
+		}
+		return nil
+	})
+}
+
+// pageShowsWithdrawn has an uplink probed by a target that does not answer.
+func (s *site) pageShowsWithdrawn(t *testing.T, b *browser) {
+	const silent = `gateway: [10.0.2.1, "2001:db8:2::1"], probe: {icmp: [203.0.113.77], interval: 100ms}`
+	s.write(t, strings.Replace(pagePolicy, `gateway: [10.0.2.1, "2001:db8:2::1"]`, silent, 1))
+	soon(t, "the page shows that uplink b is withdrawn, and why", func() error {
+		lanes := b.lanes(t)
+		if lanes["b"].Badge != "withdrawn" || !strings.Contains(lanes["b"].Probe, "203.0.113.77") || lanes["a"].Rows[pageClass].Away {
 			return fmt.Errorf("the lanes are %+v", lanes)
 		}
 		return nil

@@ -86,6 +86,9 @@ func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader
 		}
 		return exporter.Ready()
 	})
+	if web.Authenticated(o.config) && !web.Encrypted(o.config) && !web.Private(on) {
+		log.Warn("passwords cross the network for everyone to read: tls_server_config in --web.config.file encrypts them", "address", on.Addr().String())
+	}
 	log.Info("serving "+what, "address", on.Addr().String())
 	return web.Serve(ctx, on, web.Options{Handler: mux, Config: o.config, Log: log})
 }

@@ -53,7 +53,7 @@ func agentForPage(l *loader.Loader) (*web.Agent, error) {
 	if r == nil {
 		return nil, err
 	}
-	a := &web.Agent{Since: r.Since, Heals: r.Heals, Problems: r.Problems}
+	a := &web.Agent{Since: r.Since, Heals: r.Heals, Problems: r.Problems, Probes: r.Probes}
 	for _, h := range r.Last {
 		a.Last = append(a.Last, web.Heal(h))
 	}

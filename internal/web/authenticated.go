@@ -9,25 +9,40 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// Authenticated tells whether a web configuration file, as it is now, lets
-// nobody in without a password or a certificate; the file is read again for
-// every request that is served. A file that cannot be read lets nobody in.
-func Authenticated(config string) bool {
+// configuration is what of a web configuration file the page has to know.
+type configuration struct {
+	Users map[string]string `yaml:"basic_auth_users"`
+	TLS   struct {
+		Certificate string `yaml:"cert_file"`
+		Inline      string `yaml:"cert"`
+		ClientAuth  string `yaml:"client_auth_type"`
+	} `yaml:"tls_server_config"`
+}
+
+// configured is what a file says now; nothing, if it cannot be read: nobody
+// is let in then.
+func configured(config string) (c configuration) {
 	if config == "" {
-		return false
+		return c
 	}
 	text, err := os.ReadFile(config)
-	if err != nil {
-		return false
+	if err != nil || yaml.Unmarshal(text, &c) != nil {
+		return configuration{}
 	}
-	var c struct {
-		Users map[string]string `yaml:"basic_auth_users"`
-		TLS   struct {
-			ClientAuth string `yaml:"client_auth_type"`
-		} `yaml:"tls_server_config"`
-	}
-	if err := yaml.Unmarshal(text, &c); err != nil {
-		return false
-	}
+	return c
+}
+
+// Authenticated tells whether a web configuration file, as it is now, lets
+// nobody in without a password or a certificate. The file is read again for
+// every request that is served.
+func Authenticated(config string) bool {
+	c := configured(config)
 	return len(c.Users) > 0 || strings.HasPrefix(c.TLS.ClientAuth, "RequireAndVerify")
+}
+
+// Encrypted tells whether it has a certificate, so that passwords do not
+// cross the network for everyone to read.
+func Encrypted(config string) bool {
+	c := configured(config)
+	return c.TLS.Certificate != "" || c.TLS.Inline != ""
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package web serves over HTTP what others show: listening, TLS, passwords
-// and health. What it serves is handed to it.
+// Package web serves over HTTP: listening, TLS, passwords and health, the page
+// for people, and what others show. What it serves is handed to it.
 package web

@@ -23,9 +23,9 @@ type frame struct {
 	Agent   *Agent              `json:"agent"`
 	Window  float64             `json:"window"` // seconds that percentiles are of, so far
 	Whole   bool                `json:"whole"`  // the rows are all there are, and not only those that are new
-	Classes rows                `json:"classes"`
-	Lines   rows                `json:"lines"`
-	Rules   rows                `json:"rules"`
+	Classes rows                `json:"classes,omitempty"`
+	Lines   rows                `json:"lines,omitempty"`
+	Rules   rows                `json:"rules,omitempty"`
 }
 
 // uplinkFrame is an uplink with what all classes did by it.
@@ -60,23 +60,15 @@ type classFrame struct {
 	Lanes   []lane   `json:"lanes"`
 }
 
-// lane is what a class does by one uplink.
+// lane is what a class does by one uplink, as far as a lane shows it.
 type lane struct {
 	Uplink string `json:"uplink"`
 	flow
-	datapath.Counters
-	IPv4          [2]datapath.Volume   `json:"ipv4"` // sent, received
-	IPv6          [2]datapath.Volume   `json:"ipv6"`
-	Segments      uint64               `json:"segments"`
-	Retransmitted uint64               `json:"retransmitted"`
-	Connections   datapath.Connections `json:"connections"`
-	Moved         uint64               `json:"moved"`
-	Left          uint64               `json:"left"` // sockets that a change left as they were
-	Reset         uint64               `json:"reset"`
-	SendErrors    uint64               `json:"sendErrors"`
-	RTT           *percentiles         `json:"rtt"` // null: no value in the window
-	Connect       *percentiles         `json:"connect"`
-	Queue         *percentiles         `json:"queue"`
+	Misroutes uint64       `json:"misroutes"`
+	Repaired  uint64       `json:"repaired"`
+	Moved     uint64       `json:"moved"`
+	Reset     uint64       `json:"reset"`
+	RTT       *percentiles `json:"rtt"` // null: no value in the window
 }
 
 // percentiles are of the values of the window, in seconds.

@@ -9,11 +9,9 @@ import (
 
 // lane is a class's on an uplink; used is false where nothing was ever seen.
 func (r *reader) lane(class string, t loader.UplinkTally) (l lane, used bool) {
-	l = lane{Uplink: t.Uplink, Counters: t.Counters, Segments: t.Segments, Retransmitted: t.Retransmitted, Connections: t.Connections,
-		Moved: t.Moved, Left: t.Kept, Reset: t.Reset, SendErrors: t.SendErrors,
-		IPv4: [2]datapath.Volume{t.Sent.IPv4, t.Received.IPv4}, IPv6: [2]datapath.Volume{t.Sent.IPv6, t.Received.IPv6}}
+	l = lane{Uplink: t.Uplink, Misroutes: t.Misroutes, Repaired: t.Repaired, Moved: t.Moved, Reset: t.Reset}
 	l.Sent, l.Received = datapath.Volume{Packets: t.Packets, Bytes: t.Bytes}, volume(t.Received)
-	if l == (lane{Uplink: t.Uplink}) {
+	if l == (lane{Uplink: t.Uplink}) && t.Connections == (datapath.Connections{}) {
 		return l, false
 	}
 	since := func(count func(*datapath.Tally) uint64, now uint64) float64 {
@@ -30,8 +28,6 @@ func (r *reader) lane(class string, t loader.UplinkTally) (l lane, used bool) {
 	l.ReceivedRate = rate{since(func(t *datapath.Tally) uint64 { return volume(t.Received).Packets }, l.Received.Packets),
 		8 * since(func(t *datapath.Tally) uint64 { return volume(t.Received).Bytes }, l.Received.Bytes)}
 	l.RTT = r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.RTT })
-	l.Connect = r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.Connect })
-	l.Queue = r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.Queue })
 	return l, true
 }
 
@@ -45,7 +41,7 @@ func (r *reader) inWindow(class string, t loader.UplinkTally, of func(*datapath.
 	if !known {
 		return nil
 	}
-	if then := of(before); then.Count <= now.Count {
+	if then := of(before); then.Count < now.Count {
 		return percentilesOf(now.Since(then))
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"waymark/internal/probe"
 	"waymark/loader"
 )
 
@@ -44,6 +45,7 @@ type Agent struct {
 	Heals    map[string]uint64 `json:"heals"`    // what it put back since then, by kind
 	Last     []Heal            `json:"last"`     // the latest of those, newest last
 	Problems []string          `json:"problems"` // what is wrong now, in sentences
+	Probes   []probe.State     `json:"probes"`   // of the uplinks that are probed
 }
 
 // PageOptions are what the page shows, and what may be asked by it. Past and
@@ -70,6 +72,7 @@ type PageOptions struct {
 type Page struct {
 	PageOptions
 	handler http.Handler
+	reader  *reader
 	stream  *stream
 	token   string    // those who change something have it from the page
 	asking  chan bool // has room while another question may be asked
@@ -78,8 +81,8 @@ type Page struct {
 // NewPage makes the page.
 func NewPage(o PageOptions) *Page {
 	p := &Page{PageOptions: o, token: rand.Text(), asking: make(chan bool, questionsAtOnce)}
-	reader := newReader(o)
-	p.stream = &stream{read: reader.frame, sleep: reader.forget, every: time.Second, limit: watchers}
+	p.reader = newReader(o)
+	p.stream = &stream{read: p.reader.frame, sleep: p.reader.forget, every: time.Second, limit: watchers}
 	files, err := fs.Sub(static, "static")
 	if err != nil {
 		panic(err) // the folder is part of the program
@@ -87,6 +90,7 @@ func NewPage(o PageOptions) *Page {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
 	mux.HandleFunc("GET /events", p.events)
+	mux.HandleFunc("GET /class", p.class)
 	mux.HandleFunc("GET /explain", p.explain)
 	if o.Move != nil {
 		mux.HandleFunc("POST /move", p.move)

@@ -5,6 +5,7 @@ package web
 import (
 	"errors"
 	"io/fs"
+	"sync"
 	"time"
 
 	"waymark/internal/datapath"
@@ -18,7 +19,8 @@ const window = 10
 // reader makes frames of what is read.
 type reader struct {
 	PageOptions
-	last   []reading // the latest window of them, oldest first
+	mu     sync.Mutex // of last, which one who asks for a class reads too
+	last   []reading  // the latest window of them, oldest first
 	before frame
 	past   Past
 	pastAt time.Time
@@ -34,8 +36,8 @@ type reading struct {
 
 func newReader(o PageOptions) *reader { return &reader{PageOptions: o} }
 
-func read(s *loader.Sample) reading {
-	r := reading{s, map[[2]string]*datapath.Tally{}, map[loader.LineSample]uint64{}, map[plan.Rule]uint64{}}
+func read(s *loader.Sample) *reading {
+	r := &reading{s, map[[2]string]*datapath.Tally{}, map[loader.LineSample]uint64{}, map[plan.Rule]uint64{}}
 	for _, c := range s.Classes {
 		for k := range c.Traffic {
 			r.tallies[[2]string{c.Name, c.Traffic[k].Uplink}] = &c.Traffic[k].Tally
@@ -54,8 +56,21 @@ func read(s *loader.Sample) reading {
 
 // forget is for when it was not called for a while.
 func (r *reader) forget() {
-	r.last, r.before, r.pastAt = nil, frame{}, time.Time{}
+	r.keep(nil)
+	r.before, r.pastAt = frame{}, time.Time{}
 	r.Source.Close()
+}
+
+// keep takes a reading to the last ones, or forgets them.
+func (r *reader) keep(now *reading) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now == nil {
+		r.last = nil
+		return
+	}
+	r.last = append(r.last, *now)
+	r.last = r.last[max(0, len(r.last)-window):]
 }
 
 // frame reads everything anew.
@@ -64,12 +79,13 @@ func (r *reader) frame() event {
 	sample, err := r.Source.Read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.Problem, r.last = "Nothing is applied on this host: run `waymark apply`.", nil
+		f.Problem = "Nothing is applied on this host: run `waymark apply`."
+		r.keep(nil)
 	case err != nil:
-		f.Problem, r.last = err.Error(), nil
+		f.Problem = err.Error()
+		r.keep(nil)
 	default:
-		r.last = append(r.last, read(sample))
-		r.last = r.last[max(0, len(r.last)-window):]
+		r.keep(read(sample))
 		r.fill(&f)
 	}
 	r.story(&f)
@@ -105,35 +121,47 @@ func (r *reader) fill(f *frame) {
 		f.Uplinks = append(f.Uplinks, uplinkFrame{UplinkSample: u})
 	}
 	for n, c := range now.Classes {
-		class := classFrame{Name: c.Name, Mark: c.Mark, Route: c.Route, Way: c.Way, Balance: c.Balance, Uplink: c.Uplink, Open: c.Open, Kept: c.Kept, Lanes: []lane{}}
-		for k, t := range c.Traffic {
-			l, used := r.lane(c.Name, t)
-			if used {
-				class.Lanes = append(class.Lanes, l)
-				f.Uplinks[k].add(l.flow)
-			}
-		}
-		f.Classes.set(n, class)
+		f.Classes.set(n, r.class(c, f.Uplinks))
 	}
 	for n, l := range now.Lines {
-		hits := l.Hits
-		l.Hits = 0
-		f.Lines.set(n, lineFrame{Class: l.Class, Text: l.Text, Where: l.Where, Hits: hits, Rate: r.rate(hits, func(was reading) (uint64, bool) {
-			n, known := was.lines[l]
-			return n, known
-		})})
+		f.Lines.set(n, r.line(l))
 	}
 	for n, rule := range now.Rules {
-		key, why := rule.Rule.Key(), rule.Rule.Rung
-		if rule.Rule.Why != "" {
-			why += ": " + rule.Rule.Why
-		}
-		f.Rules.set(n, lineFrame{Family: key.Family.String(), Priority: key.Priority, Text: rule.Text, Where: why, Hits: rule.Packets,
-			Rate: r.rate(rule.Packets, func(was reading) (uint64, bool) {
-				n, known := was.rules[key]
-				return n, known
-			})})
+		f.Rules.set(n, r.rule(rule))
 	}
+}
+
+// class adds what it does to the sums of the uplinks.
+func (r *reader) class(c loader.ClassSample, uplinks []uplinkFrame) classFrame {
+	class := classFrame{Name: c.Name, Mark: c.Mark, Route: c.Route, Way: c.Way, Balance: c.Balance, Uplink: c.Uplink, Open: c.Open, Kept: c.Kept, Lanes: []lane{}}
+	for k, t := range c.Traffic {
+		if l, used := r.lane(c.Name, t); used {
+			class.Lanes = append(class.Lanes, l)
+			uplinks[k].add(l.flow)
+		}
+	}
+	return class
+}
+
+func (r *reader) line(l loader.LineSample) lineFrame {
+	hits := l.Hits
+	l.Hits = 0
+	return lineFrame{Class: l.Class, Text: l.Text, Where: l.Where, Hits: hits, Rate: r.rate(hits, func(was reading) (uint64, bool) {
+		n, known := was.lines[l]
+		return n, known
+	})}
+}
+
+func (r *reader) rule(rule loader.RuleSample) lineFrame {
+	key, why := rule.Rule.Key(), rule.Rule.Rung
+	if rule.Rule.Why != "" {
+		why += ": " + rule.Rule.Why
+	}
+	return lineFrame{Family: key.Family.String(), Priority: key.Priority, Text: rule.Text, Where: why, Hits: rule.Packets,
+		Rate: r.rate(rule.Packets, func(was reading) (uint64, bool) {
+			n, known := was.rules[key]
+			return n, known
+		})}
 }
 
 // rate is how much a counter grew a second, since the reading before.

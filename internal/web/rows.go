@@ -5,6 +5,7 @@ package web
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 )
 
 // rows are the rows of a list, by place in it, as JSON.
@@ -44,7 +45,7 @@ type event struct {
 func eventOf(now, before frame) event {
 	whole := func() []byte {
 		now.Whole = true
-		return encode(now)
+		return now.encode()
 	}
 	if now.State != before.State || len(now.Classes) != len(before.Classes) || len(now.Lines) != len(before.Lines) || len(now.Rules) != len(before.Rules) {
 		text := whole()
@@ -52,7 +53,34 @@ func eventOf(now, before frame) event {
 	}
 	changed := now
 	changed.Classes, changed.Lines, changed.Rules = now.Classes.since(before.Classes), now.Lines.since(before.Lines), now.Rules.since(before.Rules)
-	return event{encode(changed), whole}
+	return event{changed.encode(), whole}
+}
+
+// encode puts the rows in as they are: the encoder would read each again.
+func (f frame) encode() []byte {
+	lists := []rows{f.Classes, f.Lines, f.Rules}
+	f.Classes, f.Lines, f.Rules = nil, nil, nil
+	text := encode(f)
+	text = text[:len(text)-1]
+	for k, name := range []string{"classes", "lines", "rules"} {
+		text = append(text, `,"`+name+`":`...)
+		text = lists[k].append(text)
+	}
+	return append(text, '}')
+}
+
+func (r rows) append(text []byte) []byte {
+	open := byte('{')
+	for n, row := range r {
+		text = append(text, open, '"')
+		text = append(strconv.AppendInt(text, int64(n), 10), '"', ':')
+		text = append(text, row...)
+		open = ','
+	}
+	if len(r) == 0 {
+		text = append(text, open)
+	}
+	return append(text, '}')
 }
 
 func encode(value any) []byte {

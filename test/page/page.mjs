@@ -29,6 +29,7 @@ const steps = {
     lane.querySelector("h3").textContent,
     {
       badge: lane.querySelector(".badge").textContent,
+      probe: lane.querySelector("p").textContent,
       rows: Object.fromEntries([...lane.querySelectorAll("tbody tr")].map((tr) => [
         tr.querySelector("th button").textContent,
         {
@@ -43,11 +44,12 @@ const steps = {
 
   text: ({ of }) => page.evaluate((id) => document.getElementById(id).innerText, of),
 
-  async detail({ name }) {
+  async detail({ name, keep }) {
     await page.getByRole("button", { name, exact: true }).first().click();
+    await page.waitForSelector("#detail[open] tbody tr");
     const rows = await page.evaluate(() => Object.fromEntries([...document.querySelectorAll("#detail-body tr")].map((tr) =>
       [tr.querySelector("th").firstChild.textContent, [...tr.querySelectorAll("td")].map((td) => td.textContent)])));
-    await page.keyboard.press("Escape");
+    if (!keep) await page.keyboard.press("Escape");
     return rows;
   },
 
@@ -82,13 +84,20 @@ const steps = {
     return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   },
   background: () => page.evaluate(() => getComputedStyle(document.body).backgroundColor),
-  shot: ({ path, full }) => page.screenshot({ path, fullPage: full, animations: "disabled" }).then(() => null),
+  async shot({ path }) {
+    await page.evaluate(() => { document.activeElement.blur(); window.scrollTo({ top: 0, behavior: "instant" }); });
+    await page.screenshot({ path, animations: "disabled" });
+  },
 
   // axe is what the accessibility rules of WCAG 2.2 AA find.
   async axe() {
     await page.evaluate(axe);
     const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
     return found.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")}`);
+  },
+
+  async key({ key }) {
+    await page.keyboard.press(key);
   },
 
   // tab goes through the page by the keyboard, and says where it came by.

@@ -12,10 +12,10 @@ const percentiles = (p) => (p ? `${seconds(p.p50)} / ${seconds(p.p95)} / ${secon
 const rows = [
   ["Packets out", "Since the first apply, by this uplink", (l) => count(l.packets)],
   ["Bytes out", "On the wire, link header included", (l) => count(l.bytes)],
-  ["IPv4 out", "Packets, bytes", (l) => `${count(l.ipv4[0].packets)}, ${bytes(l.ipv4[0].bytes)}`],
-  ["IPv6 out", "Packets, bytes", (l) => `${count(l.ipv6[0].packets)}, ${bytes(l.ipv6[0].bytes)}`],
-  ["IPv4 in", "Packets, bytes, to the class's sockets", (l) => `${count(l.ipv4[1].packets)}, ${bytes(l.ipv4[1].bytes)}`],
-  ["IPv6 in", "Packets, bytes, to the class's sockets", (l) => `${count(l.ipv6[1].packets)}, ${bytes(l.ipv6[1].bytes)}`],
+  ["IPv4 out", "Packets, bytes", (l) => `${count(l.sent.ipv4.packets)}, ${bytes(l.sent.ipv4.bytes)}`],
+  ["IPv6 out", "Packets, bytes", (l) => `${count(l.sent.ipv6.packets)}, ${bytes(l.sent.ipv6.bytes)}`],
+  ["IPv4 in", "Packets, bytes, to the class's sockets", (l) => `${count(l.received.ipv4.packets)}, ${bytes(l.received.ipv4.bytes)}`],
+  ["IPv6 in", "Packets, bytes, to the class's sockets", (l) => `${count(l.received.ipv6.packets)}, ${bytes(l.received.ipv6.bytes)}`],
   ["TCP segments", "Sent, those sent again included", (l) => count(l.segments)],
   ["Retransmitted", "Segments sent again, and their share", (l) => `${count(l.retransmitted)}${l.segments ? `, ${((100 * l.retransmitted) / l.segments).toFixed(2)} %` : ""}`],
   ["RTT p50 / p95 / p99", "TCP round-trip time, in the last ten seconds", (l) => percentiles(l.rtt)],
@@ -43,22 +43,27 @@ const rows = [
   ["Foreign marks", "Packets that carry somebody else's mark bits beside ours", (l) => count(l.foreign)],
   ["Guard refusals", "Attempts of the class's processes to take another class's mark", (l) => count(l.refused)],
   ["Sockets moved", "By changes, into this class", (l) => count(l.moved)],
-  ["Sockets left", "That a change would have moved, and that were left as they were", (l) => count(l.left)],
+  ["Sockets left", "That a change would have moved, and that were left as they were", (l) => count(l.kept)],
   ["Sockets reset", "Whose connections a change aborted", (l) => count(l.reset)],
 ];
 
-export function openDetail(name, frame) {
+export async function openDetail(name, frame) {
   open = name;
-  showDetail(frame);
+  $("detail-body").replaceChildren();
+  await showDetail(frame);
   $("detail").showModal();
 }
 
-export function showDetail(frame) {
+// showDetail asks for what no lane shows, each time that there is news.
+export async function showDetail(frame) {
   const c = open && frame.classes.find((k) => k.name === open);
   if (!c) return;
+  const answer = await fetch(`class?${new URLSearchParams({ name: open })}`).catch(() => null);
+  if (!answer?.ok || open !== c.name) return;
+  const counted = (await answer.json()).lanes ?? [];
   text($("detail-title"), `Class ${c.name}`);
   text($("detail-route"), c.route ? `Route ${c.route}, leaves by ${c.uplink || "no uplink"} now, mark ${hex(c.mark)}; ${count(c.open)} flows open, ${count(c.kept)} of them kept elsewhere by a change.` : "What carries no class's mark.");
-  const lanes = frame.uplinks.map((u) => c.lanes.find((l) => l.uplink === u.name));
+  const lanes = frame.uplinks.map((u) => counted.find((l) => l.uplink === u.name));
   const head = ["Counted", ...frame.uplinks.map((u) => u.name)];
   if ($("detail-head").textContent !== head.join("")) {
     $("detail-head").replaceChildren(el("tr", {}, ...head.map((h, i) => el("th", { scope: "col", class: i ? "n" : "" }, h))));

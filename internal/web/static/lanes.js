@@ -32,6 +32,7 @@ function makeLane(uplink) {
     lane.firstElementChild.append(svg);
   }
   lane.append(
+    el("p", { class: "hint", title: "What the agent’s probes of this uplink find: for each target the mean answer time and the loss of the last ones, or why it counts as bad" }),
     el("table", { "aria-labelledby": id }, el("thead", {}, el("tr", {}, ...columns.map((c) => {
       const t = term(c);
       return el("th", { scope: "col", title: t.title, class: c === "class" ? "" : `n ${c}` }, t.name);
@@ -45,7 +46,8 @@ function fillLane(lane, uplink) {
   lane.classList.toggle("down", !uplink.up);
   text(title, uplink.title ?? uplink.name);
   badge.className = `badge ${uplink.up ? "up" : "down"}`;
-  text(badge, uplink.up ? "up" : "down");
+  text(badge, uplink.up ? "up" : uplink.probe?.down ? "withdrawn" : "down");
+  showProbe(lane.children[1], uplink.probe);
   badge.hidden = !uplink.interface;
   if (uplink.interface) {
     text(where, `${uplink.interface}, table ${uplink.table}`);
@@ -59,6 +61,13 @@ function fillLane(lane, uplink) {
   const hint = lane.lastElementChild;
   hint.hidden = rows.length > 0 && rows.length <= shown;
   text(hint, rows.length ? `${rows.length - shown} more classes: filter to see them` : wanted ? "No class here is called that." : "No class leaves by this uplink.");
+}
+
+function showProbe(p, probe) {
+  p.hidden = !probe;
+  p.classList.toggle("alarm", Boolean(probe?.down));
+  const targets = (probe?.targets ?? []).map((t) => `${t.name} ${t.bad || `${seconds((t.latency ?? 0) / 1e9)}, ${t.loss} % lost`}`);
+  text(p, [probe?.down, ...targets].filter(Boolean).join(" · "));
 }
 
 function drawLine(svg, uplink) {
@@ -91,7 +100,7 @@ function fillRow(tr, r) {
     return td;
   };
   set("out", bits(l?.sentRate.bits ?? 0), bytes(l?.sent.bytes ?? 0));
-  set("packets", perSecond(l?.sentRate.packets ?? 0), count(l?.packets ?? 0));
+  set("packets", perSecond(l?.sentRate.packets ?? 0), count(l?.sent.packets ?? 0));
   set("in", bits(l?.receivedRate.bits ?? 0), bytes(l?.received.bytes ?? 0));
   const rtt = l?.rtt;
   set("rtt", rtt ? [rtt.p50, rtt.p95, rtt.p99].map(seconds).join(" / ") : "–").title = rtt ? `p50 / p95 / p99 of ${count(rtt.count)} measurements in the last ${Math.round(frame.window)} s` : "No measurement in the last ten seconds";
@@ -104,7 +113,7 @@ function fillRow(tr, r) {
 // lanesOf puts every class into the lane that it leaves by, and into those
 // that it left by.
 function lanesOf(f) {
-  const lanes = f.uplinks.map((u) => ({ ...u, rows: [] }));
+  const lanes = f.uplinks.map((u) => ({ ...u, probe: (f.agent?.probes ?? []).find((p) => p.uplink === u.name), rows: [] }));
   const nowhere = { name: "no-way", title: "No way out", up: false, rows: [] };
   for (const c of f.classes) {
     const moves = (f.past.moves ?? []).filter((m) => m.class === c.name);

@@ -45,7 +45,7 @@ function showAgent(agent) {
 
 export function showLists(f) {
   hits($("rules"), f.rules, (r) => `${r.family} ${r.text}`, (r) => [
-    el("span", { class: "code" }, `${r.family} ${r.text}`), r.where ? el("small", {}, r.where) : null]);
+    el("span", { class: "code" }, `${r.family} ${r.text.replace(/ protocol \d+$/, "")}`), r.where ? el("small", {}, r.where) : null]);
   hits($("lines"), f.lines, (l) => `${l.class} ${l.where} ${l.text}`, (l) => [
     el("strong", {}, l.class), " ", el("span", { class: "code" }, l.text), el("small", {}, l.where)]);
   showDrops(f.drops);

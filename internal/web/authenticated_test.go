@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestAuthenticated(t *testing.T) {
+	for text, want := range map[string][2]bool{ // authenticated, encrypted
+		"":                                {false, false},
+		"basic_auth_users: {}":            {false, false},
+		"basic_auth_users: {alice: hash}": {true, false},
+		"tls_server_config: {cert_file: c, key_file: k}":                                               {false, true},
+		"tls_server_config: {cert_file: c, key_file: k, client_auth_type: RequestClientCert}":          {false, true},
+		"tls_server_config: {cert_file: c, key_file: k, client_auth_type: RequireAndVerifyClientCert}": {true, true},
+		"tls_server_config: {cert_file: c, key_file: k}\nbasic_auth_users: {alice: hash}":              {true, true},
+		"basic_auth_users: [no list]": {false, false},
+	} {
+		file := filepath.Join(t.TempDir(), "web.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]bool{Authenticated(file), Encrypted(file)}; got != want {
+			t.Errorf("%q: authenticated, encrypted %v; want %v", text, got, want)
+		}
+	}
+	if Authenticated("") || Authenticated("missing.yaml") || Encrypted("") {
+		t.Error("no file lets nobody in")
+	}
+}

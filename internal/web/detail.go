@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"waymark/internal/datapath"
+)
+
+// detail is everything that is counted of a class by one uplink. What is
+// called like a histogram of the tally is said in its place.
+type detail struct {
+	Uplink string `json:"uplink"`
+	datapath.Tally
+	RTT     *percentiles `json:"rtt"`
+	Connect *percentiles `json:"connect"`
+	Queue   *percentiles `json:"queue"`
+}
+
+// details are those of a class, by every uplink, as of the last reading.
+func (r *reader) details(class string) (all []detail) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.last) == 0 {
+		return nil
+	}
+	for _, c := range r.last[len(r.last)-1].Classes {
+		if c.Name != class {
+			continue
+		}
+		for _, t := range c.Traffic {
+			all = append(all, detail{Uplink: t.Uplink, Tally: t.Tally,
+				RTT:     r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.RTT }),
+				Connect: r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.Connect }),
+				Queue:   r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.Queue })})
+		}
+	}
+	return all
+}
+
+// class answers with the details of one, as {"lanes": [...]}; a class that
+// there is not has none.
+func (p *Page) class(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string][]detail{"lanes": p.reader.details(r.URL.Query().Get("name"))})
+}
