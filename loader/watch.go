@@ -39,6 +39,7 @@ type watcher struct {
 	watch   *datapath.Watch
 	watched uint64  // datapath.StateVersion of what it watches
 	last    *Sample // nil: nothing is applied
+	told    string // what is in force, as it was told last; "": not yet
 	untold  uint64
 	cgroups map[uint64]string
 }
@@ -172,8 +173,8 @@ func (w *watcher) gone() error {
 		return nil
 	}
 	w.close()
-	w.last, w.watched = nil, 0
-	return w.pass(Event{Time: time.Now(), Kind: EventInForce, Text: "nothing is applied any more"})
+	w.last, w.watched, w.told = nil, 0, "nothing is applied any more"
+	return w.pass(Event{Time: time.Now(), Kind: EventInForce, Text: w.told})
 }
 
 // compare tells what is otherwise than at the last look.
@@ -183,8 +184,11 @@ func (w *watcher) compare(s *Sample) error {
 		all = append(all, Event{Time: s.Time, Kind: kind})
 		return &all[len(all)-1]
 	}
-	if w.watched != 0 && (w.last == nil || s.State != w.last.State) {
-		now(EventInForce).Text = fmt.Sprintf("state %d is in force", s.State)
+	if text := w.inForce(); text != w.told {
+		if w.told != "" {
+			now(EventInForce).Text = text
+		}
+		w.told = text
 	}
 	if w.last != nil {
 		w.links(s, now)
@@ -207,6 +211,15 @@ func (w *watcher) compare(s *Sample) error {
 		}
 	}
 	return nil
+}
+
+// inForce says what is applied, with its moves.
+func (w *watcher) inForce() string {
+	text := fmt.Sprintf("state %d", w.state.Number)
+	for _, o := range w.state.Overrides {
+		text += "; " + o.String()
+	}
+	return text
 }
 
 func (w *watcher) links(s *Sample, now func(string) *Event) {
