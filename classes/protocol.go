@@ -41,6 +41,10 @@ var protocolNames = func() (names [256]string) {
 
 func protocolName(p uint8) string { return protocolNames[p] }
 
+// ProtocolName is the name of a protocol, or its number where a policy has no
+// name for it.
+func ProtocolName(p uint8) string { return protocolName(p) }
+
 // Protocol is the number of a protocol, as a policy writes it: a name or a
 // number from 0 to 255.
 func Protocol(text string) (uint8, error) {
