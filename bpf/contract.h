@@ -67,6 +67,11 @@
  *   header's `no_cgroup`. `cgroup_levels` has bit l set when some entry may be
  *   l levels below the cgroup2 root, so that others need no look-up.
  *
+ *   Where the lowest match of such a set names no other field, it holds whatever
+ *   else the packet says. Then there is no set: the reference is the match, with
+ *   SET_DECIDED, and nothing is searched. So most sockets of a host are classed
+ *   by one look-up, of their cgroup.
+ *
  *   A cgroup gets its entry when it is made, by a program, and loses it when
  *   it is removed; user space puts in those that are there already. Both
  *   versions get it, so that none falls between the two: user space puts the
@@ -129,6 +134,7 @@ enum limits {
 	MASK_RUNS = 16,
 	WHOLE_MARKS = 256,
 	TEXT_BYTES = 59,
+	EMPTY_CELL = 1,
 	CGROUP_CELL = 2,
 	MAX_INSIDE = 128,
 	MAX_PINS = 128,
@@ -163,6 +169,7 @@ enum ref_kind {
 	REF_TEXT = 3,	/* of a path */
 	REF_KIND_SHIFT = 30,
 	REF_CELL = (1 << 30) - 1, /* the other bits */
+	SET_DECIDED = 1 << 29,	  /* of a cgroup's set: the other bits of it are the match that wins */
 };
 
 /*

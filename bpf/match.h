@@ -290,99 +290,130 @@ static __always_inline void find_number_sets(struct search *s, const struct tabl
 		s->ref[0][FIELD_IIF] = find_number_set(s->version, h->iif, flow->iif);
 }
 
-static __always_inline const struct table_header *search_version(struct search *s, __u32 version)
+static __always_inline const struct table_header *header_of(__u32 version)
 {
-	s->version = version;
-	void *table = table_of(s->version);
-	if (!table)
-		return 0;
-	const struct table_header *h = cell_at(table, 0);
-	if (!h)
-		return 0;
-	s->depth = h->depth;
-	s->fields = h->fields;
-	return h;
+	void *table = table_of(version);
+
+	return table ? cell_at(table, 0) : 0;
 }
 
-static __always_inline const struct table_header *begin_search(struct search *s)
+/* The version in force. */
+static __always_inline __u32 live_version(void)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, *version = bpf_map_lookup_elem(&live, &zero);
 
-	__u32 *version = bpf_map_lookup_elem(&live, &zero);
-	return version ? search_version(s, *version) : 0;
+	return version ? *version : 0;
 }
 
-static __always_inline __u32 end_search(struct search *s, const struct table_header *h, const struct flow *flow)
+static __always_inline __u32 verdict_of(__u32 version, const struct table_header *h, __u32 match)
 {
-	find_number_sets(s, h, flow);
-	find_address_sets(s, h, flow);
+	void *table = table_of(version);
+	const __u32 *verdicts = table ? cell_at(table, h->verdicts + match / 16) : 0;
 
-	__u32 match = s->found = first_match(s);
-	void *table = table_of(s->version);
-	if (!match || !table)
-		return 0;
-	const __u32 *verdicts = cell_at(table, h->verdicts + (match - 1) / 16);
-	return verdicts ? verdicts[(match - 1) & 15] : 0;
+	return verdicts ? verdicts[match & 15] : 0;
 }
 
-/* The same, for a flow that begins: the match is hit. */
-static __always_inline __u32 end_hit(struct search *s, const struct table_header *h, const struct flow *flow)
+static __always_inline void hit(__u32 version, __u32 match)
 {
-	__u32 verdict = end_search(s, h, flow), line = (s->version & 1) * HIT_MATCHES + s->found - 1;
+	__u32 line = (version & 1) * HIT_MATCHES + match;
 
-	if (!s->found || s->found > HIT_MATCHES || is_off(OFF_HITS))
-		return verdict;
+	if (match >= HIT_MATCHES || is_off(OFF_HITS))
+		return;
 	__u64 *won = bpf_map_lookup_elem(&hits, &line);
 	if (won)
 		__sync_fetch_and_add(won, 1);
-	return verdict;
 }
 
-/* The mark of the class that a flow of the current task belongs to; 0: none. */
-static __noinline __u32 classify_task(const struct flow *flow)
+static __always_inline int is_empty(const struct table_header *h, __u32 set)
 {
-	struct search s = {};
-	const struct table_header *h = begin_search(&s);
+	return set == (h->depth ? EMPTY_CELL : 8 * EMPTY_CELL);
+}
+
+/* 1 + the match that wins, or 0, of a flow that its cgroup alone does not decide. Inlined for the stack's sake: 6.1 has no room for another frame. */
+static __always_inline __u32 search_table(__u32 version, __u32 cgroup_set, const struct flow *flow)
+{
+	struct search s = {.version = version};
+	const struct table_header *h = header_of(version);
+
+	/* Where all lines name a destination, there is nothing to find before it is known. */
+	if (!h || (!flow->family && is_empty(h, h->no_dst)))
+		return 0;
+	s.depth = h->depth;
+	s.fields = h->fields;
+	s.ref[0][FIELD_CGROUP] = cgroup_set;
+	find_number_sets(&s, h, flow);
+	find_address_sets(&s, h, flow);
+	return first_match(&s);
+}
+
+static __always_inline int names_cgroups(const struct table_header *h)
+{
+	return h->fields >> FIELD_CGROUP & 1;
+}
+
+/*
+ * The mark of the class of a flow by the set of its cgroup, 0 where no match
+ * names one; 0: none. With a flow that begins, its match is hit.
+ */
+static __always_inline __u32 classify_in(__u32 version, const struct table_header *h, __u32 cgroup_set,
+					 const struct flow *flow, int begins)
+{
+	__u32 match = cgroup_set & ~SET_DECIDED;
+
+	if (!(cgroup_set & SET_DECIDED)) {
+		__u32 found = search_table(version, cgroup_set, flow);
+		if (!found)
+			return 0;
+		match = found - 1;
+	}
+	if (begins)
+		hit(version, match);
+	return verdict_of(version, h, match);
+}
+
+/* The mark of the class that a flow of the current task belongs to; 0: none. Its uid is asked for where a line names one. */
+static __noinline __u32 classify_task(struct flow *flow)
+{
+	__u32 version = live_version(), set = 0;
+	const struct table_header *h = header_of(version);
 
 	if (!h)
 		return 0;
-	if (s.fields >> FIELD_CGROUP & 1)
-		s.ref[0][FIELD_CGROUP] = find_task_cgroup_set(s.version, h->cgroup_levels, h->no_cgroup);
+	if (names_cgroups(h))
+		set = find_task_cgroup_set(version, h->cgroup_levels, h->no_cgroup);
+	if (h->fields >> FIELD_UID & 1 && !(set & SET_DECIDED))
+		flow->uid = bpf_get_current_uid_gid();
 	/* What a socket is at its creation is no flow yet. */
-	return flow->family ? end_hit(&s, h, flow) : end_search(&s, h, flow);
+	return classify_in(version, h, set, flow, flow->family != 0);
 }
 
 /* Whether some match can hold for a packet without a socket. */
 static __always_inline int has_tuples(void)
 {
-	struct search s = {};
+	const struct table_header *h = header_of(live_version());
 
-	return begin_search(&s) && s.fields >> TABLE_HAS_TUPLES & 1;
+	return h && h->fields >> TABLE_HAS_TUPLES & 1;
 }
 
 /* The same for a packet, by the cgroup of its socket if it has one. */
 static __noinline __u32 classify_packet(struct __sk_buff *skb, const struct flow *flow)
 {
-	struct search s = {};
-	const struct table_header *h = begin_search(&s);
+	__u32 version = live_version(), set = 0;
+	const struct table_header *h = header_of(version);
 
 	if (!h)
 		return 0;
-	if (s.fields >> FIELD_CGROUP & 1)
-		s.ref[0][FIELD_CGROUP] = find_packet_cgroup_set(skb, s.version, h->cgroup_levels, h->no_cgroup);
-	return end_hit(&s, h, flow);
+	if (names_cgroups(h))
+		set = find_packet_cgroup_set(skb, version, h->cgroup_levels, h->no_cgroup);
+	return classify_in(version, h, set, flow, 1);
 }
 
 /* The same for a packet by its headers alone: it has no cgroup. */
 static __noinline __u32 classify_headers(const struct flow *flow)
 {
-	struct search s = {};
-	const struct table_header *h = begin_search(&s);
+	__u32 version = live_version();
+	const struct table_header *h = header_of(version);
 
-	if (!h)
-		return 0;
-	if (s.fields >> FIELD_CGROUP & 1)
-		s.ref[0][FIELD_CGROUP] = h->no_cgroup;
-	return end_hit(&s, h, flow);
+	return h ? classify_in(version, h, names_cgroups(h) ? h->no_cgroup : 0, flow, 1) : 0;
 }
 #endif

@@ -70,17 +70,17 @@ static __noinline void read_flow(const struct sock *sk, __u32 fields, struct flo
 /* The mark of a socket's class by a version of the table; 0: none. */
 __noinline __u32 classify_socket(__u64 address, __u32 version)
 {
-	const struct sock *sk = (const struct sock *)address;
+	const struct table_header *h = header_of(version);
 	struct flow flow = {};
-	struct search s = {};
-	const struct table_header *h = search_version(&s, version);
+	__u32 set = 0;
 
 	if (!h)
 		return 0;
-	read_flow(sk, s.fields, &flow);
-	if (s.fields >> FIELD_CGROUP & 1)
-		s.ref[0][FIELD_CGROUP] = find_socket_cgroup_set(address, s.version, h->cgroup_levels, h->no_cgroup);
-	return end_search(&s, h, &flow);
+	if (names_cgroups(h))
+		set = find_socket_cgroup_set(address, version, h->cgroup_levels, h->no_cgroup);
+	if (!(set & SET_DECIDED))
+		read_flow((const struct sock *)address, h->fields, &flow);
+	return classify_in(version, h, set, &flow, 0);
 }
 
 /* The uplinks that a class may leave by now, as a bitmap; all if it cannot be said. */

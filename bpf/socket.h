@@ -100,11 +100,15 @@ static __always_inline int set_mark(struct bpf_sock_addr *ctx, __u32 mark)
 	return !bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
 }
 
-/* The mark that a datagram socket should have for a destination of this class, or of none. */
-static __always_inline __u32 datagram_mark(struct bpf_sock *sk, __u32 class_mark)
+static __always_inline struct socket_note *note_of(struct bpf_sock *sk)
+{
+	return bpf_sk_storage_get(&notes, sk, 0, 0);
+}
+
+/* The mark that a datagram socket, with the note that there is of it, should have for a destination of this class, or of none. */
+static __always_inline __u32 datagram_mark(struct bpf_sock *sk, struct socket_note *note, __u32 class_mark)
 {
 	__u32 old = sk->mark;
-	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 
 	if (note)
 		note->flags &= ~(NOTE_CLASS | NOTE_KEPT);
@@ -128,7 +132,7 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 	__u32 mark = sk->mark;
 
 	if (ctx->type == SOCK_DGRAM)
-		mark = datagram_mark(sk, class_mark);
+		mark = datagram_mark(sk, note_of(sk), class_mark);
 	else if (class_mark)
 		mark = with_class(mark, class_mark);
 	if (mark != sk->mark && !is_whole(sk->mark))
@@ -136,22 +140,27 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 }
 
 /*
- * Notes whether the source of an unbound socket's datagram is to be kept:
- * tc egress, which sees the datagram next, may give it another otherwise.
+ * Notes that the source of an unbound socket's datagram is to be kept: tc
+ * egress, which sees the datagram next, may give it another otherwise.
  * Without a class it never does.
  */
-static __noinline void note_source(struct bpf_sock *sk, int named)
+static __noinline void note_source(struct bpf_sock *sk)
 {
-	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	struct socket_note fresh = {.flags = NOTE_SOURCE}, *note = note_of(sk);
 
-	if (note && named)
+	if (note)
 		note->flags |= NOTE_SOURCE;
+	else if (class_number(sk->mark))
+		bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/* The same or its contrary, of the next datagram. */
+static __always_inline void note_whether_named(struct bpf_sock *sk, struct socket_note *note, int named)
+{
+	if (named)
+		note_source(sk);
 	else if (note)
 		note->flags &= ~NOTE_SOURCE;
-	if (note || !named || !class_number(sk->mark))
-		return;
-	struct socket_note fresh = {.flags = NOTE_SOURCE};
-	bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
 /*
@@ -179,9 +188,9 @@ static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, _
 
 /* Returns the uplink that this datagram still has to be steered to, if its socket changed class. */
 static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
-								const struct flow *flow)
+								struct socket_note *note, struct flow *flow)
 {
-	__u32 mark = datagram_mark(sk, classify_task(flow));
+	__u32 mark = datagram_mark(sk, note, classify_task(flow));
 
 	if (mark == sk->mark || is_whole(sk->mark) || !set_mark(ctx, mark))
 		return 0;

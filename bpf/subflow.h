@@ -29,14 +29,14 @@ static __always_inline const struct sock *joined(struct bpf_sock *sk)
 
 static __noinline __u32 classify_joined(__u64 connection, const struct flow *flow)
 {
-	struct search s = {};
-	const struct table_header *h = begin_search(&s);
+	__u32 version = live_version(), set = 0;
+	const struct table_header *h = header_of(version);
 
 	if (!h)
 		return 0;
-	if (s.fields >> FIELD_CGROUP & 1)
-		s.ref[0][FIELD_CGROUP] = find_socket_cgroup_set(connection, s.version, h->cgroup_levels, h->no_cgroup);
-	return end_hit(&s, h, flow);
+	if (names_cgroups(h))
+		set = find_socket_cgroup_set(connection, version, h->cgroup_levels, h->no_cgroup);
+	return classify_in(version, h, set, flow, 1);
 }
 
 /* The mark of the class of a flow that is being connected; 0: none. */

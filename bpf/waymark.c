@@ -31,7 +31,6 @@ int sock_create(struct bpf_sock *sk)
 		return ALLOW;
 
 	struct flow flow = {
-		.uid = bpf_get_current_uid_gid(),
 		.proto = protocol_of(sk->protocol),
 	};
 	__u32 class_mark = classify_task(&flow);
@@ -40,12 +39,11 @@ int sock_create(struct bpf_sock *sk)
 	return ALLOW;
 }
 
-/* The flow of a connect or a sendmsg, without its addresses. */
+/* The flow of a connect or a sendmsg, without its addresses and its uid. */
 static __always_inline struct flow flow_of(struct bpf_sock_addr *ctx, __u32 family)
 {
 	return (struct flow){
 		.family = family,
-		.uid = bpf_get_current_uid_gid(),
 		.proto = protocol_of(ctx->protocol),
 		.ports = {ctx->sk ? ctx->sk->src_port : 0, bpf_ntohs(ctx->user_port)},
 	};
@@ -107,12 +105,13 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
 
 	__u32 old = sk->mark;
-	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
+	struct socket_note *note = note_of(sk);
+	const struct uplink_entry *uplink = mark_datagram(ctx, sk, note, &flow);
 	if (sk->src_ip4)
 		return ALLOW;
 	struct words asked = {}, destination = mapped(flow.addresses[1].word[0]);
 	int named = ctx->msg_src_ip4 || was_asked_at(&flow, sk->src_port, &asked);
-	note_source(sk, named);
+	note_whether_named(sk, note, named);
 	if (!named && sk->mark != old && !verdict(sk, sk->mark, &destination))
 		return 0;
 	if (asked.word[0])
@@ -134,12 +133,13 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	flow.addresses[0] = (struct words)HOST_WORDS(ctx->msg_src_ip6);
 	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
 
-	const struct uplink_entry *uplink = mark_datagram(ctx, sk, &flow);
+	struct socket_note *note = note_of(sk);
+	const struct uplink_entry *uplink = mark_datagram(ctx, sk, note, &flow);
 	if (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3])
 		return ALLOW;
 	struct words source = {};
 	int named = !is_unspecified(&flow.addresses[0]) || was_asked_at(&flow, sk->src_port, &source);
-	note_source(sk, named);
+	note_whether_named(sk, note, named);
 	if (!named && !verdict(sk, sk->mark, &flow.addresses[1]))
 		return 0;
 	if (!named && uplink && !is_on_every_link(&flow.addresses[1]))

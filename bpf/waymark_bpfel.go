@@ -143,6 +143,7 @@ const (
 	WaymarkLimitsMASK_RUNS      WaymarkLimits = 16
 	WaymarkLimitsWHOLE_MARKS    WaymarkLimits = 256
 	WaymarkLimitsTEXT_BYTES     WaymarkLimits = 59
+	WaymarkLimitsEMPTY_CELL     WaymarkLimits = 1
 	WaymarkLimitsCGROUP_CELL    WaymarkLimits = 2
 	WaymarkLimitsMAX_INSIDE     WaymarkLimits = 128
 	WaymarkLimitsMAX_PINS       WaymarkLimits = 128
@@ -212,6 +213,7 @@ const (
 	WaymarkRefKindREF_TEXT       WaymarkRefKind = 3
 	WaymarkRefKindREF_KIND_SHIFT WaymarkRefKind = 30
 	WaymarkRefKindREF_CELL       WaymarkRefKind = 1073741823
+	WaymarkRefKindSET_DECIDED    WaymarkRefKind = 536870912
 )
 
 type WaymarkSocketNote struct {

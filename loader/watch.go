@@ -39,7 +39,7 @@ type watcher struct {
 	watch   *datapath.Watch
 	watched uint64  // datapath.StateVersion of what it watches
 	last    *Sample // nil: nothing is applied
-	told    string // what is in force, as it was told last; "": not yet
+	told    string  // what is in force, as it was told last; "": not yet
 	untold  uint64
 	cgroups map[uint64]string
 }

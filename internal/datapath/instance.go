@@ -7,7 +7,6 @@ package datapath
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"sync"
@@ -27,18 +26,28 @@ type Settings struct {
 	UplinkLimit uint32    `json:"uplinkLimit"` // uplinks that there can be
 }
 
+// Room is given out in steps: another instance that takes over costs more than
+// a few lines that nobody uses, but each of these is there on every CPU.
+const (
+	slotStep   = 64
+	uplinkStep = 4
+)
+
 // SettingsFor are settings with room for a plan and its next ones.
 func SettingsFor(p *plan.Plan, netnsCookie uint64) Settings {
-	slots := max(64, min(4096, p.Mask.Highest()+1))
+	slots, limit := uint32(1), uint32(1)
 	for _, s := range p.Numbers.Slots {
-		slots = max(slots, min(plan.MostSlots, power(2*(s+1))))
+		slots = max(slots, s+1)
 	}
-	limit := uint32(8)
 	for _, n := range p.Numbers.Uplinks {
-		limit = max(limit, power(uint32(n)+1))
+		limit = max(limit, uint32(n)+1)
 	}
-	return Settings{Mask: p.Mask, NetnsCookie: netnsCookie, Slots: slots, UplinkLimit: limit}
+	return Settings{Mask: p.Mask, NetnsCookie: netnsCookie,
+		Slots: min(plan.MostSlots, upTo(slotStep, slots+slots/4)), UplinkLimit: upTo(uplinkStep, limit)}
 }
+
+// upTo is the next multiple of a step.
+func upTo(step, n uint32) uint32 { return (n + step - 1) / step * step }
 
 // Hold tells whether an instance with these settings can carry a plan.
 func (s Settings) Hold(p *plan.Plan, netnsCookie uint64) bool {
@@ -50,8 +59,6 @@ func (s Settings) Hold(p *plan.Plan, netnsCookie uint64) bool {
 	}
 	return s.Mask == need.Mask && s.NetnsCookie == netnsCookie && need.UplinkLimit <= s.UplinkLimit
 }
-
-func power(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 
 // Instance is the BPF objects of one network namespace. Its directory is
 // where its maps and links are pinned; they live as long as the pins do.

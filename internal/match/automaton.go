@@ -45,8 +45,8 @@ type pathState struct {
 // no cgroup.
 func (c *compiler) cgroups(root Root) error {
 	s := c.unnamed(bpf.WaymarkFieldFIELD_CGROUP, func(m *Match) bool { return m.Cgroup != nil })
-	c.header.NoCgroup = s.store()
 	a := &automaton{compiler: c, set: s, sets: map[string]uint32{}, states: map[string]uint32{}}
+	c.header.NoCgroup = a.decided()
 	a.places.root = a.places.folder()
 	a.patterns(root.Level)
 	first := map[int32]struct{}{}
@@ -190,12 +190,22 @@ func (a *automaton) setOf(named []int32) uint32 {
 	for line := range lines {
 		a.set.flip(line)
 	}
-	ref = a.set.store()
+	ref = a.decided()
 	for line := range lines {
 		a.set.flip(line)
 	}
 	a.sets[key] = ref
 	return ref
+}
+
+// decided is the set as it is now: only its lowest line, if that names nothing
+// but cgroups and so wins whatever else a flow has.
+func (a *automaton) decided() uint32 {
+	line := a.set.lowest()
+	if line < 0 || !a.matches[line].onlyCgroup() {
+		return a.set.store()
+	}
+	return uint32(bpf.WaymarkRefKindSET_DECIDED) | uint32(line)
 }
 
 // fill stores the branches of a state: for every byte, what reads on.

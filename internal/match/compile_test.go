@@ -106,6 +106,9 @@ func words(a netip.Addr) (w []uint32) {
 
 func (r reader) first(f Flow, matches int) (int, bool) {
 	sets, h := r.sets(f), r.header()
+	if decided := uint32(bpf.WaymarkRefKindSET_DECIDED); h.Fields&(1<<bpf.WaymarkFieldFIELD_CGROUP) != 0 && sets[0]&decided != 0 {
+		return int(sets[0] &^ decided), true
+	}
 	for i := range matches {
 		holds := true
 		for _, s := range sets {
@@ -157,6 +160,37 @@ func (m *Match) fields() (n int) {
 		}
 	}
 	return n
+}
+
+// TestCgroupDecides has lines that name a cgroup and nothing else win without
+// a search, unless a line before them could hold.
+func TestCgroupDecides(t *testing.T) {
+	app, udp := Match{Cgroup: Path("app.slice")}, Match{Proto: []Range{{17, 17}}}
+	both := Match{Cgroup: app.Cgroup, Proto: udp.Proto}
+	for _, c := range []struct {
+		name    string
+		matches []Match
+		inside  bool // the cgroup alone decides in app.slice
+		outside bool // and elsewhere
+	}{
+		{"alone", []Match{app}, true, false},
+		{"before", []Match{app, udp}, true, false},
+		{"behind", []Match{udp, app}, false, false},
+		{"behind one of its own", []Match{both, app}, false, false},
+		{"before one of its own", []Match{app, both}, true, false},
+		{"before everything", []Match{app, {}}, true, true},
+		{"behind everything", []Match{{}, app}, true, true},
+	} {
+		table, err := Compile(c.matches, make([]uint32, len(c.matches)), Root{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		decided := func(set uint32) bool { return set&uint32(bpf.WaymarkRefKindSET_DECIDED) != 0 }
+		_, set := table.Walk().Enter("app.slice")
+		if none := (reader{t, table}).header().NoCgroup; decided(set) != c.inside || decided(none) != c.outside {
+			t.Errorf("%s: decided inside %v, elsewhere %v; want %v, %v", c.name, decided(set), decided(none), c.inside, c.outside)
+		}
+	}
 }
 
 func TestCompileRefusesMoreThanATableHolds(t *testing.T) {

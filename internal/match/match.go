@@ -60,6 +60,11 @@ func (m *Match) holds(f Flow) bool {
 		inRanges(m.IIF, f.IIF)
 }
 
+// onlyCgroup tells whether the line names no field but, perhaps, the cgroup.
+func (m *Match) onlyCgroup() bool {
+	return len(m.UID)+len(m.Proto)+len(m.Src)+len(m.Dst)+len(m.Sport)+len(m.Dport)+len(m.IIF) == 0
+}
+
 func inRanges(ranges []Range, v uint32) bool {
 	for _, r := range ranges {
 		if r.Contains(v) {

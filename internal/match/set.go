@@ -3,6 +3,8 @@
 package match
 
 import (
+	"math/bits"
+
 	"waymark/bpf"
 )
 
@@ -13,7 +15,7 @@ const (
 	nodeChildren  = int(bpf.WaymarkLimitsNODE_CHILDREN)
 	wordBits      = int(bpf.WaymarkLimitsWORD_BITS)
 	maxDepth      = int(bpf.WaymarkLimitsMAX_DEPTH)
-	emptyCell     = 1 // all zero
+	emptyCell     = uint32(bpf.WaymarkLimitsEMPTY_CELL) // all zero
 	startCell     = uint32(bpf.WaymarkLimitsCGROUP_CELL)
 )
 
@@ -44,17 +46,17 @@ func (c *cells) add(x cell) uint32 {
 	return uint32(len(c.cells) - 1)
 }
 
-func (c *cells) word(bits uint64) uint32 {
-	if ref, ok := c.words[bits]; ok {
+func (c *cells) word(x uint64) uint32 {
+	if ref, ok := c.words[x]; ok {
 		return ref
 	}
 	if c.openWord == 8 {
 		c.openCell, c.openWord = c.add(cell{}), 0
 	}
-	c.cells[c.openCell][c.openWord] = bits
+	c.cells[c.openCell][c.openWord] = x
 	ref := c.openCell*8 + c.openWord
 	c.openWord++
-	c.words[bits] = ref
+	c.words[x] = ref
 	return ref
 }
 
@@ -109,6 +111,16 @@ func newSet(into *cells, matches, depth int) *set {
 func (s *set) flip(match int) {
 	s.words[match/wordBits] ^= 1 << (match % wordBits)
 	s.levels[0].touch(match / wordBits)
+}
+
+// lowest is the first match of the set, -1 of an empty one.
+func (s *set) lowest() int {
+	for w, word := range s.words {
+		if word != 0 {
+			return wordBits*w + bits.TrailingZeros64(word)
+		}
+	}
+	return -1
 }
 
 // store returns the reference of what the set is now.
