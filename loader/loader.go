@@ -158,6 +158,7 @@ func (w *survey) compare(l *Loader, want wanted) error {
 		return err
 	}
 	w.facts.Withdrawn = want.withdrawals(w.state)
+	w.facts.Arms = w.instance != nil && w.instance.Arms() || datapath.CanArm()
 	before := plan.Numbers{}
 	if w.state != nil {
 		before = w.state.Numbers
