@@ -23,7 +23,7 @@ import (
 // kernel holds of the policy in force keeps that state's number and all that
 // was said about it.
 func (l *Loader) next(want wanted, w *survey) (*State, error) {
-	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.plan.Fingerprint(), Numbers: w.plan.Numbers,
+	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.fingerprint, Numbers: w.plan.Numbers,
 		Sysctls: map[string]string{}, CgroupRoot: l.root, Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
 		Settings: datapath.SettingsFor(w.plan, w.cookie),
 		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}

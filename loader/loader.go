@@ -117,7 +117,8 @@ type survey struct {
 	arming   datapath.Arming
 	fresh    bool // the instance there is, if any, cannot carry the plan
 
-	overrides []Override // that the plan was made with
+	overrides   []Override // that the plan was made with
+	fingerprint string     // of the plan
 }
 
 func (w *survey) close() {
@@ -172,7 +173,8 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	if w.have, err = l.holds(w); err != nil {
 		return err
 	}
-	w.changes = w.plan.Diff(w.have)
+	w.fingerprint = w.plan.Fingerprint()
+	w.changes = w.plan.DiffOf(w.fingerprint, w.have)
 	return w.checkArming()
 }
 
