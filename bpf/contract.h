@@ -497,6 +497,22 @@ enum fate {
 enum walk_versions { NO_VERSION = 2 };
 
 /*
+ * What a walk is asked: `from` and `to` are the versions before and after the
+ * change, of the first there may be none (NO_VERSION); `fate` is an enum fate
+ * that was asked for. `elsewhere` is set for a network namespace that is not
+ * the instance's: its sockets carry no class, and tc ingress classes their
+ * packets, one by one, by the new table from the moment it was published.
+ * `rehearses` is set for a walk that counts and does nothing.
+ */
+struct walk_order {
+	__u32 from;
+	__u32 to;
+	__u32 fate;
+	__u32 elsewhere;
+	__u32 rehearses;
+};
+
+/*
  * What a walk over the open sockets did with those that a change gave
  * another class, or whose class has another number. Listeners and
  * unconnected UDP sockets are no flows, and not counted.

@@ -52,7 +52,7 @@ static __always_inline void count_flow(void *socket, const struct sock *sk)
 		f->open++;
 	if (!note || !(note->flags & NOTE_KEPT))
 		return;
-	f = flows_of(classify_socket(address_of(sk), walk_to));
+	f = flows_of(classify_socket(address_of(sk), order.to));
 	if (f)
 		f->kept++;
 }

@@ -19,22 +19,8 @@ struct udp_sock;
 
 extern int bpf_sock_destroy(struct sock_common *sk) __kfunc_if_there;
 
-/* The versions before and after the change; of the first there may be none. */
-const volatile __u32 walk_from;
-const volatile __u32 walk_to;
-
-/* The fate that was asked for, in place of the classes' own. */
-const volatile __u32 walk_fate;
-
-/*
- * Set for a network namespace that is not the instance's. Its sockets carry
- * no class: tc ingress classes their packets, one by one, by the new table
- * from the moment it was published.
- */
-const volatile __u32 walk_elsewhere;
-
-/* Set for a walk that counts and does nothing. */
-const volatile __u32 walk_rehearses;
+/* Written before a walk: the programs are verified once, for all walks. */
+struct walk_order order SEC(".data.walk");
 
 /* Whether the kernel has bpf_sock_destroy. Without it the cookies of sockets to be reset are what the walk prints. */
 const volatile __u32 can_destroy;
@@ -51,6 +37,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1); /* set at load */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u32);
 } heirs SEC(".maps");
@@ -76,16 +63,16 @@ static __always_inline __u32 heir_of(__u32 mark)
  */
 static __always_inline __u32 due_mark(__u64 address, __u32 *has, struct socket_note *note)
 {
-	if (walk_from == NO_VERSION)
-		return *has ? *has : classify_socket(address, walk_to);
+	if (order.from == NO_VERSION)
+		return *has ? *has : classify_socket(address, order.to);
 
-	__u32 was = classify_socket(address, walk_from), is = classify_socket(address, walk_to);
+	__u32 was = classify_socket(address, order.from), is = classify_socket(address, order.to);
 	__u32 left = note && note->flags & NOTE_KEPT;
-	if (walk_elsewhere) {
+	if (order.elsewhere) {
 		*has = was;
 		return is;
 	}
-	if (left && is == *has && !walk_rehearses)
+	if (left && is == *has && !order.rehearses)
 		note->flags &= ~NOTE_KEPT;
 	__u32 *heir = bpf_map_lookup_elem(&heirs, has);
 	if (heir_of(was) != is && (left || *has == was || (*has && !heir)))
@@ -97,8 +84,8 @@ static __always_inline __u32 fate_in(__u32 mark)
 {
 	const struct class_entry *class = class_of(mark);
 
-	if (walk_fate != FATE_OF_CLASS || !class)
-		return walk_fate;
+	if (order.fate != FATE_OF_CLASS || !class)
+		return order.fate;
 	if (class->flags & CLASS_RESETS)
 		return FATE_RESET;
 	return class->flags & CLASS_MOVES ? FATE_MOVE : FATE_KEEP;
@@ -116,7 +103,7 @@ static __noinline struct class_counters *line_due(__u32 due)
 {
 	const struct class_entry *class = class_of(due);
 
-	return class && !walk_rehearses ? first_line(class) : 0;
+	return class && !order.rehearses ? first_line(class) : 0;
 }
 
 /* Whether a flow is left as it is, and counted for the reason. */
@@ -180,17 +167,17 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 {
 	__u32 fate = fate_in(due);
 
-	if (walk_elsewhere && fate == FATE_KEEP)
+	if (order.elsewhere && fate == FATE_KEEP)
 		fate = FATE_MOVE;
 	if (stays(r, address_of(sk), due, fate, inbound)) {
 		struct class_counters *c = line_due(due);
 		if (c)
 			c->kept_sockets++;
-		if (!walk_elsewhere && !walk_rehearses)
+		if (!order.elsewhere && !order.rehearses)
 			note_kept(sk, note);
 		return 0;
 	}
-	if (fate == FATE_RESET && walk_rehearses) {
+	if (fate == FATE_RESET && order.rehearses) {
 		r->reset++;
 		return 0;
 	}
@@ -198,7 +185,7 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 		reset_socket(r, meta, sk, due);
 		return 0;
 	}
-	if (walk_elsewhere || walk_rehearses) {
+	if (order.elsewhere || order.rehearses) {
 		r->moved++;
 		count_moved(due);
 		return 0;
@@ -247,10 +234,10 @@ static __always_inline void remark_tcp_impl(struct bpf_iter_meta *meta, struct s
 	struct walk_result *r = result();
 	if (due == has || is_whole(carried) || !r)
 		return;
-	__u32 first = walk_from == NO_VERSION, mark = with_class(carried, due);
+	__u32 first = order.from == NO_VERSION, mark = with_class(carried, due);
 	if (skc->skc_state == TCP_LISTEN) {
 		/* No flow: what is asked of it from now on has the new class, whatever becomes of the rest. */
-		if (!walk_elsewhere && !walk_rehearses)
+		if (!order.elsewhere && !order.rehearses)
 			set_tcp_mark(r, tcp, mark, first ? &r->marked : 0);
 	} else if (first) {
 		if (asked)
@@ -314,12 +301,12 @@ static __always_inline void note_udp_impl(struct bpf_iter_meta *meta, struct udp
 	__u32 has = udp_class_mark(carried, note, connected), due = due_mark(address_of(sk), &has, note);
 	if (due == has || is_whole(carried))
 		return;
-	if (walk_from == NO_VERSION) {
+	if (order.from == NO_VERSION) {
 		noted = note_class(udp, note, due, NOTE_BEFORE);
 		r->noted += noted;
 		r->failed += !noted;
 	} else if (!connected) {
-		if (!walk_elsewhere && !walk_rehearses)
+		if (!order.elsewhere && !order.rehearses)
 			note_switch(udp, note, with_class(carried, due));
 	} else if (takes(r, meta, (struct sock_common *)udp, note, due, 0)) {
 		noted = note_class(udp, note, due, NOTE_BEFORE);

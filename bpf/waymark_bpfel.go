@@ -309,6 +309,15 @@ const (
 	WaymarkUplinkFlagsUPLINK_WITHDRAWN WaymarkUplinkFlags = 2
 )
 
+type WaymarkWalkOrder struct {
+	_         structs.HostLayout
+	From      uint32
+	To        uint32
+	Fate      uint32
+	Elsewhere uint32
+	Rehearses uint32
+}
+
 type WaymarkWalkResult struct {
 	_       structs.HostLayout
 	Marked  uint64
@@ -383,14 +392,10 @@ const (
 	WaymarkVarMask            = "mask"
 	WaymarkVarMaskRuns        = "mask_runs"
 	WaymarkVarNetnsCookie     = "netns_cookie"
+	WaymarkVarOrder           = "order"
 	WaymarkVarRetiredMask     = "retired_mask"
 	WaymarkVarUplink          = "uplink"
 	WaymarkVarUplinkLimit     = "uplink_limit"
-	WaymarkVarWalkElsewhere   = "walk_elsewhere"
-	WaymarkVarWalkFate        = "walk_fate"
-	WaymarkVarWalkFrom        = "walk_from"
-	WaymarkVarWalkRehearses   = "walk_rehearses"
-	WaymarkVarWalkTo          = "walk_to"
 )
 
 // LoadWaymark returns the embedded CollectionSpec for Waymark.
@@ -499,14 +504,10 @@ type WaymarkVariableSpecs struct {
 	Mask            *ebpf.VariableSpec `ebpf:"mask"`
 	MaskRuns        *ebpf.VariableSpec `ebpf:"mask_runs"`
 	NetnsCookie     *ebpf.VariableSpec `ebpf:"netns_cookie"`
+	Order           *ebpf.VariableSpec `ebpf:"order"`
 	RetiredMask     *ebpf.VariableSpec `ebpf:"retired_mask"`
 	Uplink          *ebpf.VariableSpec `ebpf:"uplink"`
 	UplinkLimit     *ebpf.VariableSpec `ebpf:"uplink_limit"`
-	WalkElsewhere   *ebpf.VariableSpec `ebpf:"walk_elsewhere"`
-	WalkFate        *ebpf.VariableSpec `ebpf:"walk_fate"`
-	WalkFrom        *ebpf.VariableSpec `ebpf:"walk_from"`
-	WalkRehearses   *ebpf.VariableSpec `ebpf:"walk_rehearses"`
-	WalkTo          *ebpf.VariableSpec `ebpf:"walk_to"`
 }
 
 // WaymarkObjects contains all objects after they have been loaded into the kernel.
@@ -600,14 +601,10 @@ type WaymarkVariables struct {
 	Mask            *ebpf.Variable `ebpf:"mask"`
 	MaskRuns        *ebpf.Variable `ebpf:"mask_runs"`
 	NetnsCookie     *ebpf.Variable `ebpf:"netns_cookie"`
+	Order           *ebpf.Variable `ebpf:"order"`
 	RetiredMask     *ebpf.Variable `ebpf:"retired_mask"`
 	Uplink          *ebpf.Variable `ebpf:"uplink"`
 	UplinkLimit     *ebpf.Variable `ebpf:"uplink_limit"`
-	WalkElsewhere   *ebpf.Variable `ebpf:"walk_elsewhere"`
-	WalkFate        *ebpf.Variable `ebpf:"walk_fate"`
-	WalkFrom        *ebpf.Variable `ebpf:"walk_from"`
-	WalkRehearses   *ebpf.Variable `ebpf:"walk_rehearses"`
-	WalkTo          *ebpf.Variable `ebpf:"walk_to"`
 }
 
 // WaymarkPrograms contains all programs after they have been loaded into the kernel.

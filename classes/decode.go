@@ -111,10 +111,39 @@ func each[T any](d *decoder, n *node, read func(*decoder, *node) (T, bool)) []T 
 		d.problem(n, "an empty list", "list at least one value, or delete the key")
 		return nil
 	}
-	list := make([]T, 0, len(n.items))
-	for i := range n.items {
-		if v, ok := read(d, &n.items[i]); ok {
+	if parts(len(n.items)) > 1 {
+		return eachInParts(d, n.items, read)
+	}
+	return eachOf(d, n.items, make([]T, 0, len(n.items)), read)
+}
+
+// eachOf appends what it reads to list.
+func eachOf[T any](d *decoder, items []node, list []T, read func(*decoder, *node) (T, bool)) []T {
+	for i := range items {
+		if v, ok := read(d, &items[i]); ok {
 			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// eachInParts reads a list on all CPUs: each of its parts by a decoder of its
+// own, into its own part of one list.
+func eachInParts[T any](d *decoder, items []node, read func(*decoder, *node) (T, bool)) []T {
+	all := make([]T, len(items))
+	lists, decoders := make([][]T, parts(len(items))), make([]decoder, parts(len(items)))
+	inParts(len(items), func(part, lo, hi int) {
+		decoders[part] = decoder{policy: d.policy, source: d.source}
+		lists[part] = eachOf(&decoders[part], items[lo:hi], all[lo:lo:hi], read)
+	})
+	list := all[:len(lists[0])]
+	for part := range decoders {
+		for _, p := range decoders[part].problems {
+			d.report(p)
+		}
+		d.dropped += decoders[part].dropped
+		if part > 0 {
+			list = append(list, lists[part]...)
 		}
 	}
 	return list

@@ -11,18 +11,18 @@ import (
 // Difference says in a line how a policy differs from the one before:
 // "+class bulk, route of exec changed". It names a few things and counts
 // the rest.
-func Difference(before, after *Policy) string {
+func Difference(before, after Outline) string {
 	var d difference
-	d.changed("mark mask", before.Mark.Mask != after.Mark.Mask)
-	d.changed("rules base", before.Rules.Base != after.Rules.Base)
-	d.changed("tables base", before.Tables.Base != after.Tables.Base)
-	d.changed("telemetry", !slices.Equal(before.Telemetry.Off, after.Telemetry.Off))
-	d.changed("sockets of containers", !slices.Equal(before.Runtimes.Sockets, after.Runtimes.Sockets))
-	uplinkName := func(u Uplink) string { return u.Name }
-	compared(&d, "uplink", before.Uplinks, after.Uplinks, uplinkName, func(a, b Uplink) {
-		d.changed("uplink "+a.Name, text(a.print) != text(b.print))
+	d.changed("mark mask", before.Mask != after.Mask)
+	d.changed("rules base", before.Rules != after.Rules)
+	d.changed("tables base", before.Tables != after.Tables)
+	d.changed("telemetry", !slices.Equal(before.Telemetry, after.Telemetry))
+	d.changed("sockets of containers", !slices.Equal(before.Sockets, after.Sockets))
+	uplinkName := func(u UplinkOutline) string { return u.Name }
+	compared(&d, "uplink", before.Uplinks, after.Uplinks, uplinkName, func(a, b UplinkOutline) {
+		d.changed("uplink "+a.Name, a.Text != b.Text)
 	})
-	compared(&d, "class", before.Classes, after.Classes, func(c Class) string { return c.Name }, d.class)
+	compared(&d, "class", before.Classes, after.Classes, func(c ClassOutline) string { return c.Name }, d.class)
 	switch {
 	case len(d) == 0:
 		return "the same, in other words"
@@ -40,19 +40,12 @@ func (d *difference) changed(what string, changed bool) {
 	}
 }
 
-func (d *difference) class(a, b Class) {
-	d.changed("route of "+a.Name, a.RouteText() != b.RouteText())
+func (d *difference) class(a, b ClassOutline) {
+	d.changed("route of "+a.Name, a.Route != b.Route)
 	d.changed("otherwise of "+a.Name, a.Otherwise != b.Otherwise)
 	d.changed("existing of "+a.Name, a.Existing != b.Existing)
 	d.changed("strict of "+a.Name, a.Strict != b.Strict)
-	matches := func(c Class) []string {
-		var all []string
-		for _, m := range c.Matches {
-			all = append(all, m.String())
-		}
-		return all
-	}
-	d.changed("matches of "+a.Name, !slices.Equal(matches(a), matches(b)))
+	d.changed("matches of "+a.Name, a.Matches != b.Matches)
 }
 
 // compared notes what was added, taken away or moved, and has both compare
@@ -83,10 +76,4 @@ func compared[T any](d *difference, noun string, before, after []T, name func(T)
 	if !slices.Equal(old, now) {
 		*d = append(*d, "order of "+map[string]string{"uplink": "uplinks", "class": "classes"}[noun]+" changed")
 	}
-}
-
-func text(print func(*strings.Builder)) string {
-	var b strings.Builder
-	print(&b)
-	return b.String()
 }

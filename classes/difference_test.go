@@ -30,7 +30,7 @@ func TestDifference(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v in %s", err, after)
 		}
-		if got := Difference(one, other); got != want {
+		if got := Difference(one.Outline(), other.Outline()); got != want {
 			t.Errorf("%q, want %q, of\n%s", got, want, after)
 		}
 	}

@@ -13,14 +13,16 @@ type shadow struct{ match, by int }
 
 // findShadows returns the shadows among matches, of which earlier ones win.
 func findShadows(matches []*Match) []shadow {
-	var found []shadow
 	index := newCoverIndex(matches)
-	for i, m := range matches {
-		if by := index.first(m, i); by >= 0 {
-			found = append(found, shadow{i, by})
+	found := make([][]shadow, parts(len(matches)))
+	inParts(len(matches), func(part, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			if by := index.first(matches[i], i); by >= 0 {
+				found[part] = append(found[part], shadow{i, by})
+			}
 		}
-	}
-	return found
+	})
+	return slices.Concat(found...)
 }
 
 // covers reports whether e takes every packet that m takes. It may miss that

@@ -65,6 +65,9 @@ func (s *source) read() (node, Problems) {
 
 // badCharacter finds the first character that no YAML text may hold.
 func (s *source) badCharacter() *Problem {
+	if isText(s.text) {
+		return nil
+	}
 	line, column := 1, 1
 	for i, r := range s.text {
 		switch {
@@ -81,4 +84,28 @@ func (s *source) badCharacter() *Problem {
 		column++
 	}
 	return nil
+}
+
+// isText tells whether all characters are of ASCII and none is a control
+// character. It looks at eight at a time.
+func isText(text string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	var bad uint64
+	for ; len(text) >= 8; text = text[8:] {
+		b := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+		low := (b | tops) - ones*' ' // its top bits are clear where a byte is below ' '
+		newline := b ^ ones*'\n'
+		end := b ^ ones*0x7f
+		bad |= b&tops | ^low&tops&((newline&^tops+ones*0x7f)|newline) | ^((end&^tops)+ones*0x7f|end)&tops
+		if bad != 0 {
+			return false
+		}
+	}
+	for i := range len(text) {
+		if c := text[i]; c != '\n' && (c < ' ' || c >= 0x7f) {
+			return false
+		}
+	}
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"waymark/classes"
@@ -63,6 +64,9 @@ type wanted struct {
 	fate   classes.Fate                // of open sockets, in place of the classes' own; "": theirs
 
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
+
+	text    *policyText            // of the policy; nil until write
+	outline func() classes.Outline // of the policy
 }
 
 // withdrawals are the uplinks that nothing is sent by.
@@ -73,8 +77,16 @@ func (w wanted) withdrawals(state *State) map[string]string {
 	return w.withdrawn
 }
 
+// write begins to make of the policy what the next state says of it: with
+// many matches that takes as long as all that comes before.
+func (want *wanted) write() {
+	want.text, want.outline = textOf(want.policy.Files()), sync.OnceValue(want.policy.Outline)
+	go want.outline()
+}
+
 // change brings the kernel to what is wanted. The lock is held.
 func (l *Loader) change(want wanted) (*Applied, error) {
+	want.write()
 	w, err := l.survey(want)
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func (l *Loader) Explain(policy *classes.Policy, q Question) (*Explanation, erro
 	defer w.close()
 	x := &Explanation{Question: q, Class: Unclassed, Mask: uint32(w.plan.Mask)}
 	if line := w.plan.Winner(q.flow()); line != nil {
-		x.Line, x.Position = line.Text, line.Pos.String()
+		x.Line, x.Position = line.Text.String(), line.Pos.String()
 		if line.Class != plan.NoClass {
 			x.Class, x.Mark = w.plan.Classes[line.Class].Name, w.plan.Classes[line.Class].Mark
 		}

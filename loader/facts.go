@@ -19,7 +19,8 @@ const anyLevel = match.AnyLevel
 // advertisements writes on its routes.
 const routeFromRA = 9
 
-// facts gathers what the host is, as far as the policy asks.
+// facts gathers what the host is, as far as the policy asks, but for what
+// its kernel can do for cgroups that are made.
 func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *State) (f plan.Facts, err error) {
 	var interfaces, listened []string
 	for _, u := range policy.Uplinks {
@@ -31,7 +32,6 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 		}
 	}
 	f.Users = host.Users(append(userNames(policy), movedUsers(overrides)...))
-	f.Arms, f.Traces = datapath.CanArm(), datapath.Traces()
 	l.containers(policy, containersIn(policy, overrides), state, &f)
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
 		return f, err

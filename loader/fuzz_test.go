@@ -55,7 +55,7 @@ func FuzzReadSavedPlan(f *testing.F) {
 // that is written as it was read.
 func FuzzDecodeState(f *testing.F) {
 	s := State{Format: stateFormat, Object: "0123456789abcdef", Sysctls: map[string]string{"net.ipv4.conf.lo.forwarding": "0"}, CgroupRoot: "/sys/fs/cgroup",
-		Applied: time.Unix(1e9, 0).UTC(), Files: []classes.File{{Name: "policy.yaml", Text: fuzzPolicy}}, Hooks: []plan.Hook{{Program: "egress", Pin: "egress-1"}},
+		Applied: time.Unix(1e9, 0).UTC(), text: textOf([]classes.File{{Name: "policy.yaml", Text: fuzzPolicy}}), Hooks: []plan.Hook{{Program: "egress", Pin: "egress-1"}},
 		Number: 2, Trial: &Trial{Until: time.Hour}, Unfinished: applying, Overrides: []Override{{Until: time.Minute}}}
 	raw, err := s.encode()
 	if err != nil {

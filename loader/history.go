@@ -153,10 +153,10 @@ func firstChange(want wanted) string {
 }
 
 // changeFrom is a change in a line.
-func changeFrom(before *State, want wanted) string {
+func changeFrom(before, after *State, want wanted) string {
 	change := "the policy before cannot be read"
-	if policy, err := before.Policy(); err == nil {
-		change = classes.Difference(policy, want.policy)
+	if outline, err := before.outline(); err == nil {
+		change = classes.Difference(outline, *after.Outline)
 	}
 	if want.back != 0 {
 		change = fmt.Sprintf("back to %d: %s", want.back, change)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"slices"
 	"time"
 
 	"waymark/bpf"
@@ -24,8 +23,8 @@ import (
 // kernel holds of the policy in force keeps that state's number and all that
 // was said about it.
 func (l *Loader) next(want wanted, w *survey) (*State, error) {
-	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.plan.Fingerprint(), Numbers: w.plan.Numbers,
-		Sysctls: map[string]string{}, CgroupRoot: l.root, Files: want.policy.Files(), Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
+	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.fingerprint, Numbers: w.plan.Numbers,
+		Sysctls: map[string]string{}, CgroupRoot: l.root, Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
 		Settings: datapath.SettingsFor(w.plan, w.cookie),
 		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
 	for _, u := range w.plan.Uplinks {
@@ -35,6 +34,9 @@ func (l *Loader) next(want wanted, w *survey) (*State, error) {
 			}
 			s.Withdrawn[u.Name] = u.Withdrawn
 		}
+	}
+	if err := s.say(want); err != nil {
+		return nil, err
 	}
 	if w.state == nil {
 		s.Change = firstChange(want)
@@ -58,6 +60,17 @@ func (l *Loader) next(want wanted, w *survey) (*State, error) {
 	return s, nil
 }
 
+// say gives the state the policy that is wanted.
+func (s *State) say(want wanted) (err error) {
+	if want.text == nil {
+		want.write()
+	}
+	outline := want.outline()
+	s.text, s.Outline = want.text, &outline
+	s.Digest, err = s.text.digest()
+	return err
+}
+
 // follow gives the state its place after the one before.
 func (s *State) follow(before *State, want wanted) error {
 	if s.same(before) {
@@ -68,13 +81,15 @@ func (s *State) follow(before *State, want wanted) error {
 		return &OnTrial{*before.Trial, before.Number}
 	}
 	s.Number = before.Number + 1
-	s.Change = changeFrom(before, want)
+	s.Change = changeFrom(before, s, want)
 	return nil
 }
 
 // same tells whether two states are of one policy, to the letter.
 func (s *State) same(other *State) bool {
-	return s.CgroupRoot == other.CgroupRoot && slices.Equal(s.Files, other.Files)
+	mine, err := s.digest()
+	theirs, otherErr := other.digest()
+	return s.CgroupRoot == other.CgroupRoot && errors.Join(err, otherErr) == nil && mine == theirs
 }
 
 // settled tells whether there is nothing to do to reach a state.

@@ -119,7 +119,8 @@ type survey struct {
 	arming   datapath.Arming
 	fresh    bool // the instance there is, if any, cannot carry the plan
 
-	overrides []Override // that the plan was made with
+	overrides   []Override // that the plan was made with
+	fingerprint string     // of the plan
 }
 
 func (w *survey) close() {
@@ -160,6 +161,12 @@ func (w *survey) compare(l *Loader, want wanted) error {
 		return err
 	}
 	w.facts.Withdrawn = want.withdrawals(w.state)
+	if w.instance != nil {
+		w.facts.Arms, w.facts.Traces = w.instance.Arms(), w.instance.Traces()
+	} else {
+		w.facts.Traces = datapath.Traces()
+	}
+	w.facts.Arms = w.facts.Arms || datapath.CanArm()
 	before := plan.Numbers{}
 	if w.state != nil {
 		before = w.state.Numbers
@@ -173,7 +180,8 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	if w.have, err = l.holds(w); err != nil {
 		return err
 	}
-	w.changes = w.plan.Diff(w.have)
+	w.fingerprint = w.plan.Fingerprint()
+	w.changes = w.plan.DiffOf(w.fingerprint, w.have)
 	return w.checkArming()
 }
 

@@ -205,7 +205,7 @@ func (m *Meter) lines(s *Sample) {
 		if l.Class != plan.NoClass {
 			name = m.plan.Classes[l.Class].Name
 		}
-		s.Lines[k] = LineSample{Class: name, Text: l.Text, Where: l.Pos.String()}
+		s.Lines[k] = LineSample{Class: name, Text: l.Text.String(), Where: l.Pos.String()}
 		if k < len(hits) {
 			s.Lines[k].Hits = hits[k]
 		}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"time"
 
@@ -35,7 +34,6 @@ type State struct {
 	Sysctls     map[string]string `json:"sysctls"` // those we changed, with the values before
 	CgroupRoot  string            `json:"cgroupRoot"`
 	Applied     time.Time         `json:"applied"`
-	Files       []classes.File    `json:"files"` // the policy as it was read
 	Hooks       []plan.Hook       `json:"hooks"` // for what the kernel does not show of them
 
 	Overrides  []Override        `json:"overrides,omitempty"`  // moves that are in force beside the policy, earlier first
@@ -46,6 +44,10 @@ type State struct {
 	Trial      *Trial            `json:"trial,omitempty"`      // it goes back by itself; nil: it stays
 	Withdrawn  map[string]string `json:"withdrawn,omitempty"`  // plan.Facts.Withdrawn
 	Unfinished unfinished        `json:"unfinished,omitempty"` // a change is under way, or was interrupted
+
+	Digest  string           `json:"digest"`            // of the policy's files; "" in a state of an older binary
+	Outline *classes.Outline `json:"outline,omitempty"` // of the policy; nil in a state of an older binary
+	text    *policyText      // the policy as it was read: "files", the last member
 }
 
 // unfinished is the change that a state is in the middle of: what the kernel
@@ -59,7 +61,33 @@ const (
 )
 
 // Policy is the policy that was applied.
-func (s *State) Policy() (*classes.Policy, error) { return classes.ParseFiles(s.Files...) }
+func (s *State) Policy() (*classes.Policy, error) {
+	files, err := s.text.files()
+	if err != nil {
+		return nil, err
+	}
+	return classes.ParseFiles(files...)
+}
+
+// outline is the outline of the policy.
+func (s *State) outline() (classes.Outline, error) {
+	if s.Outline != nil {
+		return *s.Outline, nil
+	}
+	policy, err := s.Policy()
+	if err != nil {
+		return classes.Outline{}, err
+	}
+	return policy.Outline(), nil
+}
+
+// digest is that of the policy's files.
+func (s *State) digest() (string, error) {
+	if s.Digest != "" {
+		return s.Digest, nil
+	}
+	return s.text.digest()
+}
 
 // complete fills in what the kernel does not show of the hooks it has: the
 // constants of their programs. In the middle of a change nobody knows them.
@@ -88,13 +116,24 @@ func (s *State) open(dir string) (*datapath.Instance, error) {
 	return datapath.OpenOther(dir, s.Settings)
 }
 
+// encode is the state as a JSON object, compressed in two parts: its text, and
+// before it all that is short. Decompressed as one they are the whole object.
 func (s *State) encode() ([]byte, error) {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if err := errors.Join(json.NewEncoder(z).Encode(s), z.Close()); err != nil {
+	files, err := s.text.packed()
+	if err != nil {
 		return nil, fmt.Errorf("write the state: %w", err)
 	}
-	return b.Bytes(), nil
+	head, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("write the state: %w", err)
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err = z.Write(head[:len(head)-1]) // the text ends the object
+	if err := errors.Join(err, z.Close()); err != nil {
+		return nil, fmt.Errorf("write the state: %w", err)
+	}
+	return append(b.Bytes(), files...), nil
 }
 
 // readState is the state of the instance in dir; an error that is
@@ -131,25 +170,28 @@ func (e errDamaged) Error() string {
 func (e errDamaged) Unwrap() error { return e.cause }
 
 func decodeState(raw []byte) (*State, error) {
-	z, err := gzip.NewReader(bytes.NewReader(raw))
+	r := bytes.NewReader(raw)
+	head, err := unzip(r)
 	if err != nil {
 		return nil, errDamaged{err}
 	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		return nil, errDamaged{err}
+	if r.Len() > 0 {
+		head = append(head, '}')
 	}
 	// Of another format nothing but its number can be relied on.
 	var of struct{ Format int }
-	if err := json.Unmarshal(text, &of); err != nil {
+	if err := json.Unmarshal(head, &of); err != nil {
 		return nil, errDamaged{err}
 	}
 	if of.Format < oldFormat || of.Format > stateFormat {
 		return nil, fmt.Errorf("it has format %d and this binary knows %d: traffic goes on as it is; use the waymark that applied it, or remove everything with `waymark down`", of.Format, stateFormat)
 	}
 	var s State
-	if err := json.Unmarshal(text, &s); err != nil {
+	if err := json.Unmarshal(head, &s); err != nil {
 		return nil, errDamaged{err}
+	}
+	if s.text = packedText(raw[len(raw)-r.Len():]); r.Len() == 0 {
+		s.text = textWithin(head)
 	}
 	s.Format, s.Number = stateFormat, max(s.Number, 1)
 	return &s, nil

@@ -5,6 +5,8 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -39,11 +41,18 @@ func (i *Instance) putVersion(version uint32, table *match.Table, scan Scan) err
 		return fmt.Errorf("make the table of cgroups: %w", err)
 	}
 	defer cgroups.Close()
-	if err := i.maps.Cgroups.Put(version, cgroups); err != nil {
-		return fmt.Errorf("put the table of cgroups in its place: %w", err)
-	}
-	if err := i.putTable(version, table); err != nil {
-		return fmt.Errorf("fill the table of matches: %w", err)
+	if err := both(func() error {
+		if err := i.maps.Cgroups.Put(version, cgroups); err != nil {
+			return fmt.Errorf("put the table of cgroups in its place: %w", err)
+		}
+		return nil
+	}, func() error {
+		if err := i.putTable(version, table); err != nil {
+			return fmt.Errorf("fill the table of matches: %w", err)
+		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	if err := i.maps.Armed.Put(uint32(0), bpf.WaymarkArming{}); err != nil {
 		return fmt.Errorf("clear the count of cgroups: %w", err)
@@ -106,6 +115,34 @@ func (i *Instance) Arming() (a Arming, err error) {
 		return a, fmt.Errorf("read the count of cgroups: %w", err)
 	}
 	return Arming{Armed: r.Armed, Removed: r.Removed, Failed: r.Failed}, nil
+}
+
+// Arms tells whether cgroups are armed, as far as the pins say. Reading the
+// kernel's types, which CanArm does, takes longer than a small change.
+func (i *Instance) Arms() bool {
+	for program := range tracepoints {
+		if !i.pinned(program) {
+			return false
+		}
+	}
+	return true
+}
+
+// Traces is what the function of that name would say, from the pins where
+// they tell: what is attached can be.
+func (i *Instance) Traces() map[string]bool {
+	found := map[string]bool{}
+	for _, h := range plan.TracePrograms {
+		if found[h.Program] = i.pinned(h.Program); !found[h.Program] {
+			return Traces()
+		}
+	}
+	return found
+}
+
+func (i *Instance) pinned(name string) bool {
+	_, err := os.Stat(filepath.Join(i.dir, name))
+	return err == nil
 }
 
 // CanArm tells whether the kernel has the tracepoints at which cgroups are

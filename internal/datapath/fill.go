@@ -4,7 +4,6 @@ package datapath
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -47,7 +46,11 @@ func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
 	if err := i.PutClasses(p); err != nil {
 		return fmt.Errorf("fill the classes: %w", err)
 	}
-	return i.setLive(next)
+	if err := i.setLive(next); err != nil {
+		return err
+	}
+	i.beginWait()
+	return nil
 }
 
 // Rehearse builds a plan's table beside the one in force, for a walk to ask.
@@ -76,6 +79,7 @@ func (i *Instance) Retract() error {
 	if err != nil {
 		return err
 	}
+	i.endWait()
 	return i.setLive(1 - live)
 }
 
@@ -89,45 +93,6 @@ func (i *Instance) Retire(p *plan.Plan) error {
 		return fmt.Errorf("add up the hits: %w", err)
 	}
 	return i.forgetNumbers(p)
-}
-
-// Discard frees the version that is not in force.
-func (i *Instance) Discard() error {
-	live, err := i.live()
-	if err != nil {
-		return err
-	}
-	if err := i.wait(); err != nil {
-		return err
-	}
-	for _, outer := range []*ebpf.Map{i.maps.Tables, i.maps.Cgroups} {
-		if err := outer.Delete(1 - live); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// wait waits until no program is running that was when it was called. The
-// kernel does so after an update of a map of maps: the one here changes
-// nothing.
-func (i *Instance) wait() error {
-	live, err := i.live()
-	if err != nil {
-		return err
-	}
-	var id ebpf.MapID
-	if err := i.maps.Tables.Lookup(live, &id); errors.Is(err, ebpf.ErrKeyNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	inner, err := ebpf.NewMapFromID(id)
-	if err != nil {
-		return err
-	}
-	defer inner.Close()
-	return i.maps.Tables.Put(live, inner)
 }
 
 // CgroupIDs are the cgroups that either version of the table names.

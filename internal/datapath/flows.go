@@ -30,9 +30,13 @@ func (i *Instance) FlowCounter() (*FlowCounter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := i.walker(map[string]any{bpf.WaymarkVarWalkTo: live}, 0, bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp)
+	w, err := i.verifyWalker(bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp)
 	if err != nil {
 		return nil, err
+	}
+	if err := w.ask(bpf.WaymarkWalkOrder{To: live}); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("prepare to count the open sockets: %w", err)
 	}
 	c := &FlowCounter{w, make([]uint32, i.settings.Slots), make([]bpf.WaymarkOpenFlows, i.settings.Slots)}
 	for k := range c.slots {
@@ -59,12 +63,12 @@ func (c *FlowCounter) Count() ([]Flows, error) {
 
 func (c *FlowCounter) count() error {
 	clear(c.found)
-	counted := c.walker.collection.Maps[bpf.WaymarkMapFlows]
+	counted := c.walker.maps[bpf.WaymarkMapFlows]
 	if _, err := counted.BatchUpdate(c.slots, c.found, nil); err != nil {
 		return err
 	}
 	for _, program := range []string{bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp} {
-		if _, _, err := iterate(c.walker.collection.Programs[program]); err != nil {
+		if _, _, err := iterate(c.walker.programs[program]); err != nil {
 			return err
 		}
 	}

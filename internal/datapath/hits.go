@@ -96,7 +96,7 @@ func lineIDs(p *plan.Plan) []uint64 {
 			name = p.Classes[c].Name
 		}
 		h := fnv.New64a()
-		h.Write([]byte(name + "\x00" + p.Lines[k].Text))
+		h.Write([]byte(name + "\x00" + p.Lines[k].Text.String()))
 		for n := uint32(0); ids[k] == 0 || seen[ids[k]]; n++ {
 			h.Write(binary.NativeEndian.AppendUint32(nil, n))
 			ids[k] = h.Sum64()

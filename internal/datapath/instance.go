@@ -69,6 +69,7 @@ type Instance struct {
 	maps     bpf.WaymarkMaps
 	runs     []run                    // where another build's lines of counters have our fields; nil: where ours have
 	older    *Instance                // that this one takes over from; nil for none
+	waited   <-chan error             // the end of a wait for running programs; nil: none was begun
 	replaced map[string]*ebpf.Program // the older one's programs by the pin of the hook that was taken over
 }
 
@@ -188,6 +189,7 @@ func (i *Instance) Rename(dir string) error {
 
 // Close lets go of the instance without changing it.
 func (i *Instance) Close() {
+	_ = i.endWait() // who needed it would have asked
 	for _, m := range i.named() {
 		m.Close()
 	}

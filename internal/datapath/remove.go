@@ -85,7 +85,7 @@ func HasOurs(dir string) bool {
 
 // ours tells whether a pin has a name that this binary gives.
 func ours(name string) bool {
-	if _, kept := keptNumber(name); kept || name == statePin || name == stateFresh {
+	if _, kept := keptNumber(name); kept || name == statePin || name == stateFresh || walks(name) {
 		return true
 	}
 	if _, hook := pinned(strings.TrimSuffix(name, nextSuffix)); hook {

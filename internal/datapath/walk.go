@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -64,11 +63,6 @@ type Change struct {
 	Elsewhere bool              // walk network namespaces that are not the instance's
 }
 
-// Walker is the programs of one walk, verified and ready.
-type Walker struct {
-	collection *ebpf.Collection
-}
-
 // Walker prepares a walk over the sockets that a change concerns. The tables
 // before and after it must both be there: call it after Publish and before
 // Retire.
@@ -84,18 +78,12 @@ func (i *Instance) Walker(c Change) (*Walker, error) {
 	if c.First {
 		from = uint32(bpf.WaymarkWalkVersionsNO_VERSION)
 	}
-	w, err := i.walker(map[string]any{
-		bpf.WaymarkVarWalkFrom:      from,
-		bpf.WaymarkVarWalkTo:        to,
-		bpf.WaymarkVarWalkFate:      fates[c.Fate],
-		bpf.WaymarkVarWalkElsewhere: truth(c.Elsewhere),
-		bpf.WaymarkVarWalkRehearses: truth(c.Rehearses),
-		bpf.WaymarkVarCanDestroy:    truth(canDestroy()),
-	}, len(c.Heirs), bpf.WaymarkProgRemarkTcp, bpf.WaymarkProgNoteUdp)
+	w, err := i.changeWalker()
 	if err != nil {
 		return nil, err
 	}
-	if err := w.fill(c); err != nil {
+	order := bpf.WaymarkWalkOrder{From: from, To: to, Fate: fates[c.Fate], Elsewhere: truth(c.Elsewhere), Rehearses: truth(c.Rehearses)}
+	if err := errors.Join(w.ask(order), w.fill(c)); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("prepare the walk over the open sockets: %w", err)
 	}
@@ -117,57 +105,48 @@ func truth(b bool) uint32 {
 	return 0
 }
 
-// canDestroy tells whether programs can destroy a socket (6.5). It is a
-// variable for the tests of what other kernels get.
-var canDestroy = func() bool {
-	kernel, err := kernelTypes.Kernel()
-	if err != nil {
-		return false
-	}
-	var f *btf.Func
-	return kernel.TypeByName("bpf_sock_destroy", &f) == nil
-}
-
-// walker loads programs with maps of their own beside the instance's.
-func (i *Instance) walker(constants map[string]any, heirs int, programs ...string) (*Walker, error) {
-	spec, err := i.spec()
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range constants {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, fmt.Errorf("set %s in the BPF object: %w", name, err)
-		}
-	}
-	spec.Maps[bpf.WaymarkMapHeirs].MaxEntries = uint32(max(1, heirs))
-	spec.Maps[bpf.WaymarkMapFlows].MaxEntries = i.settings.Slots
-	collection, err := i.collect(spec, programs...)
-	if err != nil {
-		return nil, err
-	}
-	return &Walker{collection}, nil
-}
-
 func (w *Walker) fill(c Change) error {
+	if err := w.forgetHeirs(); err != nil {
+		return err
+	}
 	for before, after := range c.Heirs {
-		if err := w.collection.Maps[bpf.WaymarkMapHeirs].Put(before, after); err != nil {
+		if err := w.maps[bpf.WaymarkMapHeirs].Put(before, after); err != nil {
 			return err
 		}
 	}
-	for k, p := range c.Plan.Pins() {
-		if k == int(bpf.WaymarkLimitsMAX_PINS) {
+	return w.fillPins(c.Plan)
+}
+
+// fillPins writes all of them: those of the walk before are forgotten.
+func (w *Walker) fillPins(p *plan.Plan) error {
+	places, pins := make([]uint32, bpf.WaymarkLimitsMAX_PINS), make([]bpf.WaymarkPin, bpf.WaymarkLimitsMAX_PINS)
+	for k := range places {
+		places[k] = uint32(k)
+	}
+	for k, pin := range p.Pins() {
+		if k == len(pins) {
 			break
 		}
-		pin := bpf.WaymarkPin{Source: insidePrefix(p.Source), Uplink: uint32(p.Uplink)}
-		if err := w.collection.Maps[bpf.WaymarkMapPins].Put(uint32(k), pin); err != nil {
-			return err
-		}
+		pins[k] = bpf.WaymarkPin{Source: insidePrefix(pin.Source), Uplink: uint32(pin.Uplink)}
 	}
-	return nil
+	_, err := w.maps[bpf.WaymarkMapPins].BatchUpdate(places, pins, nil)
+	return err
 }
 
-// Close lets the programs go.
-func (w *Walker) Close() { w.collection.Close() }
+// forgetHeirs takes out those of the walk before.
+func (w *Walker) forgetHeirs() error {
+	var all []uint32
+	var before, after uint32
+	entries := w.maps[bpf.WaymarkMapHeirs].Iterate()
+	for entries.Next(&before, &after) {
+		all = append(all, before)
+	}
+	err := entries.Err()
+	for _, mark := range all {
+		err = errors.Join(err, w.maps[bpf.WaymarkMapHeirs].Delete(mark))
+	}
+	return err
+}
 
 // Walk deals with the open sockets of the calling thread's network
 // namespace. doomed are the cookies of those that have to be reset and that
@@ -176,8 +155,8 @@ func (w *Walker) Walk() (done Walked, doomed []uint64, err error) {
 	if err := w.forget(); err != nil {
 		return done, nil, fmt.Errorf("walk over the open sockets: %w", err)
 	}
-	for _, program := range []string{bpf.WaymarkProgRemarkTcp, bpf.WaymarkProgNoteUdp} {
-		printed, took, err := iterate(w.collection.Programs[program])
+	for _, program := range walkPrograms {
+		printed, took, err := iterate(w.programs[program])
 		if err != nil {
 			return done, nil, fmt.Errorf("walk over the open sockets: %w", err)
 		}
@@ -187,7 +166,7 @@ func (w *Walker) Walk() (done Walked, doomed []uint64, err error) {
 		done.Took += took
 	}
 	var r bpf.WaymarkWalkResult
-	if err := w.collection.Maps[bpf.WaymarkMapWalked].Lookup(uint32(0), &r); err != nil {
+	if err := w.maps[bpf.WaymarkMapWalked].Lookup(uint32(0), &r); err != nil {
 		return done, nil, fmt.Errorf("walk over the open sockets: %w", err)
 	}
 	done.Add(Walked{Marked: r.Marked, Noted: r.Noted, Moved: r.Moved, Kept: r.Kept, Pinned: r.Pinned,
@@ -197,13 +176,13 @@ func (w *Walker) Walk() (done Walked, doomed []uint64, err error) {
 
 // forget makes the maps ready for another network namespace.
 func (w *Walker) forget() error {
-	listened := w.collection.Maps[bpf.WaymarkMapListened]
+	listened := w.maps[bpf.WaymarkMapListened]
 	words := make([]uint32, listened.MaxEntries())
 	for k := range words {
 		words[k] = uint32(k)
 	}
 	_, err := listened.BatchUpdate(words, make([]uint64, len(words)), nil)
-	return errors.Join(err, w.collection.Maps[bpf.WaymarkMapWalked].Put(uint32(0), bpf.WaymarkWalkResult{}))
+	return errors.Join(err, w.maps[bpf.WaymarkMapWalked].Put(uint32(0), bpf.WaymarkWalkResult{}))
 }
 
 // iterate runs one iterator to its end, and returns what it printed and the

@@ -51,7 +51,7 @@ func highest(cgroups []match.Cgroup) (out []match.Cgroup) {
 }
 
 // named are the containers that a match names, in words.
-func (m *maker) named(source classes.Match) (names []string) {
+func (m *maker) named(source *classes.Match) (names []string) {
 	for _, k := range m.facts.Containers {
 		for _, c := range source.Container {
 			if c.Holds(k.Identity) {

@@ -36,7 +36,11 @@ func (c Changes) Empty() bool {
 // Diff is what has to change in the kernel for it to hold the plan. Lists
 // are in the order in which the loader works through them: what is added in
 // the ladder's order, what is deleted against it.
-func (p *Plan) Diff(have Kernel) Changes {
+func (p *Plan) Diff(have Kernel) Changes { return p.DiffOf(p.Fingerprint(), have) }
+
+// DiffOf is Diff for who knows the plan's fingerprint: with many matches, it
+// takes long to find.
+func (p *Plan) DiffOf(fingerprint string, have Kernel) Changes {
 	var c Changes
 	c.AddRules, c.DeleteRules = difference(p.Rules, have.Rules, Rule.Key)
 	c.AddRoutes, c.DeleteRoutes = difference(p.Routes, have.Routes, func(r Route) string { return r.String() })
@@ -49,7 +53,7 @@ func (p *Plan) Diff(have Kernel) Changes {
 		}
 	}
 	c.Attach, c.Detach = difference(p.Hooks, have.Hooks, Hook.key)
-	c.Classes = have.Fingerprint != p.Fingerprint()
+	c.Classes = have.Fingerprint != fingerprint
 	return c
 }
 

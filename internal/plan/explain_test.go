@@ -54,7 +54,7 @@ func TestWinner(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			got := ""
 			if line := p.Winner(c.flow); line != nil {
-				got = line.Text
+				got = line.Text.String()
 			}
 			if got != c.line {
 				t.Errorf("%q wins, want %q", got, c.line)

@@ -78,8 +78,9 @@ func (m *maker) lines(overrides []Override) error {
 	m.plan.Lines = make([]Line, 0, count)
 	m.places()
 	for i, c := range m.policy.Classes {
-		for _, source := range c.Matches {
-			line := Line{Class: i, Text: source.String(), Pos: source.Pos}
+		for k := range c.Matches {
+			source := &c.Matches[k]
+			line := Line{Class: i, Text: Words{match: source}, Pos: source.Pos}
 			line.Match, line.Containers = m.match(source, &problems), m.named(source)
 			m.plan.Lines = append(m.plan.Lines, line)
 		}
@@ -91,7 +92,7 @@ func (m *maker) lines(overrides []Override) error {
 	return err
 }
 
-func (m *maker) match(source classes.Match, problems *classes.Problems) match.Match {
+func (m *maker) match(source *classes.Match, problems *classes.Problems) match.Match {
 	out := match.Match{Src: source.Src, Dst: source.Dst}
 	for _, u := range source.UID {
 		out.UID = append(out.UID, m.users(u, problems))

@@ -52,7 +52,7 @@ func (m *maker) override(overrides []Override, problems *classes.Problems) error
 		}
 		text := "move " + o.Subject
 		if o.From == "" {
-			line := Line{Class: to, Text: text, Pos: o.pos, Match: m.match(o.Match, problems), Containers: m.named(o.Match)}
+			line := Line{Class: to, Text: Words{note: text}, Pos: o.pos, Match: m.match(&o.Match, problems), Containers: m.named(&o.Match)}
 			m.plan.Lines = slices.Insert(m.plan.Lines, 0, line)
 			continue
 		}
@@ -62,7 +62,7 @@ func (m *maker) override(overrides []Override, problems *classes.Problems) error
 		}
 		for i := range m.plan.Lines {
 			if l := &m.plan.Lines[i]; l.Class == from {
-				l.Class, l.Text = to, text+": "+l.Text
+				l.Class, l.Text.note = to, text+": "+l.Text.note
 			}
 		}
 	}

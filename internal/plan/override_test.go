@@ -31,7 +31,7 @@ func linesOf(p *Plan) (lines []string) {
 		if l.Class != NoClass {
 			name = p.Classes[l.Class].Name
 		}
-		lines = append(lines, name+": "+l.Text)
+		lines = append(lines, name+": "+l.Text.String())
 	}
 	return lines
 }

@@ -34,7 +34,7 @@ func (m *maker) places() {
 			for _, place := range Places(c.Name) {
 				cgroups = append(cgroups, match.Path(place)...)
 			}
-			m.plan.Lines = append(m.plan.Lines, Line{Class: i, Text: "started by `waymark exec`", Pos: c.Pos, Match: match.Match{Cgroup: cgroups}})
+			m.plan.Lines = append(m.plan.Lines, Line{Class: i, Text: Words{note: "started by `waymark exec`"}, Pos: c.Pos, Match: match.Match{Cgroup: cgroups}})
 		}
 	}
 }

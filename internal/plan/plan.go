@@ -69,7 +69,7 @@ const NoClass = -1
 // Line is one match of a class, as the policy says it and in numbers.
 type Line struct {
 	Class int              `json:"class"` // index into Classes, or NoClass
-	Text  string           `json:"text"`
+	Text  Words            `json:"text"`
 	Pos   classes.Position `json:"pos"`
 	Match match.Match      `json:"match"`
 

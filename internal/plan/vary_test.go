@@ -74,6 +74,8 @@ func leaf(v reflect.Value) func() {
 			}
 			v.Set(reflect.ValueOf(x.Next()))
 		}
+	case Words:
+		return func() { v.Set(reflect.ValueOf(Words{note: "other " + x.note, match: x.match})) }
 	case netip.Prefix:
 		return func() {
 			if !x.IsValid() || x.Bits() == 0 {

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "waymark/classes"
+
+// Words are a line as people read it. They are put together when somebody
+// asks: of a hundred thousand lines, an apply needs none.
+type Words struct {
+	note  string         // before the match
+	match *classes.Match // as the policy says it; nil for a line of which the policy says nothing
+}
+
+// String is the line in words: "{uid: trader}", or with what else there is to
+// say of it: "move --save: {uid: trader}".
+func (w Words) String() string {
+	if w.match == nil {
+		return w.note
+	}
+	return w.note + w.match.String()
+}
+
+// MarshalText gives JSON the words.
+func (w Words) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
