@@ -22,3 +22,12 @@ func (w Words) String() string {
 
 // MarshalText gives JSON the words.
 func (w Words) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText takes the words from JSON.
+func (w *Words) UnmarshalText(text []byte) error {
+	*w = Words{note: string(text)}
+	return nil
+}
+
+// Equal tells whether two lines read the same.
+func (w Words) Equal(o Words) bool { return w.String() == o.String() }
