@@ -25,7 +25,7 @@ test: test-packages check-generated
 # before it; 10,000 applies and downs; commands side by side; twenty upgrades and a
 # hundred restarts of the agent under 50,000 packets a second.
 test-long:
-	CGO_ENABLED=0 $(SUDO) go test -count=1 -timeout 6h -run '^(TestOracle|TestTenThousandCgroups|TestCgroupsDuringApplies|TestBornInCgroup|TestKilled|TestCycles|TestUpgrade|TestRestarts|TestTwoAtOnce)$$' ./test -long
+	CGO_ENABLED=0 $(SUDO) go test -count=1 -timeout 6h -run '^(TestOracle|TestTenThousandCgroups|TestCgroupsDuringApplies|TestBornInCgroup|TestKilled|TestCycles|TestConvergence|TestUpgrade|TestRestarts|TestTwoAtOnce)$$' ./test -long
 
 # What it costs beside what people use today, a quarter of an hour on an idle
 # machine: every arm, every size, the bounds. BENCH="-rules 1,100" is a part of it.
