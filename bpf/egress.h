@@ -178,7 +178,7 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 	if (class && !on_course(class) && is_tunnelled(skb))
 		mark = with_class(mark, 0);
 	if (!class_number(mark) && !is_whole(mark) && unseen(skb)) {
-		late = classify_unseen(skb);
+		late = classify_unseen(skb, is_tunnelled(skb));
 		mark = with_class(mark, late);
 		class = class_of(mark);
 	}

@@ -230,7 +230,7 @@ __noinline int read_layers(struct __sk_buff *skb, struct flow *flow, struct laye
 }
 
 /* The same for those who do not ask where its layers are. */
-static __always_inline int read_packet(struct __sk_buff *skb, struct flow *flow)
+static __noinline int read_packet(struct __sk_buff *skb, struct flow *flow)
 {
 	struct layers at = {};
 

@@ -26,7 +26,7 @@ static __always_inline struct queued *queued_as(__u32 tag)
 }
 
 /* For a packet that leaves by a line which had so many packets before it, and has so many with it. */
-static __always_inline void enter_queue(struct __sk_buff *skb, __u32 slot, __u32 number, __u64 before, __u64 with)
+static __noinline void enter_queue(struct __sk_buff *skb, __u32 slot, __u32 number, __u64 before, __u64 with)
 {
 	if (before / QUEUE_SAMPLE == with / QUEUE_SAMPLE || skb->tc_index || is_off(OFF_QUEUE))
 		return;

@@ -352,12 +352,12 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 }
 
 /* The mark of the class of a packet that no hook of ours has seen; 0: none. */
-__noinline __u32 classify_unseen(struct __sk_buff *skb)
+__noinline __u32 classify_unseen(struct __sk_buff *skb, __u32 tunnelled)
 {
 	struct flow flow = {.uid = ~0U};
 
 	if (!has_tuples() || !read_packet(skb, &flow))
 		return 0;
-	return is_tunnelled(skb) ? classify_headers(&flow) : classify_packet(skb, &flow);
+	return tunnelled ? classify_headers(&flow) : classify_packet(skb, &flow);
 }
 #endif
