@@ -135,7 +135,15 @@ func reconnect(to []netip.Addr, back bool) error {
 			return fmt.Errorf("take the connection back: %w", errno)
 		}
 	}
-	return nil
+	if back {
+		return nil
+	}
+	// An answer that came after the end of the socket would be answered in turn, by the kernel.
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
+	_, err = unix.Read(fd, make([]byte, 100))
+	return err
 }
 
 // fastOpen connects by its first send.
