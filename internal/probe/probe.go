@@ -56,8 +56,6 @@ type running struct {
 	link int    // ifindex
 	stop context.CancelFunc
 	done sync.WaitGroup
-	sent map[*target]uint64
-	lost map[*target]uint64
 }
 
 // New is no probes yet.
@@ -82,7 +80,7 @@ func (p *Probes) Follow(uplinks []Uplink, down map[string]string) {
 		if old != nil && old.key == key {
 			continue
 		}
-		r := &running{key: key, link: u.Index, stop: func() {}, sent: map[*target]uint64{}, lost: map[*target]uint64{}}
+		r := &running{key: key, link: u.Index, stop: func() {}}
 		r.policy, r.down = u.Probe, down[u.Name]
 		if old != nil {
 			r.down, r.since = old.down, old.since
@@ -164,10 +162,6 @@ func (p *Probes) repeat(ctx context.Context, r *running, t *target, w way, ask a
 func (p *Probes) add(r *running, t *target, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.sent[t]++
-	if took == lost {
-		r.lost[t]++
-	}
 	t.add(took)
 	if r.judge(time.Now()) {
 		p.tell()
@@ -206,7 +200,7 @@ func (p *Probes) States() (states []State) {
 		s := State{Uplink: name, Down: r.down, Since: r.since, Targets: []Target{}}
 		for _, t := range r.targets {
 			loss, latency := t.loss()
-			s.Targets = append(s.Targets, Target{Name: t.Name, Bad: t.bad(r.policy), Loss: loss, Latency: latency, Sent: r.sent[t], Lost: r.lost[t]})
+			s.Targets = append(s.Targets, Target{Name: t.Name, Bad: t.bad(r.policy), Loss: loss, Latency: latency, Sent: t.sent, Lost: t.lost})
 		}
 		states = append(states, s)
 	}
