@@ -20,6 +20,15 @@ import (
 // silent. Nothing is changed. What cannot be read is named in the report.
 func (l *Loader) Doctor(policy *classes.Policy) (neighbours.Report, error) {
 	h := neighbours.Host{Mask: plan.Mask(classes.DefaultMask)}
+	if err := l.judgeBy(policy, &h); err != nil {
+		return neighbours.Report{}, err
+	}
+	return l.examine(h)
+}
+
+// examine adds to what a policy is judged by what no plan asks for, and
+// reports what is found.
+func (l *Loader) examine(h neighbours.Host) (neighbours.Report, error) {
 	var unseen []string
 	miss := func(err error) {
 		if err != nil && !errors.Is(err, host.ErrNotInstalled) {
@@ -30,9 +39,6 @@ func (l *Loader) Doctor(policy *classes.Policy) (neighbours.Report, error) {
 	if err := datapath.Probe(); errors.As(err, &lacking) {
 		h.Lacks = lacking
 	} else if err != nil {
-		return neighbours.Report{}, err
-	}
-	if err := l.judgeBy(policy, &h); err != nil {
 		return neighbours.Report{}, err
 	}
 	miss(l.scan(&h))
@@ -66,11 +72,17 @@ func (l *Loader) judgeBy(policy *classes.Policy, h *neighbours.Host) error {
 		return err
 	}
 	defer w.close()
-	h.Facts, h.Plan, h.Mask, h.Conflict = w.facts, w.plan, w.plan.Mask, w.conflict
+	*h = w.neighbourhood()
+	return nil
+}
+
+// neighbourhood is what a plan is judged by.
+func (w *survey) neighbourhood() neighbours.Host {
+	h := neighbours.Host{Facts: w.facts, Plan: w.plan, Mask: w.plan.Mask, Conflict: w.conflict}
 	for _, u := range w.plan.Uplinks {
 		h.Uplinks = append(h.Uplinks, u.Interface)
 	}
-	return nil
+	return h
 }
 
 // judgeByDefault does it where there is no policy.

@@ -18,6 +18,7 @@ import (
 	"waymark/internal/host"
 	"waymark/internal/match"
 	"waymark/internal/nat"
+	"waymark/internal/neighbours"
 	"waymark/internal/plan"
 	"waymark/internal/rpdb"
 )
@@ -96,14 +97,19 @@ func (l *Loader) dir() (string, error) {
 
 // Plan is what Apply would bring the kernel to, and the changes it would
 // make. Errors are those of plan.Make, or of reading the host; with a
-// plan.Conflicts the plan is there too.
-func (l *Loader) Plan(policy *classes.Policy) (*plan.Plan, plan.Changes, error) {
+// plan.Conflicts the plan is there too. The report is Doctor's, of a policy
+// that nothing conflicts with.
+func (l *Loader) Plan(policy *classes.Policy) (*plan.Plan, plan.Changes, neighbours.Report, error) {
 	w, err := l.survey(wanted{policy: policy})
 	if err != nil {
-		return nil, plan.Changes{}, err
+		return nil, plan.Changes{}, neighbours.Report{}, err
 	}
 	defer w.close()
-	return w.plan, w.changes, w.conflict
+	if w.conflict != nil {
+		return w.plan, w.changes, neighbours.Report{}, w.conflict
+	}
+	report, err := l.examine(w.neighbourhood())
+	return w.plan, w.changes, report, err
 }
 
 // survey is a policy held against the kernel.

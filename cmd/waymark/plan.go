@@ -34,7 +34,7 @@ exactly that, or refuses if the host has changed since.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.withPolicy(func(policy *classes.Policy, l *loader.Loader) error {
-				p, changes, err := l.Plan(policy)
+				p, changes, report, err := l.Plan(policy)
 				if err == nil && file != "" {
 					err = writePlan(l, policy, file, p, changes)
 				}
@@ -43,10 +43,6 @@ exactly that, or refuses if the host has changed since.`,
 				}
 				if s.cgroupRoot == "" { // units of this host's systemd are meant
 					p.Notes = append(p.Notes, loader.UnitNotes(policy)...)
-				}
-				report, err := l.Doctor(policy)
-				if err != nil {
-					return err
 				}
 				value := map[string]any{"plan": p, "changes": changes, "findings": report.AtLeast(neighbours.Warning)}
 				err = o.print(e.stdout, "Plan", value, func(w io.Writer) error {
