@@ -39,6 +39,12 @@ type Volumes struct {
 	IPv6 Volume `json:"ipv6"`
 }
 
+// Total is both families together. What carries no family is in the sum that
+// Counters has.
+func (v Volumes) Total() Volume {
+	return Volume{Packets: v.IPv4.Packets + v.IPv6.Packets, Bytes: v.IPv4.Bytes + v.IPv6.Bytes}
+}
+
 // Connections are TCP connections by what became of them.
 type Connections struct {
 	Opened      uint64 `json:"opened"`      // by connect(2), and established

@@ -103,11 +103,11 @@ func (h *history) traffic(w where) Traffic {
 	if b := h.before(); b != nil {
 		before = b.tallies[w]
 	}
-	t := Traffic{Packets: now.Packets, Bytes: now.Bytes, ReceivedBytes: received(now), Misroutes: now.Misroutes,
+	t := Traffic{Packets: now.Packets, Bytes: now.Bytes, ReceivedBytes: now.Received.Total().Bytes, Misroutes: now.Misroutes,
 		Repaired: now.Repaired, Dropped: now.Dropped, Causes: now.Causes,
 		Connections: now.Connections.Opened + now.Connections.Accepted, Failed: now.Connections.Failed,
 		PacketsPerSecond: h.rate(before.Packets, now.Packets), BitsPerSecond: last(h.bits[w]), Past: h.bits[w],
-		ReceivedBitsPerSecond: 8 * h.rate(received(before), received(now)), MisroutesPerSecond: h.rate(before.Misroutes, now.Misroutes)}
+		ReceivedBitsPerSecond: 8 * h.rate(before.Received.Total().Bytes, now.Received.Total().Bytes), MisroutesPerSecond: h.rate(before.Misroutes, now.Misroutes)}
 	if now.Segments > 0 {
 		t.Retransmitted = float64(now.Retransmitted) / float64(now.Segments)
 	}

@@ -65,8 +65,6 @@ func add(sum *datapath.Tally, t datapath.Tally) {
 	}
 }
 
-func received(t datapath.Tally) uint64 { return t.Received.IPv4.Bytes + t.Received.IPv6.Bytes }
-
 // since is what a histogram counted since an earlier reading, which may be
 // of another class that had the name.
 func since(h, earlier datapath.Histogram) datapath.Histogram {

@@ -100,12 +100,6 @@ type lineFrame struct {
 	Rate     float64 `json:"rate"`
 }
 
-// volume is all families together. What carries no family is in the sum that
-// Counters has.
-func volume(v datapath.Volumes) datapath.Volume {
-	return datapath.Volume{Packets: v.IPv4.Packets + v.IPv6.Packets, Bytes: v.IPv4.Bytes + v.IPv6.Bytes}
-}
-
 func (f *flow) add(o flow) {
 	f.Sent.Packets += o.Sent.Packets
 	f.Sent.Bytes += o.Sent.Bytes

@@ -10,7 +10,7 @@ import (
 // lane is a class's on an uplink; used is false where nothing was ever seen.
 func (r *reader) lane(class string, t loader.UplinkTally) (l lane, used bool) {
 	l = lane{Uplink: t.Uplink, Misroutes: t.Misroutes, Repaired: t.Repaired, Moved: t.Moved, Reset: t.Reset}
-	l.Sent, l.Received = datapath.Volume{Packets: t.Packets, Bytes: t.Bytes}, volume(t.Received)
+	l.Sent, l.Received = datapath.Volume{Packets: t.Packets, Bytes: t.Bytes}, t.Received.Total()
 	if l == (lane{Uplink: t.Uplink}) && t.Connections == (datapath.Connections{}) {
 		return l, false
 	}
@@ -25,8 +25,8 @@ func (r *reader) lane(class string, t loader.UplinkTally) (l lane, used bool) {
 	}
 	l.SentRate = rate{since(func(t *datapath.Tally) uint64 { return t.Packets }, t.Packets),
 		8 * since(func(t *datapath.Tally) uint64 { return t.Bytes }, t.Bytes)}
-	l.ReceivedRate = rate{since(func(t *datapath.Tally) uint64 { return volume(t.Received).Packets }, l.Received.Packets),
-		8 * since(func(t *datapath.Tally) uint64 { return volume(t.Received).Bytes }, l.Received.Bytes)}
+	l.ReceivedRate = rate{since(func(t *datapath.Tally) uint64 { return t.Received.Total().Packets }, l.Received.Packets),
+		8 * since(func(t *datapath.Tally) uint64 { return t.Received.Total().Bytes }, l.Received.Bytes)}
 	l.RTT = r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.RTT })
 	return l, true
 }
