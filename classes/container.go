@@ -165,23 +165,23 @@ func (d *decoder) labels(c *Container, n *node) {
 func (c Container) String() string {
 	var said []string
 	if c.Name != "" {
-		said = append(said, "name: "+quote(c.Name))
+		said = append(said, "name: "+Quote(c.Name))
 	}
 	if c.Pod != "" {
-		said = append(said, "pod: "+quote(c.Pod))
+		said = append(said, "pod: "+Quote(c.Pod))
 	}
 	if c.Namespace != "" {
-		said = append(said, "namespace: "+quote(c.Namespace))
+		said = append(said, "namespace: "+Quote(c.Namespace))
 	}
 	var labels []string
 	for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
-		labels = append(labels, quote(key)+": "+quote(c.Labels[key]))
+		labels = append(labels, Quote(key)+": "+Quote(c.Labels[key]))
 	}
 	if labels != nil {
 		said = append(said, "label: {"+strings.Join(labels, ", ")+"}")
 	}
 	if c.Name != "" && len(said) == 1 {
-		return quote(c.Name)
+		return Quote(c.Name)
 	}
 	return "{" + strings.Join(said, ", ") + "}"
 }

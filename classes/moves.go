@@ -92,11 +92,11 @@ func (d *decoder) checkMoves() {
 // String returns the move as a policy says it, in one line: {cgroup:
 // backup.slice, to: bulk, existing: move}.
 func (m Move) String() string {
-	s := "{class: " + quote(m.From)
+	s := "{class: " + Quote(m.From)
 	if m.From == "" {
 		s = strings.TrimSuffix(m.Match.String(), "}")
 	}
-	s += ", to: " + quote(m.To)
+	s += ", to: " + Quote(m.To)
 	if m.Existing != "" {
 		s += ", existing: " + string(m.Existing)
 	}

@@ -21,7 +21,7 @@ func (p *Policy) String() string {
 		fmt.Fprintf(&b, "telemetry: {%s}\n", strings.Trim(off, "[]"))
 	}
 	if p.Runtimes.Sockets != nil {
-		sockets := list(p.Runtimes.Sockets, func(path string) string { return quote(unixScheme + path) })
+		sockets := list(p.Runtimes.Sockets, func(path string) string { return Quote(unixScheme + path) })
 		fmt.Fprintf(&b, "containers: {sockets: %s}\n", sockets)
 	}
 	if len(p.Uplinks) > 0 {
@@ -46,13 +46,13 @@ func (p *Policy) String() string {
 }
 
 func (u *Uplink) print(b *strings.Builder) {
-	fmt.Fprintf(b, "  - name: %s\n    interface: %s\n", quote(u.Name), quote(u.Interface))
+	fmt.Fprintf(b, "  - name: %s\n    interface: %s\n", Quote(u.Name), Quote(u.Interface))
 	if !u.Gateway.Auto {
 		fmt.Fprintf(b, "    gateway: %s\n", u.Gateway)
 	}
 	switch {
 	case len(u.SNATTo) > 0:
-		fmt.Fprintf(b, "    snat: %s\n", list(u.SNATTo, func(r AddressRange) string { return quote(r.String()) }))
+		fmt.Fprintf(b, "    snat: %s\n", list(u.SNATTo, func(r AddressRange) string { return Quote(r.String()) }))
 	case u.SNAT:
 		b.WriteString("    snat: true\n")
 	}
@@ -72,11 +72,11 @@ func (g Gateway) String() string {
 	case len(g.Addresses) == 0:
 		return "none"
 	}
-	return list(g.Addresses, func(a netip.Addr) string { return quote(a.String()) })
+	return list(g.Addresses, func(a netip.Addr) string { return Quote(a.String()) })
 }
 
 func (c *Class) print(b *strings.Builder) {
-	fmt.Fprintf(b, "  - name: %s\n    route: %s\n", quote(c.Name), c.RouteText())
+	fmt.Fprintf(b, "  - name: %s\n    route: %s\n", Quote(c.Name), c.RouteText())
 	if c.Otherwise != OtherwiseMain && c.Otherwise != "" {
 		fmt.Fprintf(b, "    otherwise: %s\n", c.Otherwise)
 	}
@@ -97,7 +97,7 @@ func (c *Class) print(b *strings.Builder) {
 func (c *Class) RouteText() string {
 	hops := make([]string, len(c.Route))
 	for i, h := range c.Route {
-		hops[i] = quote(h.Uplink)
+		hops[i] = Quote(h.Uplink)
 		if h.Weight > 0 {
 			hops[i] += ": " + strconv.Itoa(h.Weight)
 		}
@@ -117,7 +117,7 @@ func (m Match) String() string {
 			fields = append(fields, key+": "+value)
 		}
 	}
-	add("cgroup", list(m.Cgroup, quote))
+	add("cgroup", list(m.Cgroup, Quote))
 	add("unit", list(m.Unit, Unit.String))
 	add("container", list(m.Container, Container.String))
 	add("uid", list(m.UID, User.String))
@@ -126,14 +126,14 @@ func (m Match) String() string {
 	add("dst", list(m.Dst, prefixText))
 	add("sport", list(m.Sport, PortRange.String))
 	add("dport", list(m.Dport, PortRange.String))
-	add("iif", list(m.IIF, quote))
+	add("iif", list(m.IIF, Quote))
 	return "{" + strings.Join(fields, ", ") + "}"
 }
 
 // String returns the user as a policy says it: a name, an id or a range.
 func (u User) String() string {
 	if u.Name != "" {
-		return quote(u.Name)
+		return Quote(u.Name)
 	}
 	return spanText(uint64(u.Lo), uint64(u.Hi))
 }
@@ -150,9 +150,9 @@ func spanText(lo, hi uint64) string {
 
 func prefixText(p netip.Prefix) string {
 	if p.IsSingleIP() {
-		return quote(p.Addr().String())
+		return Quote(p.Addr().String())
 	}
-	return quote(p.String())
+	return Quote(p.String())
 }
 
 // list returns values in brackets, a single one without, and none as "".
@@ -170,8 +170,8 @@ func list[T any](values []T, text func(T) string) string {
 	return "[" + strings.Join(texts, ", ") + "]"
 }
 
-// quote returns text as a scalar that every YAML reader takes for that text.
-func quote(text string) string {
+// Quote returns text as a scalar that every YAML reader takes for that text.
+func Quote(text string) string {
 	if text != "" && isWord(text[0]) && plainLen(text) == len(text) && plainKind(text) == scalar {
 		return text
 	}

@@ -164,10 +164,10 @@ func (p *Probe) String() string {
 		}
 		return fmt.Sprint(value)
 	}
-	add("icmp", list(p.ICMP, func(a netip.Addr) string { return quote(a.String()) }))
-	add("tcp", list(p.TCP, func(a netip.AddrPort) string { return quote(a.String()) }))
-	add("dns", list(p.DNS, func(a netip.AddrPort) string { return quote(a.String()) }))
-	add("http", list(p.HTTP, quote))
+	add("icmp", list(p.ICMP, func(a netip.Addr) string { return Quote(a.String()) }))
+	add("tcp", list(p.TCP, func(a netip.AddrPort) string { return Quote(a.String()) }))
+	add("dns", list(p.DNS, func(a netip.AddrPort) string { return Quote(a.String()) }))
+	add("http", list(p.HTTP, Quote))
 	add("interval", unless(DefaultInterval, p.Interval))
 	add("timeout", unless(p.usualTimeout(), p.Timeout))
 	add("down", unless(DefaultThreshold, p.Down))

@@ -72,7 +72,7 @@ func (d *decoder) unitName(u *Unit, n *node) {
 // String returns the unit as a policy says it: its name, or a mapping.
 func (u Unit) String() string {
 	if u.User == nil {
-		return quote(u.Name)
+		return Quote(u.Name)
 	}
-	return fmt.Sprintf("{name: %s, user: %s}", quote(u.Name), u.User)
+	return fmt.Sprintf("{name: %s, user: %s}", Quote(u.Name), u.User)
 }

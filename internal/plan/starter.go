@@ -15,7 +15,7 @@ import (
 // all of them comments. It is valid as it is. An error says that the host
 // has no way out.
 func Starter(facts Facts) (string, error) {
-	ways := waysOut(facts)
+	ways := WaysOut(facts)
 	if len(ways) == 0 {
 		return "", errors.New("write a starter policy: no interface of this host has a default route: connect an uplink, or write the policy by hand")
 	}
@@ -29,7 +29,7 @@ func Starter(facts Facts) (string, error) {
 #   waymark apply --confirm 60s    try it; it goes back unless you say ` + "`waymark confirm`" + `
 
 `)
-	writeNumbers(&b, facts)
+	b.WriteString(Free(facts).String())
 	b.WriteString("uplinks:\n")
 	for _, w := range ways {
 		w.write(&b)
@@ -39,27 +39,27 @@ func Starter(facts Facts) (string, error) {
 	return b.String(), nil
 }
 
-func (w wayOut) write(b *strings.Builder) {
-	fmt.Fprintf(b, "  - name: %s\n    interface: %s\n", w.name, w.device)
+func (w WayOut) write(b *strings.Builder) {
+	fmt.Fprintf(b, "  - name: %s\n    interface: %s\n", classes.Quote(w.Name), classes.Quote(w.Device))
 	switch {
-	case w.link.PointToPoint && len(w.gateways) == 0:
+	case w.Link.PointToPoint && len(w.Gateways) == 0:
 		b.WriteString("    gateway: none    # a point-to-point link\n")
-	case len(w.gateways) == 0:
+	case len(w.Gateways) == 0:
 		b.WriteString("    gateway: auto    # of the host's own default routes\n")
 	default:
-		fmt.Fprintf(b, "    gateway: auto    # of the host's own default routes, now %s\n", strings.Join(w.gateways, ", "))
+		fmt.Fprintf(b, "    gateway: auto    # of the host's own default routes, now %s\n", strings.Join(w.gateways(), ", "))
 	}
-	for _, a := range w.link.Addresses {
+	for _, a := range w.Link.Addresses {
 		fmt.Fprintf(b, "    # address %s\n", a)
 	}
-	for _, r := range w.routes {
+	for _, r := range w.Routes {
 		fmt.Fprintf(b, "    # ip %s route: %s\n", r.Family.Option(), r.Args())
 	}
 	b.WriteString("\n")
 }
 
-func writeExamples(b *strings.Builder, ways []wayOut) {
-	first, last := ways[0].name, ways[len(ways)-1].name
+func writeExamples(b *strings.Builder, ways []WayOut) {
+	first, last := ways[0].Name, ways[len(ways)-1].Name
 	route := "[" + last + "]"
 	if last != first {
 		route = "[" + last + ", " + first + "]    # the second answers when the first has no link"
@@ -79,21 +79,23 @@ func writeExamples(b *strings.Builder, ways []wayOut) {
 `, route, first)
 }
 
-// writeNumbers says the mask and the bases where the usual ones are taken.
-func writeNumbers(b *strings.Builder, facts Facts) {
-	before, free := b.Len(), Free(facts)
+// String is what a policy has to say of the numbers: those that are not the
+// usual ones, a line each, and an empty line; "" for none.
+func (free Unused) String() string {
+	var b strings.Builder
 	if free.Mask != classes.DefaultMask {
-		fmt.Fprintf(b, "mark: {mask: %s}    # the rules of others look at some of the usual %#x\n", free.Mask, classes.DefaultMask)
+		fmt.Fprintf(&b, "mark: {mask: %s}    # the rules of others look at some of the usual %#x\n", free.Mask, classes.DefaultMask)
 	}
 	if free.Rules != classes.DefaultRulesBase {
-		fmt.Fprintf(b, "rules: {base: %d}    # others have rules from %d on\n", free.Rules, classes.DefaultRulesBase)
+		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on\n", free.Rules, classes.DefaultRulesBase)
 	}
 	if free.Tables != classes.DefaultTablesBase {
-		fmt.Fprintf(b, "tables: {base: %d}    # others have tables from %d on\n", free.Tables, classes.DefaultTablesBase)
+		fmt.Fprintf(&b, "tables: {base: %d}    # others have tables from %d on\n", free.Tables, classes.DefaultTablesBase)
 	}
-	if b.Len() > before {
+	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
+	return b.String()
 }
 
 // writeForeign lists the rules that others have made.

@@ -4,21 +4,22 @@ package plan
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 )
 
-// wayOut is an interface by which default routes of the host's own lead.
-type wayOut struct {
-	name     string // for an uplink
-	device   string
-	link     Link
-	routes   []Route
-	gateways []string
+// WayOut is an interface by which default routes of the host's own lead.
+type WayOut struct {
+	Name     string // for an uplink
+	Device   string // the interface
+	Link     Link
+	Routes   []Route      // the default routes, the preferred one first
+	Gateways []netip.Addr // their next hops by Device
 }
 
-// waysOut are the host's, the one that it prefers first.
-func waysOut(facts Facts) (ways []wayOut) {
+// WaysOut are the host's, the one that it prefers first.
+func WaysOut(facts Facts) (ways []WayOut) {
 	routes := slices.DeleteFunc(slices.Clone(facts.Routes), func(r Route) bool {
 		return !r.IsDefault() || r.Protocol == Protocol || r.Table == TableLocal
 	})
@@ -29,16 +30,16 @@ func waysOut(facts Facts) (ways []wayOut) {
 			if !exists {
 				continue
 			}
-			k := slices.IndexFunc(ways, func(w wayOut) bool { return w.device == hop.Interface })
+			k := slices.IndexFunc(ways, func(w WayOut) bool { return w.Device == hop.Interface })
 			if k < 0 {
-				k, ways = len(ways), append(ways, wayOut{name: uplinkName(hop.Interface), device: hop.Interface, link: link})
+				k, ways = len(ways), append(ways, WayOut{Name: uplinkName(hop.Interface), Device: hop.Interface, Link: link})
 			}
 			w := &ways[k]
-			if last := len(w.routes) - 1; last < 0 || !w.routes[last].Equal(r) {
-				w.routes = append(w.routes, r)
+			if last := len(w.Routes) - 1; last < 0 || !w.Routes[last].Equal(r) {
+				w.Routes = append(w.Routes, r)
 			}
-			if g := hop.Gateway.String(); hop.Gateway.IsValid() && !slices.Contains(w.gateways, g) {
-				w.gateways = append(w.gateways, g)
+			if g := hop.Gateway; g.IsValid() && !slices.Contains(w.Gateways, g) {
+				w.Gateways = append(w.Gateways, g)
 			}
 		}
 	}
@@ -66,4 +67,12 @@ func uplinkName(device string) string {
 		return '-'
 	}, device)
 	return strings.TrimLeft(name, "-_.")
+}
+
+// gateways are the next hops in words.
+func (w WayOut) gateways() (texts []string) {
+	for _, g := range w.Gateways {
+		texts = append(texts, g.String())
+	}
+	return texts
 }
