@@ -29,7 +29,7 @@ Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code) or serious (doctor), 
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newInit(e), newCheck(e), newPlan(e), newApply(e), newConfirm(e), newRollback(e), newStatus(e), newExplain(e), newDoctor(e), newVerify(e), newMove(e), newDown(e),
+		newInit(e), newImport(e), newCheck(e), newPlan(e), newApply(e), newConfirm(e), newRollback(e), newStatus(e), newExplain(e), newDoctor(e), newVerify(e), newMove(e), newDown(e),
 		newRun(e), newMetrics(e), newTop(e), newWatch(e), newExec(e), newDemo(e),
 		newWait(e),
 	)

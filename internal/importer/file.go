@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package importer
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"waymark/classes"
+	"waymark/internal/plan"
+)
+
+// fileRoute is a route as a file says it; "" for what it does not say.
+type fileRoute struct{ device, to, via, table, metric string }
+
+// fileRule is a rule as a file says it.
+type fileRule struct {
+	from, table, priority, mark, family string
+	does, suppress                      string   // Type= and SuppressPrefixLength=
+	other                               []string // as ip(8) takes it
+}
+
+// addFileRoute adds a default route; what else main knows is found there by
+// Waymark, and what else another table knows is named.
+func (c *carrier) addFileRoute(r fileRoute) error {
+	if !isInterface(r.device) {
+		c.leave("route to "+r.to+" by "+r.device, "the file does not name one interface for it: write the uplink by hand")
+		return nil
+	}
+	table, err := tableNumber(r.table)
+	if err != nil {
+		return err
+	}
+	hop := plan.NextHop{Interface: r.device}
+	if g, err := netip.ParseAddr(r.via); err == nil {
+		hop.Gateway = g
+	}
+	route := plan.Route{Family: plan.IPv4, Table: table, Hops: []plan.NextHop{hop}}
+	switch to, err := prefix(r.to); {
+	case r.to == "default" || r.to == "0.0.0.0/0" || r.to == "::/0":
+		if hop.Gateway.Is6() || r.to == "::/0" {
+			route.Family = plan.IPv6
+		}
+		route.Dst = route.Family.Default()
+	case err != nil:
+		return err
+	default:
+		route.Family, route.Dst = plan.FamilyOf(to.Addr()), to
+	}
+	if n, err := strconv.ParseUint(r.metric, 10, 32); err == nil {
+		route.Metric = uint32(n)
+	}
+	c.addFileAddress(r.device, "")
+	c.facts.Routes = append(c.facts.Routes, route)
+	return nil
+}
+
+// isInterface tells whether a file's word for an interface is the name of one.
+func isInterface(name string) bool {
+	_, err := classes.Parse("interface", fmt.Appendf(nil, "uplinks: [{name: a, interface: '%s'}]", strings.ReplaceAll(name, "'", "''")))
+	return err == nil
+}
+
+// addFileAddress makes an interface known, with an address if the text is one.
+func (c *carrier) addFileAddress(device, text string) {
+	if !isInterface(device) {
+		return
+	}
+	link := c.facts.Links[device]
+	if p, err := netip.ParsePrefix(text); err == nil && !slices.Contains(link.Addresses, p) {
+		link.Addresses = append(slices.Clone(link.Addresses), p)
+	}
+	links := maps.Clone(c.facts.Links)
+	if links == nil {
+		links = map[string]plan.Link{}
+	}
+	links[device], c.facts.Links = link, links
+}
+
+// addFileRule adds a rule; one without an address is of the families that the
+// file says, IPv4 if it says none.
+func (c *carrier) addFileRule(file string, f fileRule) error {
+	r := plan.Rule{Family: plan.IPv4, Action: plan.Lookup, Other: strings.Join(f.other, " ")}
+	table, err := tableNumber(f.table)
+	if err != nil && f.table != "" {
+		return err
+	}
+	if r.Table = table; f.table == "" {
+		r.Table = plan.TableMain
+	}
+	if f.from != "" && f.from != "all" {
+		if r.From, err = prefix(f.from); err != nil {
+			return err
+		}
+		if r.Family = plan.FamilyOf(r.From.Addr()); r.From.Bits() == 0 {
+			r.From = netip.Prefix{}
+		}
+	}
+	if to := strings.Fields(r.Other + " "); len(to) > 1 && to[0] == "to" && strings.Contains(to[1], ":") {
+		r.Family = plan.IPv6
+	}
+	if n, err := strconv.ParseUint(f.priority, 10, 32); err == nil {
+		r.Priority = uint32(n)
+	}
+	if f.mark != "" {
+		mark, mask, masked := strings.Cut(f.mark, "/")
+		if r.Mark, err = number(mark); err != nil {
+			return err
+		}
+		if r.Mask = 1<<32 - 1; masked {
+			if r.Mask, err = number(mask); err != nil {
+				return err
+			}
+		}
+	}
+	if f.does != "" && f.does != "table" {
+		r.Action, r.Table = plan.Action(f.does), 0
+	}
+	r.Suppress = f.suppress == "0"
+	families := []plan.Family{r.Family}
+	switch strings.ToLower(f.family) {
+	case "both":
+		families = plan.Families
+	case "ipv6":
+		families = []plan.Family{plan.IPv6}
+	}
+	for _, r.Family = range families {
+		c.addRule(r, file+": "+r.Args())
+	}
+	return nil
+}
+
+func tableNumber(text string) (uint32, error) {
+	named := map[string]uint32{"": plan.TableMain, "main": plan.TableMain, "default": plan.TableDefault, "local": plan.TableLocal}
+	if n, ok := named[text]; ok {
+		return n, nil
+	}
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil {
+		return 0, fmt.Errorf("the table %q is known by its name only: write its number", text)
+	}
+	return uint32(n), nil
+}

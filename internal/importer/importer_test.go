@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package importer
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"waymark/classes"
+	"waymark/internal/plan"
+)
+
+var update = flag.Bool("update", false, "write what is imported into testdata")
+
+// TestImport imports what each archive of testdata holds, and finds its last
+// file, the policy.
+func TestImport(t *testing.T) {
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(archives) < 4 {
+		t.Fatalf("%d archives: %v", len(archives), err)
+	}
+	for _, path := range archives {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			archive, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s Setup
+			for _, f := range archive.Files {
+				if f.Name == "policy" {
+					continue
+				}
+				if err := s.Add(f.Name, string(f.Data)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			imported, err := Import(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := classes.Parse("policy.yaml", []byte(imported.Policy)); err != nil {
+				t.Errorf("the policy is not right: %v", err)
+			}
+			want := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "policy" })
+			got := imported.Policy[strings.Index(imported.Policy, "uplinks:"):]
+			if *update {
+				archive.Files[want].Data = []byte(got)
+				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(string(archive.Files[want].Data), got); diff != "" {
+				t.Errorf("another policy (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRuleOfFileAndKernel is one that networkd has put into the kernel: it is
+// one match.
+func TestRuleOfFileAndKernel(t *testing.T) {
+	s := Setup{Facts: plan.Facts{
+		Rules:  []plan.Rule{{Family: plan.IPv4, Priority: 90, Action: plan.Lookup, Table: 7, Other: "uidrange 5-5", Protocol: 4}},
+		Routes: []plan.Route{{Family: plan.IPv4, Table: 7, Dst: plan.IPv4.Default(), Hops: []plan.NextHop{{Interface: "wwan0"}}}},
+		Links:  map[string]plan.Link{"wwan0": {}},
+	}}
+	if err := s.Add("a.network", "[Match]\nName=wwan0\n[RoutingPolicyRule]\nUser=5-5\nTable=7\n"); err != nil {
+		t.Fatal(err)
+	}
+	imported, err := Import(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(imported.Policy, "uid: 5"); n != 1 {
+		t.Errorf("%d matches, want 1:\n%s", n, imported.Policy)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"a.txt":     "hello",
+		"a.json":    "{",
+		"a.yaml":    "network: [",
+		"b.yaml":    "network: {ethernets: {eth0: {routes: [{to: default, via: 10.0.0.1, table: vpn}]}}}",
+		"a.network": "[Match]\nName=eth0\n[RoutingPolicyRule]\nFrom=nowhere\n",
+		"empty":     "*mangle\nCOMMIT\n",
+	} {
+		var s Setup
+		err := s.Add(name, text)
+		if err == nil {
+			_, err = Import(s)
+		}
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// FuzzImport reads anything: what comes out is a right policy, or an error.
+func FuzzImport(f *testing.F) {
+	archives, _ := filepath.Glob("testdata/*.txtar")
+	for _, path := range archives {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			f.Add(file.Name, string(file.Data))
+		}
+	}
+	f.Fuzz(func(t *testing.T, name, text string) {
+		s := Setup{Facts: plan.Facts{
+			Rules:  []plan.Rule{{Family: plan.IPv4, Priority: 9, Mark: 1, Mask: 0xff, Action: plan.Lookup, Table: 7}},
+			Routes: []plan.Route{{Family: plan.IPv4, Table: 7, Dst: plan.IPv4.Default(), Hops: []plan.NextHop{{Interface: "wwan0"}}}},
+			Links:  map[string]plan.Link{"wwan0": {}},
+		}}
+		if s.Add(name, text) != nil {
+			return
+		}
+		imported, err := Import(s)
+		if err != nil {
+			return
+		}
+		if _, err := classes.Parse("policy.yaml", []byte(imported.Policy)); err != nil {
+			t.Errorf("%v\n%s", err, imported.Policy)
+		}
+	})
+}

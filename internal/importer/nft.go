@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package importer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"waymark/classes"
+	"waymark/internal/plan"
+)
+
+// ruleset is nftables' in nft's JSON (libnftables-json(5)).
+type ruleset struct {
+	Nftables []struct {
+		Chain *nftChain
+		Rule  *nftRule
+		Set   *nftSet
+		Map   *nftSet
+	}
+}
+
+type nftChain struct {
+	Family, Table, Name, Type, Hook string
+	Prio                            int
+}
+
+type nftRule struct {
+	Family, Table, Chain string
+	Handle               int
+	Expr                 []map[string]any
+}
+
+type nftSet struct {
+	Family, Table, Name string
+	Elem                []any
+}
+
+// ownTable is the table that is Waymark's own.
+const ownTable = "waymark"
+
+// addNft takes the mark rules of nftables. Those of iptables in nftables are
+// taken as iptables shows them.
+func (c *carrier) addNft(text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	var all ruleset
+	if err := json.Unmarshal(text, &all); err != nil {
+		return fmt.Errorf("read what `nft -j list ruleset` printed: %w", err)
+	}
+	n := nftables{carrier: c, ruleset: all}
+	var bases []nftChain
+	for _, o := range all.Nftables {
+		if o.Chain != nil && o.Chain.takes(c.iptables) {
+			bases = append(bases, *o.Chain)
+		}
+	}
+	slices.SortStableFunc(bases, func(a, b nftChain) int { return a.Prio - b.Prio })
+	for _, hook := range []string{"prerouting", "output"} {
+		for _, f := range plan.Families {
+			var steps []step
+			for _, b := range bases {
+				if b.Hook == hook {
+					steps = append(steps, n.walk(f, b.Family, b.Table, b.Name, hook, classes.Match{}, 0)...)
+				}
+			}
+			if slices.ContainsFunc(steps, func(s step) bool { return s.does == sets }) {
+				c.chain(hook, steps)
+			}
+		}
+	}
+	return nil
+}
+
+// takes tells whether packets come through a chain that may mark them, and that
+// iptables did not show already.
+func (n *nftChain) takes(iptables bool) bool {
+	shown := iptables && (n.Family == "ip" || n.Family == "ip6") && slices.Contains([]string{"raw", "mangle", "nat", "filter", "security"}, n.Table)
+	return (n.Hook == "output" || n.Hook == "prerouting") && n.Table != ownTable && n.Type != "nat" && !shown
+}
+
+// nftables is a ruleset that is carried over.
+type nftables struct {
+	*carrier
+	ruleset ruleset
+}
+
+// shows tells whether a family of nftables sees packets of ours.
+func shows(nft string, f plan.Family) bool {
+	return nft == "inet" || nft == map[plan.Family]string{plan.IPv4: "ip", plan.IPv6: "ip6"}[f]
+}
+
+// walk turns a chain into steps, those of the chains that it jumps to within.
+func (n *nftables) walk(f plan.Family, family, table, chain, hook string, outer classes.Match, depth int) (steps []step) {
+	if !shows(family, f) {
+		return nil
+	}
+	for _, o := range n.ruleset.Nftables {
+		r := o.Rule
+		if r == nil || r.Family != family || r.Table != table || r.Chain != chain {
+			continue
+		}
+		t := nftTurned{nftables: n, rule: r, family: f, match: outer}
+		err := t.read()
+		switch {
+		case err == nil && t.jump != "" && depth < mostJumps:
+			steps = append(steps, n.walk(f, family, table, t.jump, hook, t.match, depth+1)...)
+		case err == nil && t.does == stops && t.returns && depth > 0:
+			err = errors.New("return inside a chain of one's own: write its order as that of the classes")
+		case err == nil:
+			for _, s := range t.steps() {
+				if hook == "prerouting" && len(s.match.IIF) == 0 && !(s.does == stops && s.marked) {
+					err = errors.New("forwarded traffic of any interface: name the interfaces that it comes in by, as `iif`")
+					break
+				}
+				steps = append(steps, s)
+			}
+		}
+		if err != nil && t.aboutMarks && !errors.Is(err, errOther) {
+			n.leave(t.origin(), err.Error())
+		}
+	}
+	return steps
+}
+
+// named are the elements of a set or map that goes by a name.
+func (n *nftables) named(r *nftRule, name string) []any {
+	for _, o := range n.ruleset.Nftables {
+		for _, s := range []*nftSet{o.Set, o.Map} {
+			if s != nil && s.Family == r.Family && s.Table == r.Table && s.Name == name {
+				return s.Elem
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package importer
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"waymark/internal/plan"
+)
+
+// Add adds a text by its kind: a netplan file, one of systemd-networkd's, what
+// iptables-save or `nft -j list ruleset` printed. An error says that it is none
+// of them.
+func (s *Setup) Add(name, text string) error {
+	switch extension := filepath.Ext(name); {
+	case extension == ".yaml", extension == ".yml", extension == ".network":
+		s.Files = append(s.Files, File{name, text})
+	case strings.HasPrefix(strings.TrimSpace(text), "{"):
+		if s.Nft != nil {
+			return fmt.Errorf("read %s: it is a second ruleset of nftables: import one at a time", name)
+		}
+		s.Nft = []byte(text)
+	case strings.HasPrefix(text, "*") || strings.Contains(text, "\n*"):
+		s.Iptables = append(s.Iptables, Saved{savedFamily(name, text), name, text})
+	default:
+		return fmt.Errorf("read %s: it is nothing that can be imported: name *.yaml of netplan, *.network of systemd-networkd, or what iptables-save or `nft -j list ruleset` printed", name)
+	}
+	return nil
+}
+
+// savedFamily is the family of a text of iptables-save, which says it in its
+// first comment, if anywhere.
+func savedFamily(name, text string) plan.Family {
+	first, _, _ := strings.Cut(text, "\n")
+	if strings.Contains(filepath.Base(name), "6") || strings.Contains(first, "ip6tables") {
+		return plan.IPv6
+	}
+	return plan.IPv4
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package importer
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"waymark/classes"
+	"waymark/internal/plan"
+)
+
+// selected is the traffic that a rule of the RPDB selects beside by its mark.
+func selected(r plan.Rule) (m classes.Match, err error) {
+	if r.From.IsValid() {
+		m.Src = []netip.Prefix{r.From}
+	}
+	if r.OIF != "" {
+		return m, errors.New("what is bound to an interface leaves by it: Waymark never takes that away, and needs no rule for it")
+	}
+	for words := strings.Fields(r.Other); len(words) > 0; {
+		if words[0] == "not" || len(words) == 1 {
+			return m, fmt.Errorf("a match has no %q: write what it takes, in the order in which it counts", words[0])
+		}
+		if err := selector(&m, words[0], words[1]); err != nil {
+			return m, err
+		}
+		words = words[2:]
+	}
+	return m, nil
+}
+
+// selector adds one of ip(8)'s.
+func selector(m *classes.Match, word, value string) (err error) {
+	switch word {
+	case "to":
+		m.Dst, err = prefixes(value)
+	case "iif":
+		m.IIF = []string{value}
+		if value == "lo" {
+			err = errors.New("a match cannot say that traffic is the host's own: name its cgroup or user")
+		}
+	case "uidrange":
+		m.UID, err = users(value)
+	case "ipproto":
+		m.Proto, err = protocols(value)
+	case "sport":
+		m.Sport, err = ports(value)
+	case "dport":
+		m.Dport, err = ports(value)
+	default:
+		err = fmt.Errorf("a match has no %q", word)
+	}
+	return err
+}
+
+// restrict adds the fields of a second match to those of a first; both have to
+// hold. An error names a field that both have.
+func restrict(m *classes.Match, by classes.Match) error {
+	twice := ""
+	both(&twice, "cgroup", &m.Cgroup, by.Cgroup)
+	both(&twice, "uid", &m.UID, by.UID)
+	both(&twice, "proto", &m.Proto, by.Proto)
+	both(&twice, "src", &m.Src, by.Src)
+	both(&twice, "dst", &m.Dst, by.Dst)
+	both(&twice, "sport", &m.Sport, by.Sport)
+	both(&twice, "dport", &m.Dport, by.Dport)
+	both(&twice, "iif", &m.IIF, by.IIF)
+	if twice != "" {
+		return fmt.Errorf("two conditions on one %s: write down what both leave", twice)
+	}
+	return nil
+}
+
+func both[T any](twice *string, field string, values *[]T, more []T) {
+	switch {
+	case len(more) > 0 && len(*values) > 0:
+		*twice = field
+	case len(more) > 0:
+		*values = more
+	}
+}
+
+// prefixes are addresses, with or without their lengths, between commas.
+func prefixes(text string) (all []netip.Prefix, err error) {
+	for one := range strings.SplitSeq(text, ",") {
+		p, err := prefix(one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func prefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("%q is no address", text)
+	}
+	return p.Masked(), nil
+}
+
+// users are a name, an id or a range of ids.
+func users(text string) ([]classes.User, error) {
+	lo, hi, err := span(text, 32)
+	if err != nil {
+		return []classes.User{{Name: text}}, nil
+	}
+	return []classes.User{{Lo: uint32(lo), Hi: uint32(hi)}}, nil
+}
+
+// ports are numbers and ranges between commas; a range has a dash, or a colon
+// as iptables writes it.
+func ports(text string) (all []classes.PortRange, err error) {
+	for one := range strings.SplitSeq(text, ",") {
+		lo, hi, err := span(strings.ReplaceAll(one, ":", "-"), 16)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no port", one)
+		}
+		all = append(all, classes.PortRange{Lo: uint16(max(lo, 1)), Hi: uint16(hi)})
+	}
+	return all, nil
+}
+
+func span(text string, bits int) (lo, hi uint64, err error) {
+	first, last, isRange := strings.Cut(text, "-")
+	if !isRange {
+		last = first
+	}
+	if lo, err = strconv.ParseUint(first, 0, bits); err != nil {
+		return 0, 0, err
+	}
+	hi, err = strconv.ParseUint(last, 0, bits)
+	return lo, hi, err
+}
+
+// numbered are the protocols that others write by name.
+var numbered = map[string]uint8{"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132, "udplite": 136}
+
+func protocols(text string) (all []uint8, err error) {
+	for one := range strings.SplitSeq(text, ",") {
+		n, known := numbered[one]
+		if v, err := strconv.ParseUint(one, 0, 8); err == nil {
+			n, known = uint8(v), true
+		}
+		if !known {
+			return nil, fmt.Errorf("the protocol %q is not known: write its number", one)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}

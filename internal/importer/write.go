@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package importer
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"waymark/classes"
+	"waymark/internal/plan"
+)
+
+// class is traffic that goes the same way.
+type class struct {
+	name    string
+	way     way
+	entries []entry
+}
+
+// write makes the policy of what is carried, and leaves what it cannot say.
+func (c *carrier) write() Imported {
+	var made []class
+	for _, e := range c.entries() {
+		if last := len(made) - 1; last >= 0 && made[last].way == e.way {
+			with := append(made[:last:last], class{made[last].name, e.way, append(made[last].entries[:len(made[last].entries):len(made[last].entries)], e)})
+			if c.valid(with, e) {
+				made = with
+			}
+			continue
+		}
+		if with := append(made[:len(made):len(made)], class{className(made, e.way), e.way, []entry{e}}); c.valid(with, e) {
+			made = with
+		}
+	}
+	left := c.left
+	if left == nil {
+		left = []Left{}
+	}
+	return Imported{Policy: c.text(made), Uplinks: len(c.ways), Classes: len(made), Left: left}
+}
+
+// valid tells whether a policy with one entry more is right, and leaves the
+// entry if it is not: one that can never win, for instance.
+func (c *carrier) valid(made []class, e entry) bool {
+	_, err := classes.Parse("policy.yaml", []byte(c.text(made)))
+	if err != nil {
+		reason, _, _ := strings.Cut(err.Error(), "\n")
+		if k := strings.LastIndex(reason, ": "); k >= 0 && strings.Contains(reason, "policy.yaml:") {
+			reason = strings.TrimLeft(strings.SplitN(reason, ": ", 2)[1], " ")
+		}
+		c.leave(e.origin, "as "+e.match.String()+" it is refused: "+reason)
+	}
+	return err == nil
+}
+
+func className(made []class, w way) string {
+	name := "by-" + w.name
+	for n := 2; ; n++ {
+		taken := false
+		for _, c := range made {
+			taken = taken || c.name == name
+		}
+		if !taken {
+			return name
+		}
+		name = fmt.Sprintf("by-%s-%d", w.name, n)
+	}
+}
+
+// text is the policy with its classes, and what is left so far as comments.
+func (c *carrier) text(made []class) string {
+	var b strings.Builder
+	b.WriteString(`# Imported from what this host was told before. Each match says where it comes
+# from; what could not be carried over stands at the end. One by addresses and
+# ports alone takes what the host forwards as well as its own.
+#
+#   waymark check                  is it right?
+#   waymark plan                   what will the kernel hold, and why?
+#   waymark apply --confirm 60s    try it; it goes back unless you say ` + "`waymark confirm`" + `
+#
+# Then take the old rules away where they come from: while they are there, those
+# of a smaller priority are asked first.
+
+`)
+	b.WriteString(plan.Free(c.facts).String())
+	b.WriteString("uplinks:\n")
+	for _, u := range c.ways {
+		fmt.Fprintf(&b, "  - name: %s\n    interface: %s\n    gateway: %s\n", classes.Quote(u.Name), classes.Quote(u.Device), u.gatewayText())
+	}
+	if len(made) > 0 {
+		b.WriteString("\nclasses:                           # earlier wins\n")
+	}
+	for _, m := range made {
+		m.write(&b)
+	}
+	if len(c.left) > 0 {
+		b.WriteString("\n# Not carried over:\n")
+	}
+	for _, l := range c.left {
+		fmt.Fprintf(&b, "# - %s\n#     %s\n", oneLine(l.What), oneLine(l.Why))
+	}
+	return b.String()
+}
+
+func (u uplink) gatewayText() string {
+	switch {
+	case len(u.gateway) > 0:
+		return classes.Gateway{Addresses: u.gateway}.String()
+	case u.Link.PointToPoint && len(u.Gateways) == 0:
+		return "none"
+	}
+	return "auto"
+}
+
+func (m class) write(b *strings.Builder) {
+	fmt.Fprintf(b, "  - name: %s\n    route: %s\n", m.name, m.way.route)
+	if m.way.otherwise != "" {
+		fmt.Fprintf(b, "    otherwise: %s\n", m.way.otherwise)
+	}
+	b.WriteString("    match:\n")
+	for _, e := range m.entries {
+		fmt.Fprintf(b, "      # %s\n      - %s\n", oneLine(e.origin), e.match)
+	}
+}
+
+// oneLine is a text as a comment can hold it.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) {
+			return '?'
+		}
+		return r
+	}, strings.Join(strings.Fields(text), " "))
+}
