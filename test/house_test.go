@@ -26,6 +26,7 @@ var floors = map[string]int{
 	"waymark/internal/importer":   3,
 	"waymark/internal/probe":      3,
 	"waymark/internal/nat":        3,
+	"waymark/internal/verify":     3,
 	"waymark/internal/host":       3,
 	"waymark/internal/containers": 3,
 	"waymark/loader":              4,

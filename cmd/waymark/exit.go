@@ -79,7 +79,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errDiffers), errors.Is(err, errSerious):
+	case errors.Is(err, errDiffers), errors.Is(err, errDrift), errors.Is(err, errSerious):
 		return exitDiffers
 	case errors.As(err, &command):
 		return int(command)

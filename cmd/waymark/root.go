@@ -22,8 +22,8 @@ func newRoot(e env) *cobra.Command {
 		Long: `Waymark marks each service's traffic with its egress class, makes the kernel
 route that class by its uplink, and proves it with counters.
 
-Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code) or serious (doctor), 3 bad policy,
-4 conflict with someone else's state or a plan that the host no longer fits,
+Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code, verify) or serious (doctor),
+3 bad policy, 4 conflict with someone else's state or a plan that the host no longer fits,
 5 not permitted or the kernel lacks it.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -3,131 +3,147 @@
 package main
 
 import (
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"waymark/internal/verify"
 	"waymark/loader"
 )
 
-// errWrong is how `verify` says that a check failed.
-var errWrong = errors.New("verify: not all is as the policy says")
+// errWrong is how `verify` says that a check failed, and errDrift that the
+// kernel only lacks something of the plan.
+var (
+	errWrong = errors.New("verify: not all is as the policy says")
+	errDrift = errors.New("verify: the kernel lacks something of the plan, or has too much: `waymark apply` puts that right")
+)
+
+// verification is what `verify` is asked for.
+type verification struct {
+	source
+	output
+	host               string
+	simulate, describe bool
+}
 
 func newVerify(e env) *cobra.Command {
-	s := source{env: e}
-	var o output
+	v := &verification{source: source{env: e}}
 	c := &cobra.Command{
 		Use:   "verify [-f FILE]",
 		Short: "Check that the kernel does what the policy says, match by match",
 		Long: `Holds the kernel against the policy that is applied, or that of -f: its rules,
 routes, sysctls, programs and maps; and for every match, in both families, which
 match wins a flow of its own and which route the kernel has for its class. Nothing
-is changed and nothing is sent. Matches of forwarded packets and of a source are
-held against the rules alone. "-o junit" is for a CI system. Exit code 1: something
-is wrong.`,
+is changed and nothing is sent.
+
+--simulate asks no kernel and needs no rights: it holds the policy of -f against
+the description of a host, which --describe writes there, and says what each class
+would do, also with each uplink down.
+
+"-o junit" is for a CI system. Exit code 1: something is wrong. 2: the kernel only
+lacks something of the plan. 3: the policy is wrong on that host.`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return s.onHost(func(l *loader.Loader) error {
-				policy, err := s.loadOrApplied(l)
-				if err != nil {
-					return err
-				}
-				checks, err := l.Verify(policy)
-				if err != nil {
-					return err
-				}
-				if o.format == "junit" {
-					err = printJUnit(e.stdout, checks)
-				} else {
-					err = o.print(e.stdout, "Verification", checks, func(w io.Writer) error { return printChecks(w, checks) })
-				}
-				if err == nil && wrong(checks) > 0 {
-					return errWrong
-				}
-				return err
-			})
-		},
+		RunE: func(*cobra.Command, []string) error { return v.run() },
 	}
-	s.fileFlag(c, "the policy that is applied")
-	s.cgroupFlag(c)
-	o.flag(c)
-	c.Flags().Lookup("output").Usage = "`FORMAT` to print in: text, json or junit"
-	c.PreRunE = func(c *cobra.Command, _ []string) error {
-		if o.format == "junit" {
-			return nil
-		}
-		return o.check(c)
-	}
+	v.fileFlag(c, "the policy that is applied")
+	v.cgroupFlag(c)
+	v.flag(c)
+	f := c.Flags()
+	f.BoolVar(&v.describe, "describe", false, "write the description of this host, as JSON, and check nothing")
+	f.BoolVar(&v.simulate, "simulate", false, "check the policy on the host of --host, and ask no kernel")
+	f.StringVar(&v.host, "host", "", "`FILE` that --describe wrote")
+	f.Lookup("output").Usage = "`FORMAT` to print in: text, json or junit"
+	c.PreRunE = func(c *cobra.Command, _ []string) error { return v.check(c) }
 	return c
 }
 
-func wrong(checks []loader.Check) (n int) {
-	for _, c := range checks {
-		if len(c.Wrong) > 0 {
-			n++
-		}
+// check refuses what does not go together.
+func (v *verification) check(c *cobra.Command) error {
+	switch {
+	case v.simulate && v.host == "":
+		return usage(c, errors.New("--simulate needs --host FILE: write it on the host with `waymark verify --describe > FILE`"))
+	case v.host != "" && !v.simulate:
+		return usage(c, errors.New("--host is for --simulate"))
+	case v.describe && v.simulate:
+		return usage(c, errors.New("--describe and --simulate do not go together: one writes the file that the other reads"))
+	case v.format == "junit" && !v.describe:
+		return nil
 	}
-	return n
+	return v.output.check(c)
 }
 
-func printChecks(w io.Writer, checks []loader.Check) error {
-	var b strings.Builder
-	for _, c := range checks {
-		verdict, answer := "ok   ", ""
-		if len(c.Wrong) > 0 {
-			verdict = "WRONG"
+func (v *verification) run() error {
+	if v.simulate {
+		checks, err := v.simulated()
+		if err != nil {
+			return err
 		}
-		if c.Answer != "" {
-			answer = ": " + c.Answer
-		}
-		fmt.Fprintf(&b, "%s  %s: %s%s\n", verdict, c.Group, c.Name, answer)
-		for _, text := range c.Wrong {
-			fmt.Fprintf(&b, "       %s\n", text)
-		}
+		return v.report(checks)
 	}
-	fmt.Fprintf(&b, "%s, %d wrong\n", count(len(checks), "check"), wrong(checks))
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// junit is a test suite as CI systems read it.
-type junit struct {
-	XMLName  xml.Name    `xml:"testsuite"`
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Cases    []junitCase `xml:"testcase"`
-}
-
-type junitCase struct {
-	Class   string        `xml:"classname,attr"`
-	Name    string        `xml:"name,attr"`
-	Failure *junitFailure `xml:"failure"`
-	Out     string        `xml:"system-out,omitempty"`
-}
-
-type junitFailure struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
-func printJUnit(w io.Writer, checks []loader.Check) error {
-	suite := junit{Name: "waymark verify", Tests: len(checks), Failures: wrong(checks)}
-	for _, c := range checks {
-		one := junitCase{Class: "waymark." + c.Group, Name: c.Name, Out: c.Answer}
-		if len(c.Wrong) > 0 {
-			one.Failure = &junitFailure{Message: c.Wrong[0], Text: strings.Join(c.Wrong, "\n")}
+	return v.onHost(func(l *loader.Loader) error {
+		if v.describe {
+			return v.printHost(l)
 		}
-		suite.Cases = append(suite.Cases, one)
+		policy, err := v.loadOrApplied(l)
+		if err != nil {
+			return err
+		}
+		checks, err := l.Verify(policy)
+		if err != nil {
+			return err
+		}
+		return v.report(checks)
+	})
+}
+
+// simulated are the checks of the policy on the host that a file describes.
+func (v *verification) simulated() ([]verify.Check, error) {
+	policy, err := v.load()
+	if err != nil {
+		return nil, err
 	}
-	text, err := xml.MarshalIndent(suite, "", "  ")
+	text, err := os.ReadFile(v.host)
+	if err != nil {
+		return nil, fmt.Errorf("read the host's description: %w", err)
+	}
+	h, err := verify.ReadHost(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the host's description %s: %w", v.host, err)
+	}
+	return verify.Simulate(policy, h)
+}
+
+func (v *verification) printHost(l *loader.Loader) error {
+	h, err := l.Describe()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
+	text, err := h.Encode()
+	if err != nil {
+		return err
+	}
+	_, err = v.stdout.Write(text)
 	return err
+}
+
+// report prints the checks; the error is how the command ends.
+func (v *verification) report(checks []verify.Check) error {
+	var err error
+	if v.format == "junit" {
+		err = verify.PrintJUnit(v.stdout, checks)
+	} else {
+		err = v.print(v.stdout, "Verification", checks, func(w io.Writer) error { return verify.Print(w, checks) })
+	}
+	switch {
+	case err != nil:
+		return err
+	case verify.Differs(checks):
+		return errDrift
+	case verify.Failed(checks) > 0:
+		return errWrong
+	}
+	return nil
 }

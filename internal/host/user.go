@@ -3,8 +3,13 @@
 package host
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"os/user"
 	"strconv"
+	"strings"
 )
 
 // Users returns the uid of every named user that exists. A program built
@@ -21,4 +26,26 @@ func Users(names []string) map[string]uint32 {
 		}
 	}
 	return uids
+}
+
+// LocalUsers returns the uid of every user of /etc/passwd, by name.
+func LocalUsers() (map[string]uint32, error) {
+	text, err := os.ReadFile("/etc/passwd")
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]uint32{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read users: %w", err)
+	}
+	uids := map[string]uint32{}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(line, ":")
+		if len(fields) < 3 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if uid, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
+			uids[fields[0]] = uint32(uid)
+		}
+	}
+	return uids, nil
 }

@@ -12,35 +12,35 @@ import (
 // Facts is what the host is at the moment a plan is made. It is gathered
 // by internal/host and internal/rpdb and never changed by a plan.
 type Facts struct {
-	Links   map[string]Link   // by interface name; an absent one is waited for
-	Inner   map[string]Inner  // interfaces that packets of others may come in by: all but lo
-	Own     []netip.Addr      // the addresses of all the host's interfaces
-	Routes  []Route           // unicast routes of every table, both families, in the kernel's order
-	Rules   []Rule            // every rule of both families, in the kernel's order
-	Users   map[string]uint32 // user names of the policy that exist, to uid
-	Places  map[string]bool   // classes in which `waymark exec` has a cgroup
-	Sysctls map[string]string // values of the sysctls a plan may change, by dotted name with the interface last
-	Changed []string          // sysctls that an applied plan has changed
-	InUse   map[uint32]bool   // marks of the sockets open in this network namespace
+	Links   map[string]Link   `json:"links"`             // by interface name; an absent one is waited for
+	Inner   map[string]Inner  `json:"inner"`             // interfaces that packets of others may come in by: all but lo
+	Own     []netip.Addr      `json:"own"`               // the addresses of all the host's interfaces
+	Routes  []Route           `json:"routes"`            // unicast routes of every table, both families, in the kernel's order
+	Rules   []Rule            `json:"rules"`             // every rule of both families, in the kernel's order
+	Users   map[string]uint32 `json:"users"`             // user names of the policy that exist, to uid
+	Places  map[string]bool   `json:"places,omitempty"`  // classes in which `waymark exec` has a cgroup
+	Sysctls map[string]string `json:"sysctls"`           // values of the sysctls a plan may change, by dotted name with the interface last
+	Changed []string          `json:"changed,omitempty"` // sysctls that an applied plan has changed
+	InUse   map[uint32]bool   `json:"inUse,omitempty"`   // marks of the sockets open in this network namespace
 	// Advertised says that main holds an IPv6 default route from router
 	// advertisements, which the kernel removes when forwarding is switched on
 	// for any interface (rt6_purge_dflt_routers).
-	Advertised bool
-	Arms       bool // the kernel has the tracepoints at which cgroups are armed as they are made
+	Advertised bool `json:"advertised"`
+	Arms       bool `json:"arms"` // the kernel has the tracepoints at which cgroups are armed as they are made
 	// Traces are those of TracePrograms whose tracepoints the kernel has, in the
 	// form that they need.
-	Traces map[string]bool
+	Traces map[string]bool `json:"traces,omitempty"`
 	// Silent are the families for which the kernel does not tell the egress
 	// program the way of a class (bpf_fib_lookup by mark, or in one table):
 	// their misroutes are counted and not repaired.
-	Silent map[Family]bool
+	Silent map[Family]bool `json:"silent,omitempty"`
 
 	// Withdrawn are uplinks that nothing is to be sent by though their link is
 	// up, by name, each with the reason: their probes find nobody.
-	Withdrawn map[string]string
+	Withdrawn map[string]string `json:"withdrawn,omitempty"`
 
-	Containers []Container // that the policy names and that exist, in a steady order
-	Mute       []string    // container runtimes that the policy needs and that do not answer, in sentences
+	Containers []Container `json:"containers,omitempty"` // that the policy names and that exist, in a steady order
+	Mute       []string    `json:"mute,omitempty"`       // container runtimes that the policy needs and that do not answer, in sentences
 }
 
 // Container is one that a container runtime has, running or not, or a pod.
@@ -53,15 +53,15 @@ type Container struct {
 
 // Inner is an interface that packets of others may come in by.
 type Inner struct {
-	Index  int // ifindex
-	Master int // ifindex of the bridge or bond it is a port of; 0 for none
+	Index  int `json:"index"`            // ifindex
+	Master int `json:"master,omitempty"` // ifindex of the bridge or bond it is a port of; 0 for none
 }
 
 // Link is one network interface.
 type Link struct {
-	Index        int            // ifindex
-	Up           bool           // administratively up
-	Carrier      bool           // running
-	PointToPoint bool           // needs no gateway (PPP, tun, WireGuard)
-	Addresses    []netip.Prefix // global and site addresses with their prefix length, without deprecated, temporary-only or tentative ones
+	Index        int            `json:"index"`                  // ifindex
+	Up           bool           `json:"up"`                     // administratively up
+	Carrier      bool           `json:"carrier"`                // running
+	PointToPoint bool           `json:"pointToPoint,omitempty"` // needs no gateway (PPP, tun, WireGuard)
+	Addresses    []netip.Prefix `json:"addresses"`              // global and site addresses with their prefix length, without deprecated, temporary-only or tentative ones
 }
