@@ -24,6 +24,8 @@ type Meter struct {
 	counts  *datapath.Instance
 	reader  *datapath.Reader
 	flows   openFlows
+	lines   []LineSample // as they are but for their hits
+	rules   []RuleSample
 }
 
 // openFlows are the flows that are open, as they were counted last. It costs a
@@ -48,7 +50,7 @@ func (m *Meter) Close() {
 	if m.flows.counter != nil {
 		m.flows.counter.Close()
 	}
-	m.counts, m.reader, m.version, m.flows = nil, nil, 0, openFlows{}
+	m.counts, m.reader, m.version, m.flows, m.lines, m.rules = nil, nil, 0, openFlows{}, nil, nil
 }
 
 // Read is what is counted now. Beside an apply it is of the policy before or
@@ -113,8 +115,24 @@ func (m *Meter) renew(version uint64) error {
 			return err
 		}
 	}
+	m.word()
 	m.version = version
 	return nil
+}
+
+// word puts matches and rules into words, once for all readings.
+func (m *Meter) word() {
+	m.lines, m.rules = make([]LineSample, len(m.plan.Lines)), make([]RuleSample, len(m.plan.Rules))
+	for k, l := range m.plan.Lines {
+		name := Unclassed
+		if l.Class != plan.NoClass {
+			name = m.plan.Classes[l.Class].Name
+		}
+		m.lines[k] = LineSample{Class: name, Text: l.Text.String(), Where: l.Pos.String()}
+	}
+	for k, r := range m.plan.Rules {
+		m.rules[k] = RuleSample{Rule: r, Text: r.Args()}
+	}
 }
 
 func (m *Meter) sample() (*Sample, error) {
@@ -141,15 +159,16 @@ func (m *Meter) sample() (*Sample, error) {
 		if int(c.Slot) < len(m.flows.bySlot) {
 			class.Open, class.Kept = m.flows.bySlot[c.Slot].Open, m.flows.bySlot[c.Slot].Kept
 		}
-		for _, u := range m.plan.Uplinks {
-			class.Traffic = append(class.Traffic, UplinkTally{u.Name, m.reader.Tally(c.Slot, u.Number)})
+		class.Traffic = make([]UplinkTally, len(m.plan.Uplinks))
+		for k, u := range m.plan.Uplinks {
+			class.Traffic[k] = UplinkTally{u.Name, m.reader.Tally(c.Slot, u.Number)}
 		}
 		s.Classes = append(s.Classes, class)
 	}
-	m.lines(s)
+	m.hits(s)
 	m.drops(s)
 	m.off(s)
-	m.rules(s)
+	m.decided(s)
 	return s, nil
 }
 
@@ -194,21 +213,13 @@ func firstUp(names []string, up map[string]bool) string {
 	return ""
 }
 
-func (m *Meter) lines(s *Sample) {
-	hits := m.reader.Hits()
+func (m *Meter) hits(s *Sample) {
 	if len(m.plan.Lines) > datapath.MostHits {
 		s.Off = append(s.Off, fmt.Sprintf("Hits are counted of the first %d matches, and not of the %d after them.", datapath.MostHits, len(m.plan.Lines)-datapath.MostHits))
 	}
-	s.Lines = make([]LineSample, len(m.plan.Lines))
-	for k, l := range m.plan.Lines {
-		name := Unclassed
-		if l.Class != plan.NoClass {
-			name = m.plan.Classes[l.Class].Name
-		}
-		s.Lines[k] = LineSample{Class: name, Text: l.Text.String(), Where: l.Pos.String()}
-		if k < len(hits) {
-			s.Lines[k].Hits = hits[k]
-		}
+	s.Lines = slices.Clone(m.lines)
+	for k, n := range m.reader.Hits() {
+		s.Lines[k].Hits = n
 	}
 }
 
@@ -247,22 +258,21 @@ func (m *Meter) off(s *Sample) {
 	}
 }
 
-// rules adds the ladder. The kernel does not count what a rule decides; what
+// decided adds the ladder. The kernel does not count what a rule decides; what
 // leaves by a class and an uplink does so by one rule of the class's block.
-func (m *Meter) rules(s *Sample) {
-	s.Rules = make([]RuleSample, len(m.plan.Rules))
+func (m *Meter) decided(s *Sample) {
+	s.Rules = slices.Clone(m.rules)
 	for k, r := range m.plan.Rules {
-		s.Rules[k] = RuleSample{Rule: r, Text: r.Args()}
 		uplink := m.uplinkOf(r.Table)
 		if uplink < 0 || r.Action != plan.Lookup {
 			continue
 		}
-		for _, c := range s.Classes {
-			t := c.Traffic[uplink]
+		for n := range s.Classes {
+			mark, t := s.Classes[n].Mark, &s.Classes[n].Traffic[uplink]
 			switch {
 			case r.Mask == 0:
 				s.Rules[k].Packets += t.Causes.Chosen
-			case c.Mark != 0 && !r.From.IsValid() && c.Mark&r.Mask == r.Mark:
+			case mark != 0 && !r.From.IsValid() && mark&r.Mask == r.Mark:
 				sent := t.Sent.IPv4.Packets
 				if r.Family == plan.IPv6 {
 					sent = t.Sent.IPv6.Packets

@@ -23,7 +23,7 @@ func (i *Instance) hitsOf(ids []uint64) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	sums, err := i.wonBy(live)
+	sums, err := i.wonBy(live, len(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -34,13 +34,14 @@ func (i *Instance) hitsOf(ids []uint64) ([]uint64, error) {
 	return hits, nil
 }
 
-// won are the lines of a version and what they have won since it was
+// won are the first n lines of a version and what they have won since it was
 // published; none of an instance that does not count them as this build does.
-func (i *Instance) won(version uint32) (lines []bpf.WaymarkMatchLine, won []uint64, err error) {
-	if i.maps.Hits == nil || i.maps.Matches == nil || i.maps.Hits.MaxEntries() != 2*uint32(MostHits) {
+func (i *Instance) won(version uint32, n int) (lines []bpf.WaymarkMatchLine, won []uint64, err error) {
+	if n == 0 || i.maps.Hits == nil || i.maps.Matches == nil || i.maps.Hits.MaxEntries() != 2*uint32(MostHits) {
 		return nil, nil, nil
 	}
-	keys := make([]uint32, 2*MostHits)
+	from := int(version) * MostHits
+	keys := make([]uint32, from+n) // a batch begins at the first
 	lines, won = make([]bpf.WaymarkMatchLine, len(keys)), make([]uint64, len(keys))
 	var first, second ebpf.MapBatchCursor
 	_, err1 := i.maps.Matches.BatchLookup(&first, keys, lines, nil)
@@ -50,13 +51,12 @@ func (i *Instance) won(version uint32) (lines []bpf.WaymarkMatchLine, won []uint
 			return nil, nil, err
 		}
 	}
-	from := int(version) * MostHits
-	return lines[from:][:MostHits], won[from:][:MostHits], nil
+	return lines[from:], won[from:], nil
 }
 
-// wonBy is what each line of a version has won in all, by its id.
-func (i *Instance) wonBy(version uint32) (map[uint64]uint64, error) {
-	lines, won, err := i.won(version)
+// wonBy is what each of the first n lines of a version has won in all, by its id.
+func (i *Instance) wonBy(version uint32, n int) (map[uint64]uint64, error) {
+	lines, won, err := i.won(version, n)
 	sums := map[uint64]uint64{}
 	for k, l := range lines {
 		if l.Id != 0 {
@@ -69,7 +69,7 @@ func (i *Instance) wonBy(version uint32) (map[uint64]uint64, error) {
 // putLines makes the lines of a version that is not in force, which go on
 // where those in force are now.
 func (i *Instance) putLines(version uint32, p *plan.Plan) error {
-	before, err := i.wonBy(1 - version)
+	before, err := i.wonBy(1-version, MostHits)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (i *Instance) settleLines() error {
 	if err != nil {
 		return err
 	}
-	ended, err := i.wonBy(1 - live)
+	ended, err := i.wonBy(1-live, MostHits)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (i *Instance) settleLines() error {
 // begin raises what the lines of a version had won before to what they have
 // won elsewhere.
 func (i *Instance) begin(version uint32, elsewhere map[uint64]uint64) error {
-	lines, _, err := i.won(version)
+	lines, _, err := i.won(version, MostHits)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (i *Instance) carryHits(older *Instance) error {
 	if err != nil {
 		return err
 	}
-	ended, err := older.wonBy(theirs)
+	ended, err := older.wonBy(theirs, MostHits)
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func TestQuantiles(t *testing.T) {
 		at := index>>timeSchema - int(bpf.WaymarkTimeLimitsLOWEST_OCTAVE)
 		var count [octave]uint64
 		count[index&(octave-1)] = 1
-		h.add(bpf.WaymarkTimeKey{Slot: 3, Uplink: 1, Octave: uint8(at)}, count)
+		h.add(bpf.WaymarkTimeKey{Slot: 3, Uplink: 1, Octave: uint8(at)}, &count)
 	}
 	got := h.histogram(3, 1, bpf.WaymarkTimeKindTIME_RTT, uint64(sum*1e9))
 	if got.Count != n || math.Abs(got.Sum-sum) > 1e-3 {

@@ -5,14 +5,8 @@ package metrics
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
-	"net/http"
 	"sync"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 )
 
@@ -23,7 +17,7 @@ type Exporter struct {
 	source   Source
 	families []Family
 
-	lock   sync.Mutex // held from Gather until what it returned is written
+	lock   sync.Mutex // held while series are filled and written
 	series []*series
 	shown  []*dto.MetricFamily
 	failed uint64
@@ -38,40 +32,50 @@ func New(s Source) *Exporter {
 	return e
 }
 
+// fill reads everything once. The lock has to be held, until done is called.
+// Beside an error stands what could be read.
+func (e *Exporter) fill() error {
+	in, err := e.source.read(&e.failed)
+	for i, s := range e.series {
+		s.fill(e.families[i].add, &in)
+	}
+	return err
+}
+
+func (e *Exporter) done() {
+	for _, s := range e.series {
+		s.done()
+	}
+	e.lock.Unlock()
+}
+
 // Gather reads everything once. What it returns is good until done is
 // called; until then nobody else gathers. Beside an error stands what could be
 // read.
 func (e *Exporter) Gather() (shown []*dto.MetricFamily, done func(), err error) {
 	e.lock.Lock()
-	in, err := e.source.read(&e.failed)
+	err = e.fill()
 	e.shown = e.shown[:0]
-	for i, s := range e.series {
-		if s.fill(e.families[i].add, &in); s.used > 0 {
-			e.shown = append(e.shown, &s.family)
+	for _, s := range e.series {
+		if s.used > 0 {
+			e.shown = append(e.shown, s.message())
 		}
 	}
-	return e.shown, e.lock.Unlock, err
+	return e.shown, e.done, err
 }
 
-// scrapeTimeout is Prometheus's own default.
-const scrapeTimeout = 10 * time.Second
-
-// Handler answers scrapes, in every format that Prometheus asks for, with the
-// process's own metrics beside. An answer is complete before any of it is
-// sent, so that a slow client keeps nobody waiting. Compressing costs as much
-// time again, and is for scrapes from afar.
-func (e *Exporter) Handler(log *slog.Logger, compress bool) http.Handler {
-	process := prometheus.NewRegistry()
-	process.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
-	all := prometheus.NewMultiTRegistry(e, prometheus.ToTransactionalGatherer(process))
-	return promhttp.HandlerForTransactional(all, promhttp.HandlerOpts{
-		ErrorLog:            &scrapeLog{log: log},
-		ErrorHandling:       promhttp.ContinueOnError,
-		EnableOpenMetrics:   true,
-		DisableCompression:  !compress,
-		MaxRequestsInFlight: 8,
-		Timeout:             scrapeTimeout,
-	})
+// appendText adds everything in one of the text formats. Beside an error
+// stands what could be read.
+func (e *Exporter) appendText(to []byte, form *textForm) ([]byte, error) {
+	e.lock.Lock()
+	defer e.done()
+	err := e.fill()
+	for _, s := range e.series {
+		if s.used > 0 {
+			to = s.appendFamily(to, form)
+		}
+	}
+	return to, err
 }
 
 // Ready tells why there is nothing to show; nil: there is.

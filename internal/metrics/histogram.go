@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"iter"
 	"math"
 
 	dto "github.com/prometheus/client_model/go"
@@ -24,20 +25,35 @@ func fillHistogram(to *dto.Histogram, h *datapath.Histogram) {
 	fillNative(to, h)
 }
 
-// fillClassic leaves out the last bucket, which also counts what is longer
-// than its bound, and is in +Inf only.
-func fillClassic(to *dto.Histogram, h *datapath.Histogram) {
-	octave := int32(1) << max(0, h.Schema)
-	below, used := uint64(0), 0
-	for i := range max(0, len(h.Buckets)-1) {
-		below += h.Buckets[i]
-		if (h.First+int32(i))%octave != 0 {
-			continue
+// places are of some of a histogram's buckets.
+type places struct{ from, to int }
+
+// classicBuckets are the buckets that a classic one takes together, and its
+// bound: one for each power of two. The last bucket, which also counts what is
+// longer than its bound, is in +Inf only.
+func classicBuckets(h *datapath.Histogram) iter.Seq2[places, float64] {
+	octave := int(1) << max(0, h.Schema)
+	return func(yield func(places, float64) bool) {
+		from := 0
+		for to := 1; to < len(h.Buckets); to++ {
+			if last := int(h.First) + to - 1; last%octave == 0 {
+				if !yield(places{from, to}, math.Ldexp(1, last/octave)) {
+					return
+				}
+				from = to
+			}
 		}
+	}
+}
+
+func fillClassic(to *dto.Histogram, h *datapath.Histogram) {
+	below, used := uint64(0), 0
+	for place, bound := range classicBuckets(h) {
 		if used == len(to.Bucket) {
 			to.Bucket = append(to.Bucket, &dto.Bucket{CumulativeCount: new(uint64), UpperBound: new(float64)})
 		}
-		*to.Bucket[used].CumulativeCount, *to.Bucket[used].UpperBound = below, math.Ldexp(1, int((h.First+int32(i))/octave))
+		below += sum(h.Buckets[place.from:place.to])
+		*to.Bucket[used].CumulativeCount, *to.Bucket[used].UpperBound = below, bound
 		used++
 	}
 	to.Bucket = to.Bucket[:used]

@@ -31,7 +31,7 @@ func matchHits(in *input, s *series) {
 			key.match = matchText(l)
 		}
 		if k, known := at[key]; known {
-			*s.all[k].Counter.Value += float64(l.Hits)
+			s.numbers[k] += float64(l.Hits)
 			continue
 		}
 		at[key] = s.used

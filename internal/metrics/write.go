@@ -7,21 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/prometheus/common/expfmt"
 )
 
 // Write writes everything once, in the text format.
 func (e *Exporter) Write(w io.Writer) error {
-	shown, done, err := e.Gather()
-	defer done()
+	text, err := e.appendText(nil, &plainText)
 	if err != nil {
 		return err
 	}
-	encoder := expfmt.NewEncoder(w, expfmt.NewFormat(expfmt.TypeTextPlain))
-	for _, family := range shown {
-		err = errors.Join(err, encoder.Encode(family))
-	}
+	_, err = w.Write(text)
 	return err
 }
 
