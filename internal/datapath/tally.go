@@ -79,16 +79,31 @@ func (h Histogram) Bound(i int) float64 {
 // lies, found within its bucket by exponential interpolation, as Prometheus
 // does; NaN of an empty one.
 func (h Histogram) Quantile(q float64) float64 {
-	rank, below := q*float64(h.Count), uint64(0)
+	return h.QuantilesSince(Histogram{}, q)[0]
+}
+
+// QuantilesSince are some, ascending, of what was counted since an earlier
+// reading.
+func (h Histogram) QuantilesSince(earlier Histogram, qs ...float64) (values []float64) {
+	count, below := h.Count-earlier.Count, uint64(0)
 	for i, n := range h.Buckets {
-		if n == 0 || float64(below+n) < rank {
-			below += n
-			continue
+		if i < len(earlier.Buckets) {
+			n -= earlier.Buckets[i]
 		}
-		part := math.Max(0, rank-float64(below)) / float64(n)
-		return h.Bound(i-1) * math.Exp2(part/math.Exp2(float64(h.Schema)))
+		for n > 0 && len(values) < len(qs) {
+			rank := qs[len(values)] * float64(count)
+			if float64(below+n) < rank {
+				break
+			}
+			part := math.Max(0, rank-float64(below)) / float64(n)
+			values = append(values, h.Bound(i-1)*math.Exp2(part/math.Exp2(float64(h.Schema))))
+		}
+		below += n
 	}
-	return math.NaN()
+	for len(values) < len(qs) {
+		values = append(values, math.NaN())
+	}
+	return values
 }
 
 // Since is what a histogram has counted since an earlier reading of it.

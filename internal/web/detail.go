@@ -26,15 +26,17 @@ func (r *reader) details(class string) (all []detail) {
 	if len(r.last) == 0 {
 		return nil
 	}
-	for _, c := range r.last[len(r.last)-1].Classes {
+	now := r.last[len(r.last)-1].Classes
+	for n := range now {
+		c := &now[n]
 		if c.Name != class {
 			continue
 		}
-		for _, t := range c.Traffic {
-			all = append(all, detail{Uplink: t.Uplink, Tally: t.Tally,
-				RTT:     r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.RTT }),
-				Connect: r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.Connect }),
-				Queue:   r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.Queue })})
+		for k := range c.Traffic {
+			all = append(all, detail{Uplink: c.Traffic[k].Uplink, Tally: c.Traffic[k].Tally,
+				RTT:     r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.RTT }),
+				Connect: r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.Connect }),
+				Queue:   r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.Queue })})
 		}
 	}
 	return all

@@ -79,14 +79,17 @@ type percentiles struct {
 	P99   float64 `json:"p99"`
 }
 
-// percentilesOf is nil for a histogram that is empty, or whose count was read
-// before its buckets.
-func percentilesOf(h datapath.Histogram) *percentiles {
-	p := percentiles{h.Count, h.Quantile(.5), h.Quantile(.95), h.Quantile(.99)}
-	if h.Count == 0 || math.IsNaN(p.P50+p.P95+p.P99) {
+// percentilesSince is nil for a histogram that has nothing new, or whose count
+// was read before its buckets.
+func percentilesSince(then, now *datapath.Histogram) *percentiles {
+	if then.Count >= now.Count {
 		return nil
 	}
-	return &p
+	q := now.QuantilesSince(*then, .5, .95, .99)
+	if math.IsNaN(q[2]) {
+		return nil
+	}
+	return &percentiles{now.Count - then.Count, q[0], q[1], q[2]}
 }
 
 // lineFrame is a match or a rule with its hits.

@@ -7,42 +7,34 @@ import (
 	"waymark/loader"
 )
 
-// lane is a class's on an uplink; used is false where nothing was ever seen.
-func (r *reader) lane(class string, t loader.UplinkTally) (l lane, used bool) {
+// lane is that of a class, in its place, on an uplink; used is false where
+// nothing was ever seen.
+func (r *reader) lane(n int, c *loader.ClassSample, k int) (l lane, used bool) {
+	t := &c.Traffic[k]
 	l = lane{Uplink: t.Uplink, Misroutes: t.Misroutes, Repaired: t.Repaired, Moved: t.Moved, Reset: t.Reset}
 	l.Sent, l.Received = datapath.Volume{Packets: t.Packets, Bytes: t.Bytes}, t.Received.Total()
 	if l == (lane{Uplink: t.Uplink}) && t.Connections == (datapath.Connections{}) {
 		return l, false
 	}
-	since := func(count func(*datapath.Tally) uint64, now uint64) float64 {
-		return r.rate(now, func(was reading) (uint64, bool) {
-			before, known := was.tallies[[2]string{class, t.Uplink}]
-			if !known {
-				return 0, false
-			}
-			return count(before), true
-		})
+	if previous := r.previous(); previous != nil {
+		if was := previous.tally(n, c.Name, k, t.Uplink); was != nil {
+			received := was.Received.Total()
+			l.SentRate = rate{r.rate(was.Packets, t.Packets), 8 * r.rate(was.Bytes, t.Bytes)}
+			l.ReceivedRate = rate{r.rate(received.Packets, l.Received.Packets), 8 * r.rate(received.Bytes, l.Received.Bytes)}
+		}
 	}
-	l.SentRate = rate{since(func(t *datapath.Tally) uint64 { return t.Packets }, t.Packets),
-		8 * since(func(t *datapath.Tally) uint64 { return t.Bytes }, t.Bytes)}
-	l.ReceivedRate = rate{since(func(t *datapath.Tally) uint64 { return t.Received.Total().Packets }, l.Received.Packets),
-		8 * since(func(t *datapath.Tally) uint64 { return t.Received.Total().Bytes }, l.Received.Bytes)}
-	l.RTT = r.inWindow(class, t, func(t *datapath.Tally) datapath.Histogram { return t.RTT })
+	l.RTT = r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.RTT })
 	return l, true
 }
 
 // inWindow is what a histogram counted in the window.
-func (r *reader) inWindow(class string, t loader.UplinkTally, of func(*datapath.Tally) datapath.Histogram) *percentiles {
-	now := of(&t.Tally)
+func (r *reader) inWindow(n int, c *loader.ClassSample, k int, of func(*datapath.Tally) *datapath.Histogram) *percentiles {
 	if len(r.last) < 2 {
 		return nil
 	}
-	before, known := r.last[0].tallies[[2]string{class, t.Uplink}]
-	if !known {
+	before := r.last[0].tally(n, c.Name, k, c.Traffic[k].Uplink)
+	if before == nil {
 		return nil
 	}
-	if then := of(before); then.Count < now.Count {
-		return percentilesOf(now.Since(then))
-	}
-	return nil
+	return percentilesSince(of(before), of(&c.Traffic[k].Tally))
 }

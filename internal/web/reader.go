@@ -26,32 +26,53 @@ type reader struct {
 	pastAt time.Time
 }
 
-// reading is a sample whose parts are found by what they are.
-type reading struct {
-	*loader.Sample
-	tallies map[[2]string]*datapath.Tally // by class and uplink
-	lines   map[loader.LineSample]uint64
-	rules   map[plan.Rule]uint64
-}
+// reading is a sample in which what was in another is found again: nearly
+// always it is in the same place.
+type reading struct{ *loader.Sample }
 
 func newReader(o PageOptions) *reader { return &reader{PageOptions: o} }
 
-func read(s *loader.Sample) *reading {
-	r := &reading{s, map[[2]string]*datapath.Tally{}, map[loader.LineSample]uint64{}, map[plan.Rule]uint64{}}
-	for _, c := range s.Classes {
-		for k := range c.Traffic {
-			r.tallies[[2]string{c.Name, c.Traffic[k].Uplink}] = &c.Traffic[k].Tally
+// tally is what the class in a place did by an uplink; nil for nothing known.
+func (r reading) tally(at int, class string, uplink int, name string) *datapath.Tally {
+	k := placeOf(r.Classes, at, func(c *loader.ClassSample) bool { return c.Name == class })
+	if k < 0 {
+		return nil
+	}
+	traffic := r.Classes[k].Traffic
+	u := placeOf(traffic, uplink, func(t *loader.UplinkTally) bool { return t.Uplink == name })
+	if u < 0 {
+		return nil
+	}
+	return &traffic[u].Tally
+}
+
+func (r reading) line(at int, l *loader.LineSample) (hits uint64, known bool) {
+	k := placeOf(r.Lines, at, func(o *loader.LineSample) bool { return o.Class == l.Class && o.Text == l.Text && o.Where == l.Where })
+	if k < 0 {
+		return 0, false
+	}
+	return r.Lines[k].Hits, true
+}
+
+func (r reading) rule(at int, key plan.Rule) (packets uint64, known bool) {
+	k := placeOf(r.Rules, at, func(o *loader.RuleSample) bool { return o.Rule.Key() == key })
+	if k < 0 {
+		return 0, false
+	}
+	return r.Rules[k].Packets, true
+}
+
+// placeOf is where something is; it is looked for in its place first.
+func placeOf[T any](all []T, at int, is func(*T) bool) int {
+	if at < len(all) && is(&all[at]) {
+		return at
+	}
+	for k := range all {
+		if is(&all[k]) {
+			return k
 		}
 	}
-	for _, l := range s.Lines {
-		hits := l.Hits
-		l.Hits = 0
-		r.lines[l] = hits
-	}
-	for _, rule := range s.Rules {
-		r.rules[rule.Rule.Key()] = rule.Packets
-	}
-	return r
+	return -1
 }
 
 // forget is for when it was not called for a while.
@@ -85,7 +106,7 @@ func (r *reader) frame() event {
 		f.Problem = err.Error()
 		r.keep(nil)
 	default:
-		r.keep(read(sample))
+		r.keep(&reading{sample})
 		r.fill(&f)
 	}
 	r.story(&f)
@@ -120,22 +141,22 @@ func (r *reader) fill(f *frame) {
 	for _, u := range now.Uplinks {
 		f.Uplinks = append(f.Uplinks, uplinkFrame{UplinkSample: u})
 	}
-	for n, c := range now.Classes {
-		f.Classes.set(n, r.class(c, f.Uplinks))
+	for n := range now.Classes {
+		f.Classes.set(n, r.class(n, &now.Classes[n], f.Uplinks))
 	}
-	for n, l := range now.Lines {
-		f.Lines.set(n, r.line(l))
+	for n := range now.Lines {
+		f.Lines.set(n, r.line(n, &now.Lines[n]))
 	}
-	for n, rule := range now.Rules {
-		f.Rules.set(n, r.rule(rule))
+	for n := range now.Rules {
+		f.Rules.set(n, r.rule(n, &now.Rules[n]))
 	}
 }
 
 // class adds what it does to the sums of the uplinks.
-func (r *reader) class(c loader.ClassSample, uplinks []uplinkFrame) classFrame {
+func (r *reader) class(n int, c *loader.ClassSample, uplinks []uplinkFrame) classFrame {
 	class := classFrame{Name: c.Name, Mark: c.Mark, Route: c.Route, Way: c.Way, Balance: c.Balance, Uplink: c.Uplink, Open: c.Open, Kept: c.Kept, Lanes: []lane{}}
-	for k, t := range c.Traffic {
-		if l, used := r.lane(c.Name, t); used {
+	for k := range c.Traffic {
+		if l, used := r.lane(n, c, k); used {
 			class.Lanes = append(class.Lanes, l)
 			uplinks[k].add(l.flow)
 		}
@@ -143,37 +164,43 @@ func (r *reader) class(c loader.ClassSample, uplinks []uplinkFrame) classFrame {
 	return class
 }
 
-func (r *reader) line(l loader.LineSample) lineFrame {
-	hits := l.Hits
-	l.Hits = 0
-	return lineFrame{Class: l.Class, Text: l.Text, Where: l.Where, Hits: hits, Rate: r.rate(hits, func(was reading) (uint64, bool) {
-		n, known := was.lines[l]
-		return n, known
-	})}
+func (r *reader) line(n int, l *loader.LineSample) lineFrame {
+	f := lineFrame{Class: l.Class, Text: l.Text, Where: l.Where, Hits: l.Hits}
+	if was := r.previous(); was != nil {
+		if hits, known := was.line(n, l); known {
+			f.Rate = r.rate(hits, l.Hits)
+		}
+	}
+	return f
 }
 
-func (r *reader) rule(rule loader.RuleSample) lineFrame {
+func (r *reader) rule(n int, rule *loader.RuleSample) lineFrame {
 	key, why := rule.Rule.Key(), rule.Rule.Rung
 	if rule.Rule.Why != "" {
 		why += ": " + rule.Rule.Why
 	}
-	return lineFrame{Family: key.Family.String(), Priority: key.Priority, Text: rule.Text, Where: why, Hits: rule.Packets,
-		Rate: r.rate(rule.Packets, func(was reading) (uint64, bool) {
-			n, known := was.rules[key]
-			return n, known
-		})}
+	f := lineFrame{Family: key.Family.String(), Priority: key.Priority, Text: rule.Text, Where: why, Hits: rule.Packets}
+	if was := r.previous(); was != nil {
+		if packets, known := was.rule(n, key); known {
+			f.Rate = r.rate(packets, rule.Packets)
+		}
+	}
+	return f
+}
+
+// previous is the reading before the last; nil for none.
+func (r *reader) previous() *reading {
+	if len(r.last) < 2 {
+		return nil
+	}
+	return &r.last[len(r.last)-2]
 }
 
 // rate is how much a counter grew a second, since the reading before.
-func (r *reader) rate(now uint64, then func(reading) (uint64, bool)) float64 {
-	if len(r.last) < 2 {
+func (r *reader) rate(was, now uint64) float64 {
+	seconds := r.last[len(r.last)-1].Time.Sub(r.previous().Time).Seconds()
+	if was > now || seconds <= 0 {
 		return 0
 	}
-	was := r.last[len(r.last)-2]
-	n, known := then(was)
-	seconds := r.last[len(r.last)-1].Time.Sub(was.Time).Seconds()
-	if !known || n > now || seconds <= 0 {
-		return 0
-	}
-	return float64(now-n) / seconds
+	return float64(now-was) / seconds
 }

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -98,17 +101,36 @@ func (s *stream) run(ends <-chan struct{}) {
 	defer s.readers.Done()
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	tick := time.NewTicker(s.every)
-	defer tick.Stop()
+	runtime.LockOSThread() // whose CPU time is measured
+	defer runtime.UnlockOSThread()
 	for {
+		begun, used := time.Now(), threadTime()
 		s.send(s.read())
 		select {
 		case <-ends:
 			s.sleep()
 			return
-		case <-tick.C:
+		case <-time.After(s.pace(threadTime()-used) - time.Since(begun)):
 		}
 	}
+}
+
+const (
+	share   = 128             // of a CPU's time, one part in so many is the page's
+	slowest = 5 * time.Second // however many classes are busy
+)
+
+// pace is the time from one reading to the next, when one takes so much CPU
+// time: with some hundreds of busy classes they come less often.
+func (s *stream) pace(took time.Duration) time.Duration {
+	return max(s.every, min(slowest, share*took))
+}
+
+// threadTime is the CPU time that the calling thread has used.
+func threadTime() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_THREAD, &u) // it only fails for what there is not
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // send gives everyone what is new, and all to those who have seen nothing.

@@ -103,7 +103,7 @@ function fillRow(tr, r) {
   set("packets", perSecond(l?.sentRate.packets ?? 0), count(l?.sent.packets ?? 0));
   set("in", bits(l?.receivedRate.bits ?? 0), bytes(l?.received.bytes ?? 0));
   const rtt = l?.rtt;
-  set("rtt", rtt ? [rtt.p50, rtt.p95, rtt.p99].map(seconds).join(" / ") : "–").title = rtt ? `p50 / p95 / p99 of ${count(rtt.count)} measurements in the last ${Math.round(frame.window)} s` : "No measurement in the last ten seconds";
+  set("rtt", rtt ? [rtt.p50, rtt.p95, rtt.p99].map(seconds).join(" / ") : "–").title = rtt ? `p50 / p95 / p99 of ${count(rtt.count)} measurements in the last ${Math.round(frame.window)} s` : `No measurement in the last ${Math.round(frame.window)} s`;
   set("misroutes", count(l?.misroutes ?? 0)).classList.toggle("alarm", (l?.misroutes ?? 0) > (l?.repaired ?? 0));
   set("repaired", count(l?.repaired ?? 0));
   set("open", r.away ? "–" : count(c.open));
