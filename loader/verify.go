@@ -13,11 +13,19 @@ import (
 	"waymark/internal/verify"
 )
 
+// Verified is a policy that was held against the kernel.
+type Verified struct {
+	Checks     []verify.Check
+	Plan       *plan.Plan
+	Facts      plan.Facts
+	CgroupRoot string // that the programs are attached to
+}
+
 // Verify holds the kernel against a policy: that it has all of the plan and
 // nobody's rules before it, and, for a flow of every match in both families,
 // that the kernel's route for its class is the plan's, and the policy's.
 // Nothing is changed and nothing sent.
-func (l *Loader) Verify(policy *classes.Policy) ([]verify.Check, error) {
+func (l *Loader) Verify(policy *classes.Policy) (*Verified, error) {
 	w, err := l.survey(wanted{policy: policy})
 	if err != nil {
 		return nil, err
@@ -26,7 +34,8 @@ func (l *Loader) Verify(policy *classes.Policy) ([]verify.Check, error) {
 	if w.state == nil {
 		return nil, fmt.Errorf("verify: nothing is applied: run `waymark apply` first: %w", fs.ErrNotExist)
 	}
-	checks := verify.Structures(w.plan, w.facts, w.changes, w.conflict)
+	v := &Verified{Plan: w.plan, Facts: w.facts, CgroupRoot: w.state.CgroupRoot}
+	v.Checks = verify.Structures(w.plan, w.facts, w.changes, w.conflict)
 	for _, s := range verify.Samples(w.plan) {
 		c, verdict := s.Resolve(w.plan, w.facts)
 		if s.Lost == nil {
@@ -34,16 +43,18 @@ func (l *Loader) Verify(policy *classes.Policy) ([]verify.Check, error) {
 				return nil, err
 			}
 		}
-		checks = append(checks, c)
+		v.Checks = append(v.Checks, c)
 	}
-	return checks, nil
+	return v, nil
 }
 
 // lookUp asks the kernel for the route of a sample's flow. It is not asked
 // about packets that are forwarded, or come from elsewhere.
 func (l *Loader) lookUp(w *survey, s verify.Sample, verdict plan.Verdict, c *verify.Check) error {
-	q := rpdb.Query{Dst: s.Flow.Dst, Mark: s.Mark(w.plan), UID: s.Flow.UID, Proto: uint8(s.Flow.Proto),
-		Sport: uint16(s.Flow.Sport), Dport: uint16(s.Flow.Dport)}
+	q := rpdb.Query{Dst: s.Flow.Dst, Mark: s.Mark(w.plan), UID: s.Flow.UID}
+	if verify.HasSocket(s.Flow.Proto) {
+		q.Proto, q.Sport, q.Dport = uint8(s.Flow.Proto), uint16(s.Flow.Sport), uint16(s.Flow.Dport)
+	}
 	if !s.Flow.Src.IsUnspecified() {
 		if q.Src = s.Flow.Src; !slices.Contains(w.facts.Own, q.Src) {
 			c.Answer = "not asked of the kernel: the source is not this host's"

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"waymark/internal/lab"
+	"waymark/internal/witness"
 )
 
 // env is what a command may touch of the process it runs in.
@@ -26,7 +27,7 @@ type env struct {
 }
 
 func main() {
-	if lab.ClientMain() {
+	if lab.ClientMain() || witness.ClientMain() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

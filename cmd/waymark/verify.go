@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"waymark/classes"
 	"waymark/internal/verify"
+	"waymark/internal/witness"
 	"waymark/loader"
 )
 
@@ -25,8 +28,9 @@ var (
 type verification struct {
 	source
 	output
-	host               string
-	simulate, describe bool
+	host                     string
+	simulate, describe, live bool
+	targets                  []string
 }
 
 func newVerify(e env) *cobra.Command {
@@ -36,8 +40,15 @@ func newVerify(e env) *cobra.Command {
 		Short: "Check that the kernel does what the policy says, match by match",
 		Long: `Holds the kernel against the policy that is applied, or that of -f: its rules,
 routes, sysctls, programs and maps; and for every match, in both families, which
-match wins a flow of its own and which route the kernel has for its class. Nothing
-is changed and nothing is sent.
+match wins a flow of its own, which class the programs give it, and which route the
+kernel has for that. Nothing is changed and nothing is sent: the programs are asked
+by sockets in a network namespace of their own, in cgroups below the classes' that
+are removed again.
+
+--live sends: for every class, in both families, a process in its cgroup and with its
+uid connects to a target that one of its matches takes, and is seen to leave by the
+right uplink, and counted there. Targets are those of --target, or what the policy's
+probes ask by TCP.
 
 --simulate asks no kernel and needs no rights: it holds the policy of -f against
 the description of a host, which --describe writes there, and says what each class
@@ -55,6 +66,8 @@ lacks something of the plan. 3: the policy is wrong on that host.`,
 	f.BoolVar(&v.describe, "describe", false, "write the description of this host, as JSON, and check nothing")
 	f.BoolVar(&v.simulate, "simulate", false, "check the policy on the host of --host, and ask no kernel")
 	f.StringVar(&v.host, "host", "", "`FILE` that --describe wrote")
+	f.BoolVar(&v.live, "live", false, "also send: connect from every class to a target")
+	f.StringArrayVar(&v.targets, "target", nil, "`ADDRESS:PORT` that answers by TCP, for --live; may be repeated")
 	f.Lookup("output").Usage = "`FORMAT` to print in: text, json or junit"
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return v.check(c) }
 	return c
@@ -65,6 +78,8 @@ func (v *verification) check(c *cobra.Command) error {
 	switch {
 	case v.simulate && v.host == "":
 		return usage(c, errors.New("--simulate needs --host FILE: write it on the host with `waymark verify --describe > FILE`"))
+	case v.simulate && v.sends():
+		return usage(c, errors.New("--simulate asks no kernel and sends nothing: leave out --live and --target"))
 	case v.host != "" && !v.simulate:
 		return usage(c, errors.New("--host is for --simulate"))
 	case v.describe && v.simulate:
@@ -91,12 +106,58 @@ func (v *verification) run() error {
 		if err != nil {
 			return err
 		}
-		checks, err := l.Verify(policy)
+		checks, err := v.checks(l, policy)
 		if err != nil {
 			return err
 		}
 		return v.report(checks)
 	})
+}
+
+// checks are those of the policy on this host.
+func (v *verification) checks(l *loader.Loader, policy *classes.Policy) ([]verify.Check, error) {
+	held, err := l.Verify(policy)
+	if err != nil {
+		return nil, err
+	}
+	asked, err := witness.Classify(l, held)
+	if err != nil {
+		return nil, err
+	}
+	checks := append(held.Checks, asked...)
+	if v.sends() {
+		targets, err := v.targetsOf(policy)
+		if err != nil {
+			return nil, err
+		}
+		seen, err := witness.Live(l, held, targets)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, seen...)
+	}
+	return checks, nil
+}
+
+// sends tells whether connections are asked for.
+func (v *verification) sends() bool { return v.live || len(v.targets) > 0 }
+
+// targetsOf are those that were named, or else the policy's.
+func (v *verification) targetsOf(policy *classes.Policy) (targets []netip.AddrPort, err error) {
+	for _, text := range v.targets {
+		a, err := netip.ParseAddrPort(text)
+		if err != nil || a.Port() == 0 {
+			return nil, fmt.Errorf("--target %s: write an address and a port, 203.0.113.9:443 or [2001:db8::9]:443", text)
+		}
+		targets = append(targets, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	}
+	if targets == nil {
+		targets = witness.Targets(policy)
+	}
+	if targets == nil {
+		return nil, errors.New("verify --live: the policy's probes ask nobody by TCP: name a target that answers, with --target ADDRESS:PORT")
+	}
+	return targets, nil
 }
 
 // simulated are the checks of the policy on the host that a file describes.

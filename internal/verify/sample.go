@@ -38,13 +38,25 @@ var elsewhere = map[plan.Family]netip.Addr{
 	plan.IPv6: netip.MustParseAddr("2001:db8:ffff::254"),
 }
 
+// Elsewhere is an address that only a default route leads to.
+func Elsewhere(family plan.Family) netip.Addr { return elsewhere[family] }
+
+// FlowsOf are flows that a match may take, made on this host, whichever
+// destination they are then given.
+func FlowsOf(m match.Match, family plan.Family) (flows []match.Flow) {
+	m.Dst, m.Dport, m.Proto = nil, nil, nil
+	for k := range tries {
+		if f, possible := flowOf(m, family, k); possible {
+			flows = append(flows, f)
+		}
+	}
+	return flows
+}
+
 // Samples are a flow of each line in each family that it can have one in. A
 // line of a plan with very many stands for those around it.
 func Samples(p *plan.Plan) (all []Sample) {
-	lines := make([]match.Match, len(p.Lines))
-	for i := range lines {
-		lines[i] = p.Lines[i].Match
-	}
+	lines := Matches(p)
 	step := max(1, len(lines)/mostLines)
 	for n := 0; n < len(lines); n += step {
 		for _, family := range plan.Families {
@@ -54,6 +66,15 @@ func Samples(p *plan.Plan) (all []Sample) {
 		}
 	}
 	return all
+}
+
+// Matches are the plan's lines in numbers, in their order.
+func Matches(p *plan.Plan) []match.Match {
+	lines := make([]match.Match, len(p.Lines))
+	for i := range lines {
+		lines[i] = p.Lines[i].Match
+	}
+	return lines
 }
 
 // sampleOf is the first flow that the line wins, of those that are tried, or
@@ -107,6 +128,16 @@ func flowOf(m match.Match, family plan.Family, k int) (f match.Flow, possible bo
 
 func wrongFamily(proto uint32, family plan.Family) bool {
 	return proto == unix.IPPROTO_ICMP && family == plan.IPv6 || proto == unix.IPPROTO_ICMPV6 && family == plan.IPv4
+}
+
+// HasSocket tells whether a protocol has sockets that are connected, which the
+// kernel also answers questions for a route with.
+func HasSocket(proto uint32) bool {
+	switch proto {
+	case unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
+		return true
+	}
+	return false
 }
 
 func hasPorts(proto uint32) bool {

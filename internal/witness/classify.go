@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package witness
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"waymark/classes"
+	"waymark/internal/host"
+	"waymark/internal/match"
+	"waymark/internal/plan"
+	"waymark/internal/verify"
+	"waymark/loader"
+)
+
+// classifier asks the programs in the kernel which class a flow is of.
+type classifier struct {
+	*loader.Verified
+	lines  []match.Match
+	shadow *loader.Shadow
+	space  *space
+	places places
+	here   string // the cgroup of this process
+}
+
+// Classify asks the programs in the kernel about a flow of every line: a
+// process in the line's cgroup, with its uid, connects a socket in an empty
+// network namespace, where the programs answer by the tables that are in force
+// and count nothing of the host's; a packet that comes in is handed to the
+// program for those. Nothing is sent. Cgroups that are made for it are removed.
+func Classify(l *loader.Loader, v *loader.Verified) (checks []verify.Check, err error) {
+	c := &classifier{Verified: v, lines: verify.Matches(v.Plan), places: places{root: v.CgroupRoot}}
+	if c.here, _, err = l.Process(os.Getpid()); err != nil {
+		return nil, err
+	}
+	if c.space, err = newSpace(); err != nil {
+		return nil, err
+	}
+	defer c.space.close()
+	var cookie uint64
+	err = c.space.do(func() (err error) {
+		cookie, err = host.NetnsCookie()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.shadow, err = l.Shadow(cookie)
+	if errors.Is(err, loader.ErrOtherBuild) {
+		left := verify.NewCheck(verify.Classifier, "every match")
+		left.Skipped = err.Error()
+		return []verify.Check{left}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer c.shadow.Close()
+	defer func() { err = errors.Join(err, c.places.remove()) }()
+	return c.all(verify.Samples(v.Plan))
+}
+
+// all asks about all samples, those of a cgroup by one client.
+func (c *classifier) all(samples []verify.Sample) ([]verify.Check, error) {
+	checks := make([]verify.Check, len(samples))
+	byCgroup := map[string][]int{}
+	var order []string
+	for n, s := range samples {
+		checks[n] = verify.NewCheck(verify.Classifier, s.Name(c.Plan))
+		switch {
+		case s.Lost != nil:
+			checks[n].Skipped = "no flow of it was found that it wins"
+		case c.forwarded(s):
+			if err := c.askForwarded(s, &checks[n]); err != nil {
+				return nil, err
+			}
+		case !verify.HasSocket(s.Flow.Proto):
+			checks[n].Skipped = fmt.Sprintf("protocol %d has no socket that is connected: its packets are classed as they leave", s.Flow.Proto)
+		default:
+			if byCgroup[s.Flow.Cgroup] == nil {
+				order = append(order, s.Flow.Cgroup)
+			}
+			byCgroup[s.Flow.Cgroup] = append(byCgroup[s.Flow.Cgroup], n)
+		}
+	}
+	for _, cgroup := range order {
+		if err := c.askIn(cgroup, samples, byCgroup[cgroup], checks); err != nil {
+			return nil, err
+		}
+	}
+	return checks, nil
+}
+
+// askIn asks about samples of one cgroup.
+func (c *classifier) askIn(cgroup string, samples []verify.Sample, which []int, checks []verify.Check) (err error) {
+	_, missing := os.Stat(filepath.Join(c.CgroupRoot, cgroup))
+	path, err := c.places.below(cgroup)
+	if err != nil || missing != nil && !c.Facts.Arms {
+		if err == nil {
+			err = errors.New("the kernel has no tracepoint for a cgroup that is made: it is classed by the next apply")
+		}
+		for _, n := range which {
+			checks[n].Skipped = fmt.Sprintf("no process can be put into cgroup %s: %v", cgroup, err)
+		}
+		return nil
+	}
+	detach, err := c.shadow.Attach(c.places.dir(path))
+	if err != nil {
+		return err
+	}
+	defer detach()
+	client, err := startClient(c.places.dir(path), c.space.do)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.close()) }()
+	for _, n := range which {
+		flow := samples[n].Flow
+		flow.Cgroup = path
+		r, err := client.do(orderOf(flow))
+		if err != nil {
+			return err
+		}
+		if r.Call == "socket" || r.Call == "bind" {
+			checks[n].Skipped = fmt.Sprintf("no such socket can be made: %s: %s", r.Call, r.Err)
+			continue
+		}
+		c.judge(flow, samples[n], r.Mark, &checks[n])
+	}
+	return nil
+}
+
+// orderOf is a socket of a flow.
+func orderOf(f match.Flow) order {
+	o := order{UID: f.UID, Proto: uint8(f.Proto), To: netip.AddrPortFrom(f.Dst, uint16(f.Dport))}
+	if !f.Src.IsUnspecified() || f.Sport != 0 {
+		o.From = netip.AddrPortFrom(f.Src, uint16(f.Sport))
+	}
+	return o
+}
+
+// judge holds a mark that the programs gave against the first line that holds
+// for the flow.
+func (c *classifier) judge(f match.Flow, s verify.Sample, mark uint32, check *verify.Check) {
+	want := plan.NoClass
+	if line, ok := match.First(c.lines, f); ok {
+		want = c.Plan.Lines[line].Class
+	}
+	if want != c.Plan.Lines[s.Line].Class {
+		check.Skipped = fmt.Sprintf("what is below its cgroup, or this process's own, is of class %s", c.name(want))
+		return
+	}
+	number := uint32(0)
+	if want != plan.NoClass {
+		number = c.Plan.Classes[want].Mark
+	}
+	got := mark & uint32(c.Plan.Mask)
+	check.Answer = fmt.Sprintf("mark %#x", mark)
+	if got != number {
+		check.Wrong = append(check.Wrong, fmt.Sprintf("the programs give it %s and not %s: `waymark apply` fills their maps, `waymark explain` names the match", c.markName(got), c.name(want)))
+	}
+}
+
+func (c *classifier) name(class int) string {
+	if class == plan.NoClass {
+		return classes.Unclassed
+	}
+	return "class " + c.Plan.Classes[class].Name
+}
+
+func (c *classifier) markName(mark uint32) string {
+	if mark == 0 {
+		return "no class"
+	}
+	if class := c.Plan.ClassOf(mark); class != nil {
+		return "class " + class.Name
+	}
+	return fmt.Sprintf("mark %#x, which is no class's", mark)
+}
+
+// forwarded tells whether a line is of what comes in, and of no process.
+func (c *classifier) forwarded(s verify.Sample) bool { return c.lines[s.Line].IIF != nil }
+
+func (c *classifier) askForwarded(s verify.Sample, check *verify.Check) error {
+	if s.Flow.IIF == math.MaxUint32 {
+		check.Skipped = "its interface does not exist yet"
+		return nil
+	}
+	flow := s.Flow
+	flow.Cgroup, flow.UID = c.here, 0
+	if flow.Src.IsUnspecified() {
+		flow.Src = verify.Elsewhere(s.Family)
+	}
+	mark, err := c.shadow.Forwarded(flow.IIF, frame(flow))
+	if err != nil {
+		return err
+	}
+	c.judge(flow, s, mark, check)
+	return nil
+}

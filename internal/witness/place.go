@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package witness
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// places are cgroups of clients, below the classes' own.
+type places struct {
+	root string   // the cgroup root
+	made []string // directories, in the order in which they were made
+}
+
+// leaf is the name of the cgroup of a client.
+func leaf() string { return fmt.Sprintf("waymark-verify-%d", os.Getpid()) }
+
+// below makes a cgroup below one of the host's, which is made if it does not
+// exist, and returns its path from the cgroup root.
+func (p *places) below(cgroup string) (string, error) {
+	full := path.Join(cgroup, leaf())
+	dir := p.root
+	for name := range strings.SplitSeq(full, "/") {
+		dir = filepath.Join(dir, name)
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("make a cgroup: %w", err)
+		}
+		p.made = append(p.made, dir)
+	}
+	return full, nil
+}
+
+// dir is the directory of a path from the cgroup root.
+func (p *places) dir(cgroup string) string { return filepath.Join(p.root, cgroup) }
+
+// remove takes away what was made, unless others have moved in. A process that
+// ended a moment ago may still be there.
+func (p *places) remove() error {
+	var errs []error
+	for n := len(p.made) - 1; n >= 0; n-- {
+		err := unix.Rmdir(p.made[n])
+		for tries := 0; errors.Is(err, unix.EBUSY) && tries < 200; tries++ {
+			time.Sleep(5 * time.Millisecond)
+			err = unix.Rmdir(p.made[n])
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			errs = append(errs, fmt.Errorf("remove cgroup %s: %w", p.made[n], err))
+		}
+	}
+	return errors.Join(errs...)
+}

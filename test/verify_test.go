@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
+	"waymark/internal/lab"
+	"waymark/internal/verify"
+)
+
+const verified = twoUplinks + `classes:
+  - {name: group, route: [b, a], match: [{cgroup: app.slice}]}
+  - {name: user, route: [b], otherwise: unreachable, match: [{uid: 2000}]}
+`
+
+// TestVerifyWrongHosts spoils a host in ways of its own, and sees each found
+// where it hurts and said in words.
+func TestVerifyWrongHosts(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.apply(t, verified)
+	if found := s.verify(t, 0); verify.Failed(found) > 0 {
+		t.Fatalf("the right host is wrong: %v", found)
+	}
+	for _, c := range []struct {
+		name, damage, cure string
+		code               int
+		group, words       string
+	}{
+		{"a rule is gone", "ip rule del priority 1021", "", 1, verify.Simulation, "table: the plan says 7001, the kernel 7000"},
+		{"what keeps a class in is gone", "ip rule del priority 1032", "", 2, verify.Structure, "there is no ip -4 rule add priority 1032 from all fwmark 0x2000000/0xb7000000 unreachable"},
+		{"a table is empty", "ip route flush table 7001", "", 1, verify.Simulation, "the plan says 7001, the kernel 7000"},
+		{"a rule of others stands before", "ip rule add priority 10 lookup main", "ip rule del priority 10", 1, verify.Simulation, "it leaves by up-a and not by uplink b: ip -4 rule add priority 10 "},
+		{"a mark of others is ours", "ip rule add priority 2000 fwmark 0x1000000/0xff000000 lookup 55", "ip rule del priority 2000", 1, verify.Structure, "belongs to"},
+		{"a sysctl is another", "echo 0 >/proc/sys/net/ipv4/conf/up-b/ignore_routes_with_linkdown", "", 2, verify.Structure, "net/ipv4/conf/up-b/ignore_routes_with_linkdown is not 1"},
+		{"a program is gone", "rm PINS/connect4", "", 2, verify.Structure, "connect4 is not attached"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.shell(t, strings.ReplaceAll(c.damage, "PINS", s.pins()))
+			found := s.verify(t, c.code)
+			said(t, found, c.group, c.words)
+			if c.cure != "" {
+				s.shell(t, c.cure)
+			}
+			s.apply(t, verified)
+			s.verify(t, 0)
+		})
+	}
+	t.Run("a cgroup is out of the maps", func(t *testing.T) {
+		s.forgetCgroups(t)
+		said(t, s.verify(t, 1), verify.Classifier, "the programs give it no class and not class group: `waymark apply` fills their maps")
+	})
+}
+
+// verify runs the command, which has to end with a code.
+func (s *site) verify(t *testing.T, code int, args ...string) []verify.Check {
+	t.Helper()
+	o := s.waymark(t, append([]string{"verify", "-o", "json"}, args...)...)
+	if o.code != code {
+		t.Errorf("verify: exit %d, want %d: %s\n%s", o.code, code, o.stderr, o.stdout)
+	}
+	return item[[]verify.Check](t, o.stdout)
+}
+
+// said checks that a check of a group is wrong, in these words.
+func said(t *testing.T, checks []verify.Check, group, words string) {
+	t.Helper()
+	for _, c := range checks {
+		if c.Group == group && strings.Contains(strings.Join(c.Wrong, "\n"), words) {
+			return
+		}
+	}
+	t.Errorf("no check of %s says %q: %v", group, words, checks)
+}
+
+// forgetCgroups takes all cgroups out of both versions of the table.
+func (s *site) forgetCgroups(t *testing.T) {
+	t.Helper()
+	outer := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapCgroups), nil))
+	defer outer.Close()
+	for version := range uint32(2) {
+		var id ebpf.MapID
+		if outer.Lookup(version, &id) != nil {
+			continue
+		}
+		m := must[*ebpf.Map](t)(ebpf.NewMapFromID(id))
+		var cgroup uint64
+		var set uint32
+		var all []uint64
+		for entries := m.Iterate(); entries.Next(&cgroup, &set); {
+			all = append(all, cgroup)
+		}
+		for _, cgroup := range all {
+			if err := m.Delete(cgroup); err != nil {
+				t.Error(err)
+			}
+		}
+		m.Close()
+	}
+}
