@@ -4,7 +4,8 @@
 //
 //	go run ./test/kernels                # every kernel, all tests; KERNELS.md
 //	go run ./test/kernels 6.1            # one kernel
-//	go run ./test/kernels -rows REGEXP   # of the traffic table and the packets, those tests
+//	go run ./test/kernels -rows REGEXP   # of the traffic table and the packets, those tests;
+//	                                     # the page has the others from earlier runs of the same programs
 //	go run ./test/kernels boot -kernel FOLDER BINARY [ARGUMENT...]
 //
 // The second form is what `go test -exec` is given by the first. The program

@@ -16,12 +16,13 @@ type report struct {
 	works   map[string]bool            // mechanisms that were tried
 	refusal string                     // what apply says on a kernel that cannot carry Waymark
 	passed  map[string]map[string]bool // tests that passed, by name, each with the mechanisms that parts of it want and the kernel lacks
+	sound   map[string]bool            // tests that ended, none of their parts failed or skipped for no reason, by name
 	failed  bool
 	outputs map[string]string // of tests that have not ended, by package and name
 }
 
 func newReport(k kernel) *report {
-	return &report{kernel: k, works: map[string]bool{}, passed: map[string]map[string]bool{}, outputs: map[string]string{}}
+	return &report{kernel: k, works: map[string]bool{}, passed: map[string]map[string]bool{}, sound: map[string]bool{}, outputs: map[string]string{}}
 }
 
 // An event is a line of `go test -json`.
@@ -129,6 +130,8 @@ func (r *report) ofRow(e event, output string) {
 	}
 	if e.Test == name {
 		fmt.Printf("%-7s %-50s %-5s %6.1fs\n", r.kernel.series, name, e.Action, e.Elapsed)
+		_, unsound := r.sound[name]
+		r.sound[name] = !unsound && e.Action != "fail"
 	}
 	if e.Action != "skip" {
 		return
@@ -139,7 +142,7 @@ func (r *report) ofRow(e event, output string) {
 			return
 		}
 	}
-	r.failed = true
+	r.failed, r.sound[name] = true, false
 	fmt.Printf("%-7s %s: skipped, for no reason that this kernel gives:\n%s", r.kernel.series, e.Test, output)
 }
 

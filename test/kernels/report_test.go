@@ -46,8 +46,37 @@ func TestSkipsNeedAReason(t *testing.T) {
 // TestPattern has rows with and without parts.
 func TestPattern(t *testing.T) {
 	for _, want := range []string{"^TestPackets$|", "|^TestMarkOfOthers$//^IPv6|", "|^TestRepair$//^IPv"} {
-		if p := pattern(); !strings.Contains(p, want) {
+		if p := pattern(rows); !strings.Contains(p, want) {
 			t.Errorf("%q is not in %s", want, p)
+		}
+	}
+}
+
+// TestSeen keeps what a run saw for the next one with the same programs: what
+// failed, and what did not end, has not been seen.
+func TestSeen(t *testing.T) {
+	t.Chdir("../..")
+	k := kernel{series: "6.1", folder: t.TempDir()}
+	r := newReport(k)
+	event := func(test, action string) string {
+		return `{"Action":"` + action + `","Package":"p","Test":"` + test + `"}`
+	}
+	said := event("TestPackets/a", "pass") + event("TestPackets", "pass") + event("TestRepair/a", "fail") + event("TestRepair", "fail") +
+		event("TestRing/a", "pass") + event("TestOracle/a", "skip") + event("TestOracle", "pass")
+	if err := r.read(strings.NewReader(said)); err != nil {
+		t.Fatal(err)
+	}
+	r.passed["TestPackets"]["bpf_loop"] = true
+	if err := r.keep(); err != nil {
+		t.Fatal(err)
+	}
+	again, ok, err := recall(k)
+	if err != nil || !ok {
+		t.Fatalf("recalled: %v: %v", ok, err)
+	}
+	for row, want := range map[string]string{"TestPackets": "without 7", "TestRepair": "-", "TestRing": "-", "TestOracle": "-"} {
+		if got := again.row(row); got != want {
+			t.Errorf("of %s is remembered %q, want %q", row, got, want)
 		}
 	}
 }

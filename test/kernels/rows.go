@@ -56,10 +56,10 @@ func testOf(row string) (name string, whole bool) {
 	return name, !part
 }
 
-// pattern is what `go test -run` takes for the chosen rows.
-func pattern() string {
+// pattern is what `go test -run` takes for rows.
+func pattern(rows []string) string {
 	var all []string
-	for _, row := range chosen {
+	for _, row := range rows {
 		name, part, _ := strings.Cut(row, "/")
 		all = append(all, strings.TrimSuffix("^"+name+"$/"+part, "/"))
 	}
