@@ -108,7 +108,7 @@
  *             the older instance's number of uplinks.
  *   classes   While both are there, CLASS_ANYWHERE in `flags` of a struct
  *             class_entry.
- *   notes     and `arrivals` are shared, if the mask and the maps' sizes are the
+ *   notes     `arrivals` and `endings` are shared, if the mask and the maps' sizes are the
  *             same. No flag and no field of theirs changes its meaning; a build
  *             that needs another one changes the size.
  *   times     and `connecting` are shared if their sizes are the same, whatever the
@@ -436,7 +436,9 @@ enum telemetry_off {
  * class replaced it, with NOTE_SWITCHES: its next datagram to a destination
  * of no class gets it back. `class_mark` is the class of a socket whose own
  * mark cannot be changed from outside (UDP), with NOTE_CLASS. NOTE_KEPT: a
- * change gave the socket another class, and it was left as it was.
+ * change gave the socket another class, and it was left as it was. A socket of
+ * another network namespace has no mark of ours: the class that it is kept in
+ * is noted, for tc ingress.
  */
 enum note_flags {
 	NOTE_SWITCHES = 1,
@@ -501,14 +503,16 @@ enum walk_versions { NO_VERSION = 2 };
  * change, of the first there may be none (NO_VERSION); `fate` is an enum fate
  * that was asked for. `elsewhere` is set for a network namespace that is not
  * the instance's: its sockets carry no class, and tc ingress classes their
- * packets, one by one, by the new table from the moment it was published.
- * `rehearses` is set for a walk that counts and does nothing.
+ * packets, one by one, by the table that is in force. `holds` is set for a walk
+ * there before the new table is: it notes the class of flows that the change
+ * will leave as they are, and counts none. `rehearses` is set for a walk that counts and does nothing.
  */
 struct walk_order {
 	__u32 from;
 	__u32 to;
 	__u32 fate;
 	__u32 elsewhere;
+	__u32 holds;
 	__u32 rehearses;
 };
 
@@ -536,6 +540,23 @@ struct walk_result {
 struct open_flows {
 	__u64 open;
 	__u64 kept;
+};
+
+/*
+ * How a TCP connection from behind the host was classed when it began to end:
+ * the kernel there goes on to answer for it when its socket is gone (TIME_WAIT,
+ * a RST), and such a packet has no cgroup. Addresses and ports are those of the
+ * packets as they come in. The slot is a hash of them. `seconds` are since boot;
+ * what is LAST_WORDS old is nobody's.
+ */
+enum last_words { ENDINGS = 4096, LAST_WORDS = 120 };
+
+struct ending {
+	struct words addresses[2];
+	__u32 ports[2];
+	__u32 family;
+	__u32 class_mark;
+	__u32 seconds;
 };
 
 /*

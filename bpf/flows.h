@@ -37,22 +37,30 @@ static __always_inline int leaves_otherwise(const struct sock *sk)
 	return uplink_behind(ifindex) == NO_UPLINK;
 }
 
-static __always_inline void count_flow(void *socket, const struct sock *sk)
+/* Counts a flow of the host's own in the class that it leaves by; returns whether it leaves by an uplink. */
+static __always_inline int count_open(const struct sock *sk, const struct socket_note *note)
 {
-	struct socket_note *note = bpf_sk_storage_get(&notes, socket, 0, 0);
-	struct open_flows *f;
 	__u32 mark = 0;
 
 	READ(mark, sk->sk_mark);
 	mark = udp_class_mark(mark, note, 1);
 	if (!class_number(mark) && leaves_otherwise(sk))
-		return;
-	f = flows_of(mark);
+		return 0;
+	struct open_flows *f = flows_of(mark);
 	if (f)
 		f->open++;
+	return 1;
+}
+
+static __always_inline void count_flow(void *socket, const struct sock *sk)
+{
+	struct socket_note *note = bpf_sk_storage_get(&notes, socket, 0, 0);
+
+	if (!order.elsewhere && !count_open(sk, note))
+		return;
 	if (!note || !(note->flags & NOTE_KEPT))
 		return;
-	f = flows_of(classify_socket(address_of(sk), order.to));
+	struct open_flows *f = flows_of(classify_socket(address_of(sk), order.to));
 	if (f)
 		f->kept++;
 }

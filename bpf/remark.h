@@ -49,6 +49,35 @@ struct {
 	__type(value, struct walk_result);
 } walked SEC(".maps");
 
+/* By class number: 1 for one that a flow has without its mark, as a walk finds them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set at load: one more than the highest number */
+	__type(key, __u32);
+	__type(value, __u32);
+} carried SEC(".maps");
+
+static __noinline void carry(__u32 mark)
+{
+	__u32 number = class_number(mark);
+	__u32 *here = bpf_map_lookup_elem(&carried, &number);
+
+	if (here)
+		*here = 1;
+}
+
+/* Whether the walk does what it finds due, and does not only look ahead. */
+static __always_inline int is_for_good(void)
+{
+	return !order.rehearses && !order.holds;
+}
+
+/* A flow that was left as it was follows its class again: here by its mark, elsewhere by the table. */
+static __always_inline void release(struct socket_note *note)
+{
+	note->flags &= order.elsewhere ? ~(NOTE_KEPT | NOTE_CLASS) : ~NOTE_KEPT;
+}
+
 static __always_inline __u32 heir_of(__u32 mark)
 {
 	__u32 *heir = bpf_map_lookup_elem(&heirs, &mark);
@@ -59,7 +88,8 @@ static __always_inline __u32 heir_of(__u32 mark)
 /*
  * The class's mark that a socket should have after the change; `has`, which
  * it carries, if the change does not concern it. One that an earlier change
- * left as it was stays so until another changes its class.
+ * left as it was stays so until another changes its class; one that is in its
+ * class all the same was only held for this change.
  */
 static __always_inline __u32 due_mark(__u64 address, __u32 *has, struct socket_note *note)
 {
@@ -67,13 +97,14 @@ static __always_inline __u32 due_mark(__u64 address, __u32 *has, struct socket_n
 		return *has ? *has : classify_socket(address, order.to);
 
 	__u32 was = classify_socket(address, order.from), is = classify_socket(address, order.to);
-	__u32 left = note && note->flags & NOTE_KEPT;
-	if (order.elsewhere) {
-		*has = was;
-		return is;
-	}
-	if (left && is == *has && !order.rehearses)
-		note->flags &= ~NOTE_KEPT;
+	__u32 noted = note && note->flags & NOTE_CLASS, kept = note && note->flags & NOTE_KEPT;
+	if (order.elsewhere)
+		*has = noted ? note->class_mark : was;
+	if (order.elsewhere || noted)
+		carry(*has);
+	if (kept && is == *has && is_for_good())
+		release(note);
+	__u32 left = kept && *has != was;
 	__u32 *heir = bpf_map_lookup_elem(&heirs, has);
 	if (heir_of(was) != is && (left || *has == was || (*has && !heir)))
 		return is;
@@ -103,7 +134,7 @@ static __noinline struct class_counters *line_due(__u32 due)
 {
 	const struct class_entry *class = class_of(due);
 
-	return class && !order.rehearses ? first_line(class) : 0;
+	return class && is_for_good() ? first_line(class) : 0;
 }
 
 /* Whether a flow is left as it is, and counted for the reason. */
@@ -120,15 +151,22 @@ static __always_inline int stays(struct walk_result *r, __u64 address, __u32 due
 	return 1;
 }
 
-/* Remembers a flow that stays, so that it is counted until it ends. */
-static __noinline void note_kept(struct sock_common *sk, struct socket_note *note)
+/* Remembers a flow that stays, so that it is counted until it ends, and of one elsewhere what it stays in. */
+static __noinline void note_kept(struct sock_common *sk, struct socket_note *note, __u32 has)
 {
 	struct socket_note fresh = {.flags = NOTE_KEPT};
 
-	if (note)
-		note->flags |= NOTE_KEPT;
-	else
+	if (order.elsewhere) {
+		fresh.flags |= NOTE_CLASS;
+		fresh.class_mark = has;
+	}
+	if (!note) {
 		bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+		return;
+	}
+	if (order.elsewhere)
+		note->class_mark = has;
+	note->flags |= fresh.flags;
 }
 
 static __noinline void reset_socket(struct walk_result *r, struct bpf_iter_meta *meta, struct sock_common *sk, __u32 due)
@@ -163,20 +201,20 @@ static __noinline void count_moved(__u32 due)
 
 /* What becomes of a flow that is due another class; returns whether it takes it. */
 static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *meta, struct sock_common *sk,
-				 struct socket_note *note, __u32 due, int inbound)
+				 struct socket_note *note, __u32 has, __u32 due, int inbound)
 {
 	__u32 fate = fate_in(due);
 
-	if (order.elsewhere && fate == FATE_KEEP)
-		fate = FATE_MOVE;
 	if (stays(r, address_of(sk), due, fate, inbound)) {
 		struct class_counters *c = line_due(due);
 		if (c)
 			c->kept_sockets++;
-		if (!order.elsewhere && !order.rehearses)
-			note_kept(sk, note);
+		if (!order.rehearses)
+			note_kept(sk, note, has);
 		return 0;
 	}
+	if (order.holds)
+		return 0;
 	if (fate == FATE_RESET && order.rehearses) {
 		r->reset++;
 		return 0;
@@ -185,13 +223,13 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 		reset_socket(r, meta, sk, due);
 		return 0;
 	}
+	if (note && is_for_good())
+		release(note);
 	if (order.elsewhere || order.rehearses) {
 		r->moved++;
 		count_moved(due);
 		return 0;
 	}
-	if (note)
-		note->flags &= ~NOTE_KEPT;
 	return 1;
 }
 
@@ -237,14 +275,14 @@ static __always_inline void remark_tcp_impl(struct bpf_iter_meta *meta, struct s
 	__u32 first = order.from == NO_VERSION, mark = with_class(carried, due);
 	if (skc->skc_state == TCP_LISTEN) {
 		/* No flow: what is asked of it from now on has the new class, whatever becomes of the rest. */
-		if (!order.elsewhere && !order.rehearses)
+		if (!order.elsewhere && is_for_good())
 			set_tcp_mark(r, tcp, mark, first ? &r->marked : 0);
 	} else if (first) {
 		if (asked)
 			r->inbound++;
 		else
 			set_tcp_mark(r, tcp, mark, &r->marked);
-	} else if (takes(r, meta, skc, note, due, asked)) {
+	} else if (takes(r, meta, skc, note, has, due, asked)) {
 		if (set_tcp_mark(r, tcp, mark, &r->moved))
 			count_moved(due);
 	}
@@ -306,9 +344,9 @@ static __always_inline void note_udp_impl(struct bpf_iter_meta *meta, struct udp
 		r->noted += noted;
 		r->failed += !noted;
 	} else if (!connected) {
-		if (!order.elsewhere && !order.rehearses)
+		if (!order.elsewhere && is_for_good())
 			note_switch(udp, note, with_class(carried, due));
-	} else if (takes(r, meta, (struct sock_common *)udp, note, due, 0)) {
+	} else if (takes(r, meta, (struct sock_common *)udp, note, has, due, 0)) {
 		noted = note_class(udp, note, due, NOTE_BEFORE);
 		r->moved += noted;
 		if (noted)

@@ -12,6 +12,7 @@
 #include "drops.h"
 #include "egress.h"
 #include "flows.h"
+#include "forwarded.h"
 #include "guard.h"
 #include "queue.h"
 #include "received.h"
@@ -49,6 +50,17 @@ static __always_inline struct flow flow_of(struct bpf_sock_addr *ctx, __u32 fami
 	};
 }
 
+/* Whether a socket that connects is of our namespace. One that is not begins another flow than it was kept with. */
+static __always_inline int is_here(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
+{
+	if (bpf_get_netns_cookie(ctx) == netns_cookie)
+		return 1;
+	struct socket_note *note = note_of(sk);
+	if (note)
+		note->flags = 0;
+	return 0;
+}
+
 #define HOST_WORDS(a) {{bpf_ntohl((a)[0]), bpf_ntohl((a)[1]), bpf_ntohl((a)[2]), bpf_ntohl((a)[3])}}
 
 SEC("cgroup/connect4")
@@ -56,7 +68,7 @@ int connect4(struct bpf_sock_addr *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
 
-	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
+	if (!sk || !is_here(ctx, sk))
 		return ALLOW;
 
 	struct flow flow = flow_of(ctx, AF_INET);
@@ -71,7 +83,7 @@ int connect6(struct bpf_sock_addr *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
 
-	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
+	if (!sk || !is_here(ctx, sk))
 		return ALLOW;
 
 	struct flow flow = flow_of(ctx, AF_INET6);
@@ -159,11 +171,6 @@ int egress(struct __sk_buff *skb)
 	return egress_impl(skb);
 }
 
-/*
- * Forwarded packets, and those of containers behind a veth, are classed
- * before the kernel routes them. A container's socket still hangs on its
- * packet here, with its cgroup and uid.
- */
 SEC("cgroup/setsockopt")
 int setsockopt(struct bpf_sockopt *ctx)
 {
@@ -266,25 +273,10 @@ int arrive(struct __sk_buff *skb)
 	return ALLOW;
 }
 
-const volatile __u32 iif; /* what the packets come in by: the bridge of a port, 0 for the interface itself */
-
 SEC("tcx/ingress")
 int ingress(struct __sk_buff *skb)
 {
-	struct flow flow = {
-		.iif = iif ? iif : skb->ifindex,
-		.uid = skb->sk ? bpf_get_socket_uid(skb) : ~0U,
-	};
-
-	/* What is tagged comes in once more, by the VLAN's own interface. */
-	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
-		return TCX_NEXT;
-	if (class_number(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
-		return TCX_NEXT;
-	__u32 class_mark = classify_packet(skb, &flow);
-	if (class_mark)
-		skb->mark = with_class(skb->mark, class_mark);
-	return TCX_NEXT;
+	return ingress_impl(skb);
 }
 
 char __license[] SEC("license") = "Dual BSD/GPL";
@@ -307,6 +299,7 @@ const struct {
 	struct walk_result walk;
 	struct inside_prefix inside;
 	struct pin pin;
+	enum last_words words;
 	enum fate open;
 	enum walk_versions versions;
 	enum time_kind time;

@@ -91,6 +91,18 @@ type WaymarkDropKey struct {
 	Location uint64
 }
 
+type WaymarkEnding struct {
+	_         structs.HostLayout
+	Addresses [2]struct {
+		_    structs.HostLayout
+		Word [4]uint32
+	}
+	Ports     [2]uint32
+	Family    uint32
+	ClassMark uint32
+	Seconds   uint32
+}
+
 type WaymarkFate uint32
 
 const (
@@ -315,6 +327,7 @@ type WaymarkWalkOrder struct {
 	To        uint32
 	Fate      uint32
 	Elsewhere uint32
+	Holds     uint32
 	Rehearses uint32
 }
 
@@ -342,12 +355,14 @@ const (
 const (
 	WaymarkMapArmed           = "armed"
 	WaymarkMapArrivals        = "arrivals"
+	WaymarkMapCarried         = "carried"
 	WaymarkMapCgroups         = "cgroups"
 	WaymarkMapClasses         = "classes"
 	WaymarkMapConnecting      = "connecting"
 	WaymarkMapCounters        = "counters"
 	WaymarkMapDrops           = "drops"
 	WaymarkMapEarlier         = "earlier"
+	WaymarkMapEndings         = "endings"
 	WaymarkMapFlows           = "flows"
 	WaymarkMapFragments       = "fragments"
 	WaymarkMapHeirs           = "heirs"
@@ -466,12 +481,14 @@ type WaymarkProgramSpecs struct {
 type WaymarkMapSpecs struct {
 	Armed      *ebpf.MapSpec `ebpf:"armed"`
 	Arrivals   *ebpf.MapSpec `ebpf:"arrivals"`
+	Carried    *ebpf.MapSpec `ebpf:"carried"`
 	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
 	Connecting *ebpf.MapSpec `ebpf:"connecting"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Drops      *ebpf.MapSpec `ebpf:"drops"`
 	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
+	Endings    *ebpf.MapSpec `ebpf:"endings"`
 	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
@@ -532,12 +549,14 @@ func (o *WaymarkObjects) Close() error {
 type WaymarkMaps struct {
 	Armed      *ebpf.Map `ebpf:"armed"`
 	Arrivals   *ebpf.Map `ebpf:"arrivals"`
+	Carried    *ebpf.Map `ebpf:"carried"`
 	Cgroups    *ebpf.Map `ebpf:"cgroups"`
 	Classes    *ebpf.Map `ebpf:"classes"`
 	Connecting *ebpf.Map `ebpf:"connecting"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Drops      *ebpf.Map `ebpf:"drops"`
 	Earlier    *ebpf.Map `ebpf:"earlier"`
+	Endings    *ebpf.Map `ebpf:"endings"`
 	Flows      *ebpf.Map `ebpf:"flows"`
 	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Heirs      *ebpf.Map `ebpf:"heirs"`
@@ -562,12 +581,14 @@ func (m *WaymarkMaps) Close() error {
 	return _WaymarkClose(
 		m.Armed,
 		m.Arrivals,
+		m.Carried,
 		m.Cgroups,
 		m.Classes,
 		m.Connecting,
 		m.Counters,
 		m.Drops,
 		m.Earlier,
+		m.Endings,
 		m.Flows,
 		m.Fragments,
 		m.Heirs,

@@ -64,6 +64,7 @@ type wanted struct {
 	fate   classes.Fate                // of open sockets, in place of the classes' own; "": theirs
 
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
+	locked    bool              // the lock is held
 
 	text    *policyText            // of the policy; nil until write
 	outline func() classes.Outline // of the policy
@@ -87,6 +88,7 @@ func (want *wanted) write() {
 // change brings the kernel to what is wanted. The lock is held.
 func (l *Loader) change(want wanted) (*Applied, error) {
 	want.write()
+	want.locked = true
 	w, err := l.survey(want)
 	if err != nil {
 		return nil, err
@@ -202,12 +204,13 @@ func (a *apply) setSysctls() {
 func (a *apply) fill() {
 	a.attach(plan.Hook.Arms)
 	if a.fresh {
-		a.do(a.publish, func() error { return nil })
+		a.do(func() error { return a.instance.Publish(a.plan, a.top, a.scan) }, func() error { return nil })
 		if a.older != nil {
 			a.do(func() error { return a.instance.TakeOver(a.older) }, func() error { return a.instance.Undo(a.older) })
 		}
 		if a.inherits() {
 			a.do(func() error { return a.instance.Inherit(a.older) }, func() error { return nil })
+			a.do(func() error { return a.hold(false) }, func() error { return nil })
 		}
 	} else if a.publishes() {
 		a.do(a.publish, a.instance.Retract)
@@ -235,7 +238,13 @@ func (a *apply) publishes() bool {
 }
 
 func (a *apply) publish() error {
-	return a.instance.Publish(a.plan, a.top, a.scan)
+	if err := a.instance.Prepare(a.plan, a.top, a.scan); err != nil {
+		return err
+	}
+	if err := a.hold(true); err != nil {
+		return err
+	}
+	return a.instance.Switch()
 }
 
 // scan finds the cgroups there are that a table names.

@@ -77,7 +77,7 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	if err := l.at(l.memory.state.CgroupRoot); err != nil {
 		return nil, err
 	}
-	want := wanted{policy: l.memory.policy, withdrawn: do.Withdrawn}
+	want := wanted{policy: l.memory.policy, withdrawn: do.Withdrawn, locked: true}
 	w, err := l.survey(want)
 	if err != nil {
 		return nil, err

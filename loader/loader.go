@@ -177,11 +177,12 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	if w.state != nil {
 		before = w.state.Numbers
 	}
-	w.plan, err = plan.Make(want.policy, w.facts, before, plan.Options{CgroupRoot: l.root, Overrides: planned(w.overrides)})
-	if w.plan == nil {
-		return err
+	if w.plan, w.conflict = w.make(l, want, before); w.plan == nil {
+		return w.conflict
 	}
-	w.conflict = err
+	if err := w.numbered(l, want, before); err != nil || w.plan == nil {
+		return errors.Join(err, w.conflict)
+	}
 	w.fresh = w.instance == nil || !w.state.current() || !w.state.Settings.Hold(w.plan, w.cookie)
 	if w.have, err = l.holds(w); err != nil {
 		return err
@@ -189,6 +190,12 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	w.fingerprint = w.plan.Fingerprint()
 	w.changes = w.plan.DiffOf(w.fingerprint, w.have)
 	return w.checkArming()
+}
+
+// make makes the plan. Without one the error says why; with one, what it
+// would take from others.
+func (w *survey) make(l *Loader, want wanted, before plan.Numbers) (*plan.Plan, error) {
+	return plan.Make(want.policy, w.facts, before, plan.Options{CgroupRoot: l.root, Overrides: planned(w.overrides)})
 }
 
 // holds is what the kernel holds of ours. An instance of other programs, or

@@ -82,7 +82,7 @@ func (l *Loader) Status() (*Status, error) {
 	if w.conflict != nil {
 		s.Conflict = w.conflict.Error()
 	}
-	kept, err := w.kept()
+	kept, err := w.kept(l)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +113,18 @@ func (w *survey) counts(slot uint32) (counts []UplinkCounts, err error) {
 
 // kept counts the flows left as they were, by line of counters. Programs of
 // another build may note them otherwise.
-func (w *survey) kept() (map[uint32]uint64, error) {
+func (w *survey) kept(l *Loader) (map[uint32]uint64, error) {
 	if !w.state.current() {
 		return nil, nil
 	}
-	return w.instance.KeptFlows()
+	namespaces, err := (&apply{Loader: l, survey: w}).others()
+	if err != nil {
+		return nil, err
+	}
+	var others []func(func() error) error
+	for _, n := range namespaces {
+		defer n.Close()
+		others = append(others, n.Do)
+	}
+	return w.instance.KeptFlows(others...)
 }

@@ -5,11 +5,13 @@ package loader
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
+	"waymark/internal/plan"
 )
 
 // inherits tells whether a fresh instance has the same numbers and the same
@@ -32,10 +34,7 @@ func (a *apply) walk() {
 	if !a.publishes() || a.upgrades() {
 		return
 	}
-	c := datapath.Change{Plan: a.plan, First: a.fresh && !a.inherits(), Fate: a.fate}
-	if !c.First {
-		c.Heirs = a.plan.Heirs(a.state.Numbers)
-	}
+	c := a.transition()
 	a.do(func() (err error) {
 		a.walked, err = a.follow(c)
 		return err
@@ -48,12 +47,35 @@ func (a *apply) walk() {
 	})
 }
 
+// transition is the change as the walks are told of it.
+func (a *apply) transition() datapath.Change {
+	c := datapath.Change{Plan: a.plan, First: a.fresh && !a.inherits(), Fate: a.fate}
+	if !c.First {
+		c.Heirs = a.plan.Heirs(a.state.Numbers)
+	}
+	return c
+}
+
+// hold goes before the new table is in force, ahead of it if it lies beside
+// the one that is: it notes the class of those flows of other network
+// namespaces that the change will leave as they are. Their packets would ask
+// the new table otherwise.
+func (a *apply) hold(ahead bool) error {
+	if a.upgrades() || !slices.ContainsFunc(a.plan.Hooks, func(h plan.Hook) bool { return h.Program == plan.IngressProgram }) {
+		return nil
+	}
+	c := a.transition()
+	c.Holds, c.Ahead = true, ahead
+	_, err := a.elsewhere(c)
+	return err
+}
+
 // rehearse counts what a walk would do, by a table that is never in force.
 func (a *apply) rehearse() (walked datapath.Walked, err error) {
 	if err := a.instance.Rehearse(a.plan, a.top, a.scan); err != nil {
 		return walked, err
 	}
-	walked, err = a.follow(datapath.Change{Plan: a.plan, Heirs: a.plan.Heirs(a.state.Numbers), Fate: a.fate, Rehearses: true})
+	walked, err = a.follow(datapath.Change{Plan: a.plan, Heirs: a.plan.Heirs(a.state.Numbers), Fate: a.fate, Ahead: true, Rehearses: true})
 	return walked, errors.Join(err, a.instance.Discard())
 }
 
@@ -74,6 +96,13 @@ func (a *apply) follow(c datapath.Change) (datapath.Walked, error) {
 	if err != nil || c.First {
 		return walked, err
 	}
+	more, err := a.elsewhere(c)
+	walked.Add(more)
+	return walked, err
+}
+
+// elsewhere is the walk over the network namespaces of others.
+func (a *apply) elsewhere(c datapath.Change) (walked datapath.Walked, err error) {
 	namespaces, err := a.others()
 	if err != nil || len(namespaces) == 0 {
 		return walked, err
@@ -82,9 +111,7 @@ func (a *apply) follow(c datapath.Change) (datapath.Walked, error) {
 		defer n.Close()
 	}
 	c.Elsewhere = true
-	more, err := a.walkOnce(c, namespaces)
-	walked.Add(more)
-	return walked, err
+	return a.walkOnce(c, namespaces)
 }
 
 // walkOnce is one walk, here or in other network namespaces.

@@ -154,11 +154,7 @@ func (s *site) fates(t *testing.T, fate, first, after, class string) {
 	if want := uint64(len(flows[v4])+len(flows[v6])-2) - want.Reset; open != want {
 		t.Errorf("%d flows are open, want %d", open, want)
 	}
-	kept := uint64(0)
-	for _, c := range s.status(t).Classes {
-		kept += c.Kept
-	}
-	if stayed := want.Kept + want.Pinned + want.Inbound; kept != stayed {
+	if kept, stayed := s.kept(t), want.Kept+want.Pinned+want.Inbound; kept != stayed {
 		t.Errorf("status counts %d flows that were left as they were, want %d", kept, stayed)
 	}
 	for f, flows := range flows {
@@ -182,48 +178,6 @@ func (s *site) fates(t *testing.T, fate, first, after, class string) {
 	}
 	if again := s.apply(t, after); again.Sockets.Total() != 0 {
 		t.Errorf("a second apply finds %+v", again.Sockets)
-	}
-}
-
-// TestFatesOfContainers has sockets in a network namespace behind the host,
-// whose packets are classed as they come in: a change of class moves them at
-// once, and reset ends them.
-func TestFatesOfContainers(t *testing.T) {
-	for _, fate := range []string{"move", "reset"} {
-		t.Run(fate, func(t *testing.T) {
-			s := newTraffic(t, lab.Options{Container: true, Forward: true})
-			s.cgroups(t, "other.slice", "empty.slice")
-			before, changes := changedPolicies(fate)
-			s.apply(t, before)
-			for change, after := range changes {
-				t.Run(change, func(t *testing.T) { s.containerFates(t, fate, before, after) })
-			}
-		})
-	}
-}
-
-func (s *site) containerFates(t *testing.T, fate, before, after string) {
-	t.Helper()
-	s.apply(t, before)
-	var flows []*openFlow
-	for _, f := range bothFamilies {
-		for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
-			job := in("app.slice/docker/x", f.job(kind, 1))
-			c := must[*lab.Client](t)(s.Container.Open(job))
-			t.Cleanup(func() { c.Close() })
-			flows = append(flows, &openFlow{name: string(kind) + "/" + string(f), node: s.Container, job: job, client: c,
-				by: map[string]int{"move": byC, "reset": byC}, reset: kind != lab.SendTo})
-		}
-	}
-	want := map[string]datapath.Walked{"move": {Moved: 4}, "reset": {Reset: 4}}[fate]
-	if diff := cmp.Diff(want, s.apply(t, after).Sockets, cmpopts.IgnoreFields(datapath.Walked{}, "Took")); diff != "" {
-		t.Errorf("what apply says of open sockets (-want +got):\n%s", diff)
-	}
-	for _, o := range flows {
-		t.Run(o.name, func(t *testing.T) { s.meets(t, fate, o) })
-		if err := o.client.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
@@ -254,11 +208,7 @@ func TestKeptUntilAnotherChange(t *testing.T) {
 		if diff := cmp.Diff(step.want, got, cmpopts.IgnoreFields(datapath.Walked{}, "Took")); diff != "" {
 			t.Errorf("%s: what apply says of open sockets (-want +got):\n%s", step.name, diff)
 		}
-		kept := uint64(0)
-		for _, class := range s.status(t).Classes {
-			kept += class.Kept
-		}
-		if kept != step.kept {
+		if kept := s.kept(t); kept != step.kept {
 			t.Errorf("%s: status counts %d flows that were left as they were, want %d", step.name, kept, step.kept)
 		}
 		s.sends(t, job, c).stays(t, step.router, v4.homeless())

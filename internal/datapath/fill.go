@@ -17,12 +17,34 @@ import (
 	"waymark/internal/plan"
 )
 
-// Publish puts a plan's matches, classes and uplinks into the maps. The
-// table is built beside the one in force and becomes valid by one store, so
-// no packet sees a mix. Retract undoes it; Retire frees what it replaced.
-// Cgroups that are made meanwhile are armed in both versions, if the hooks
-// that do it are attached; those there are, scan finds.
+// Publish puts a plan's matches, classes and uplinks into the maps, and in
+// force: it is Prepare and Switch.
 func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
+	if err := i.Prepare(p, root, scan); err != nil {
+		return err
+	}
+	return i.Switch()
+}
+
+// Switch puts the prepared table in force, by one store: no packet sees a
+// mix. Retract undoes it; Retire frees what it replaced.
+func (i *Instance) Switch() error {
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	if err := i.setLive(1 - live); err != nil {
+		return err
+	}
+	i.beginWait()
+	return nil
+}
+
+// Prepare puts a plan's classes and uplinks into the maps, and builds the
+// table of its matches beside the one in force. Cgroups that are made meanwhile
+// are armed in both versions, if the hooks that do it are attached; those there
+// are, scan finds.
+func (i *Instance) Prepare(p *plan.Plan, root match.Root, scan Scan) error {
 	live, err := i.live()
 	if err != nil {
 		return err
@@ -46,10 +68,6 @@ func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
 	if err := i.PutClasses(p); err != nil {
 		return fmt.Errorf("fill the classes: %w", err)
 	}
-	if err := i.setLive(next); err != nil {
-		return err
-	}
-	i.beginWait()
 	return nil
 }
 

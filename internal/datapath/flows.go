@@ -80,21 +80,36 @@ func (c *FlowCounter) count() error {
 	return nil
 }
 
-// KeptFlows counts the open flows of the calling thread's network namespace
-// that a change left as they were, by the line of counters of the class they
-// would have otherwise.
-func (i *Instance) KeptFlows() (map[uint32]uint64, error) {
+// KeptFlows counts the open flows that a change left as they were, by the line
+// of counters of the class they would have otherwise: of the calling thread's
+// network namespace, and of others, given by what does something in them.
+func (i *Instance) KeptFlows(others ...func(func() error) error) (map[uint32]uint64, error) {
 	c, err := i.FlowCounter()
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	flows, err := c.Count()
 	kept := map[uint32]uint64{}
-	for slot, f := range flows {
-		if f.Kept > 0 {
-			kept[uint32(slot)] = f.Kept
+	count := func() error {
+		flows, err := c.Count()
+		for slot, f := range flows {
+			if f.Kept > 0 {
+				kept[uint32(slot)] += f.Kept
+			}
+		}
+		return err
+	}
+	if err := count(); err != nil {
+		return nil, err
+	}
+	// Of others' flows only those that were kept are known.
+	if err := c.walker.elsewhere(); err != nil {
+		return nil, err
+	}
+	for _, do := range others {
+		if err := do(count); err != nil {
+			return nil, err
 		}
 	}
-	return kept, err
+	return kept, nil
 }

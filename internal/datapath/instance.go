@@ -241,6 +241,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapCounters:   &i.maps.Counters,
 		bpf.WaymarkMapDrops:      &i.maps.Drops,
 		bpf.WaymarkMapEarlier:    &i.maps.Earlier,
+		bpf.WaymarkMapEndings:    &i.maps.Endings,
 		bpf.WaymarkMapHits:       &i.maps.Hits,
 		bpf.WaymarkMapInside:     &i.maps.Inside,
 		bpf.WaymarkMapFragments:  &i.maps.Fragments,

@@ -80,7 +80,7 @@ func (i *Instance) share(older *Instance) error {
 	}
 	names := []string{bpf.WaymarkMapTimes, bpf.WaymarkMapConnecting, bpf.WaymarkMapDrops}
 	if i.settings.Mask == older.settings.Mask {
-		names = append(names, bpf.WaymarkMapNotes, bpf.WaymarkMapArrivals)
+		names = append(names, bpf.WaymarkMapNotes, bpf.WaymarkMapArrivals, bpf.WaymarkMapEndings)
 	}
 	for _, name := range names {
 		theirs, ours := *older.fields()[name], i.fields()[name]

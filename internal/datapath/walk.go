@@ -59,20 +59,22 @@ type Change struct {
 	Fate      classes.Fate      // in place of the classes' own; "": theirs
 	First     bool              // there was no table before: sockets without a class get theirs
 	Rehearses bool              // count only, what Rehearse's table would change
+	Holds     bool              // note the flows elsewhere that will be kept, before the table is in force
+	Ahead     bool              // the table is not in force yet: it is in the place of the one before
 	Back      bool              // the other way round, from the live table to the one before
 	Elsewhere bool              // walk network namespaces that are not the instance's
 }
 
 // Walker prepares a walk over the sockets that a change concerns. The tables
-// before and after it must both be there: call it after Publish and before
-// Retire.
+// before and after it must both be there: call it after Prepare or Publish and
+// before Retire.
 func (i *Instance) Walker(c Change) (*Walker, error) {
 	live, err := i.live()
 	if err != nil {
 		return nil, err
 	}
 	from, to := 1-live, live
-	if c.Back || c.Rehearses {
+	if c.Back || c.Ahead {
 		from, to = to, from
 	}
 	if c.First {
@@ -82,7 +84,8 @@ func (i *Instance) Walker(c Change) (*Walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	order := bpf.WaymarkWalkOrder{From: from, To: to, Fate: fates[c.Fate], Elsewhere: truth(c.Elsewhere), Rehearses: truth(c.Rehearses)}
+	order := bpf.WaymarkWalkOrder{From: from, To: to, Fate: fates[c.Fate], Elsewhere: truth(c.Elsewhere),
+		Holds: truth(c.Holds), Rehearses: truth(c.Rehearses)}
 	if err := errors.Join(w.ask(order), w.fill(c)); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("prepare the walk over the open sockets: %w", err)

@@ -62,7 +62,7 @@ func (i *Instance) pinnedWalker() (*Walker, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{orderMap, bpf.WaymarkMapHeirs, bpf.WaymarkMapListened, bpf.WaymarkMapPins, bpf.WaymarkMapWalked} {
+	for _, name := range []string{orderMap, bpf.WaymarkMapCarried, bpf.WaymarkMapHeirs, bpf.WaymarkMapListened, bpf.WaymarkMapPins, bpf.WaymarkMapWalked} {
 		if w.maps[name] == nil {
 			w.Close()
 			return nil, fmt.Errorf("the programs pinned in %s have no map %s", i.dir, name)
@@ -80,7 +80,9 @@ func (i *Instance) verifyWalker(programs ...string) (*Walker, error) {
 	if err := spec.Variables[bpf.WaymarkVarCanDestroy].Set(truth(canDestroy())); err != nil {
 		return nil, fmt.Errorf("set %s in the BPF object: %w", bpf.WaymarkVarCanDestroy, err)
 	}
-	spec.Maps[bpf.WaymarkMapHeirs].MaxEntries = i.settings.Mask.Highest() + 1
+	for _, name := range []string{bpf.WaymarkMapCarried, bpf.WaymarkMapHeirs} {
+		spec.Maps[name].MaxEntries = i.settings.Mask.Highest() + 1
+	}
 	spec.Maps[bpf.WaymarkMapFlows].MaxEntries = i.settings.Slots
 	collection, err := i.collect(spec, programs...)
 	if err != nil {
@@ -117,6 +119,16 @@ func (w *Walker) pin(dir string) error {
 }
 
 func (w *Walker) ask(order bpf.WaymarkWalkOrder) error { return w.maps[orderMap].Put(uint32(0), order) }
+
+// elsewhere makes the next walks those of other network namespaces.
+func (w *Walker) elsewhere() error {
+	var order bpf.WaymarkWalkOrder
+	if err := w.maps[orderMap].Lookup(uint32(0), &order); err != nil {
+		return fmt.Errorf("read what a walk is asked: %w", err)
+	}
+	order.Elsewhere = 1
+	return w.ask(order)
+}
 
 // Close lets the programs go.
 func (w *Walker) Close() {

@@ -2,7 +2,10 @@
 
 package plan
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Heirs says, by the mark of every class of the last plan, which mark the
 // class of that name has by this one: another when its route changed, the
@@ -37,4 +40,23 @@ func (p *Plan) Pins() (pins []Pin) {
 		}
 	}
 	return pins
+}
+
+// Frees tells whether the plan gives up rules, or a number to somebody else,
+// that a socket may still go by.
+func (p *Plan) Frees(before Numbers) bool {
+	if len(before.Classes) == 0 || before.Mask != p.Mask {
+		return false
+	}
+	for _, b := range before.Blocks {
+		if !slices.ContainsFunc(p.Blocks, func(now Block) bool { return now.First == b.First && now.Size == b.Size }) {
+			return true
+		}
+	}
+	for name, number := range p.Numbers.Classes {
+		if old, ok := before.Classes[name]; !ok || old != number {
+			return true
+		}
+	}
+	return false
 }

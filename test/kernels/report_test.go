@@ -55,7 +55,6 @@ func TestPattern(t *testing.T) {
 // TestSeen keeps what a run saw for the next one with the same programs: what
 // failed, and what did not end, has not been seen.
 func TestSeen(t *testing.T) {
-	t.Chdir("../..")
 	k := kernel{series: "6.1", folder: t.TempDir()}
 	r := newReport(k)
 	event := func(test, action string) string {

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,31 +11,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-)
 
-// programsFile are the programs that a run is about: what others did on a
-// kernel is not told of them.
-const programsFile = "bpf/waymark_bpfel.o"
+	"waymark/bpf"
+)
 
 // seen is what is kept of the runs on one kernel, so that its rows may be run
 // in parts. It lies in the folder of the kernel's package.
 type seen struct {
-	Programs string              `json:"programs"` // the hash of programsFile
+	Programs string              `json:"programs"` // bpf.ObjectID: what others did is not told of these
 	Works    map[string]bool     `json:"works"`
 	Refusal  string              `json:"refusal"`
 	Passed   map[string][]string `json:"passed"` // report.passed
 }
 
 func (k kernel) seenFile() string { return filepath.Join(k.folder, "seen.json") }
-
-func programsHash() (string, error) {
-	object, err := os.ReadFile(programsFile)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(object)
-	return hex.EncodeToString(sum[:]), nil
-}
 
 // recall is the report of earlier runs on a kernel; ok is false if there were
 // none with these programs.
@@ -54,9 +41,8 @@ func recall(k kernel) (r *report, ok bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("read what was seen on %s: %w", k.series, err)
 	}
-	hash, err := programsHash()
-	if err != nil || s.Programs != hash {
-		return r, false, err
+	if s.Programs != bpf.ObjectID() {
+		return r, false, nil
 	}
 	r.works, r.refusal = s.Works, s.Refusal
 	for test, lacking := range s.Passed {
@@ -70,11 +56,7 @@ func recall(k kernel) (r *report, ok bool, err error) {
 
 // keep writes what the report says for later runs, without what failed.
 func (r *report) keep() error {
-	hash, err := programsHash()
-	if err != nil {
-		return err
-	}
-	s := seen{Programs: hash, Works: r.works, Refusal: r.refusal, Passed: map[string][]string{}}
+	s := seen{Programs: bpf.ObjectID(), Works: r.works, Refusal: r.refusal, Passed: map[string][]string{}}
 	for test, lacking := range r.passed {
 		if r.sound[test] {
 			s.Passed[test] = slices.Sorted(maps.Keys(lacking))

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Forwarded packets, and those of containers behind a veth, are classed before
+ * the kernel routes them. A container's socket still hangs on its packet here,
+ * with its cgroup and uid.
+ */
+#ifndef WAYMARK_FORWARDED_H
+#define WAYMARK_FORWARDED_H
+
+#include "egress.h"
+#include "ending.h"
+
+const volatile __u32 iif; /* what the packets come in by: the bridge of a port, 0 for the interface itself */
+
+/* The application's socket that a packet is of; the kernel's own answers have another, or none. */
+static __always_inline struct bpf_sock *socket_behind(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	return sk ? bpf_sk_fullsock(sk) : 0;
+}
+
+/* The class of a packet: what its flow was kept in, or what the table says. */
+static __always_inline __u32 class_behind(struct __sk_buff *skb, struct bpf_sock *sk, const struct flow *flow)
+{
+	struct socket_note *note = sk && sk->dst_port ? bpf_sk_storage_get(&notes, sk, 0, 0) : 0;
+
+	return note && note->flags & NOTE_CLASS ? note->class_mark : classify_packet(skb, flow);
+}
+
+static __always_inline int ingress_impl(struct __sk_buff *skb)
+{
+	struct flow flow = {
+		.iif = iif ? iif : skb->ifindex,
+		.uid = skb->sk ? bpf_get_socket_uid(skb) : ~0U,
+	};
+	__u32 class_mark;
+
+	/* What is tagged comes in once more, by the VLAN's own interface. */
+	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
+		return TCX_NEXT;
+	if (class_number(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
+		return TCX_NEXT;
+	struct bpf_sock *sk = socket_behind(skb);
+	int orphan = flow.proto == IPPROTO_TCP && (!sk || sk->type == SOCK_RAW);
+	const struct ending *e = orphan ? last_words(&flow) : 0;
+	class_mark = e ? e->class_mark : class_behind(skb, sk, &flow);
+	if (sk && !orphan && is_turning(sk, &flow))
+		remember_ending(&flow, class_mark);
+	if (class_mark)
+		skb->mark = with_class(skb->mark, class_mark);
+	return TCX_NEXT;
+}
+#endif
