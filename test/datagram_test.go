@@ -22,21 +22,34 @@ func (d datagram) bytes() []byte {
 	udp = order.BigEndian.AppendUint16(udp, d.dport)
 	udp = append(udp, 0, 12, 0, 0, 'w', 'a', 'y', 's')
 	order.BigEndian.PutUint16(udp[6:], checksumOf(d.from.AsSlice(), d.to.AsSlice(), []byte{0, unix.IPPROTO_UDP, 0, 12}, udp))
-	rest := append(d.options[:len(d.options):len(d.options)], udp...)
-	if d.to.Is4() {
-		h := []byte{0x45 + byte(len(d.options)/4), 0, 0, 0, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0}
+	return inIP(d.from, d.to, unix.IPPROTO_UDP, d.options, udp)
+}
+
+// segment is an ACK of TCP, from its IP header on, of no data.
+func segment(from, to netip.AddrPort) []byte {
+	tcp := order.BigEndian.AppendUint16(nil, from.Port())
+	tcp = order.BigEndian.AppendUint16(tcp, to.Port())
+	tcp = append(tcp, 0, 0, 0, 1, 0, 0, 0, 2, 5<<4, 16, 1, 0, 0, 0, 0, 0)
+	order.BigEndian.PutUint16(tcp[16:], checksumOf(from.Addr().AsSlice(), to.Addr().AsSlice(), []byte{0, unix.IPPROTO_TCP, 0, 20}, tcp))
+	return inIP(from.Addr(), to.Addr(), unix.IPPROTO_TCP, nil, tcp)
+}
+
+// inIP puts an IP header, with its options, in front of what a protocol sends.
+func inIP(from, to netip.Addr, protocol byte, options, payload []byte) []byte {
+	rest := append(options[:len(options):len(options)], payload...)
+	if to.Is4() {
+		h := []byte{0x45 + byte(len(options)/4), 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0}
 		order.BigEndian.PutUint16(h[2:], uint16(20+len(rest)))
-		h = append(append(h, d.from.AsSlice()...), d.to.AsSlice()...)
-		order.BigEndian.PutUint16(h[10:], checksumOf(h, d.options))
+		h = append(append(h, from.AsSlice()...), to.AsSlice()...)
+		order.BigEndian.PutUint16(h[10:], checksumOf(h, options))
 		return append(h, rest...)
 	}
-	next := byte(unix.IPPROTO_UDP)
-	if d.options != nil {
-		next = unix.IPPROTO_HOPOPTS
+	if options != nil {
+		protocol = unix.IPPROTO_HOPOPTS
 	}
-	h := []byte{0x60, 0, 0, 0, 0, 0, next, 64}
+	h := []byte{0x60, 0, 0, 0, 0, 0, protocol, 64}
 	order.BigEndian.PutUint16(h[4:], uint16(len(rest)))
-	return append(append(append(h, d.from.AsSlice()...), d.to.AsSlice()...), rest...)
+	return append(append(append(h, from.AsSlice()...), to.AsSlice()...), rest...)
 }
 
 // checksumOf is the Internet checksum of parts of even length.

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"waymark/internal/lab"
 )
 
@@ -113,38 +111,5 @@ func TestKernelsOwnAnswers(t *testing.T) {
 				})
 			}
 		}
-	}
-}
-
-// TestEndOfConnections has connections in a class to their very end: the
-// last ACK is sent when no socket is left but one that waits.
-func TestEndOfConnections(t *testing.T) {
-	s := newTraffic(t, lab.Options{})
-	s.apply(t, traffic)
-	for _, f := range ips {
-		t.Run(string(f), func(t *testing.T) {
-			job := in("closed.slice", f.job(lab.TCP, 1))
-			s.blameless(t, func() {
-				s.drain(t)
-				c := must[*lab.Client](t)(s.Host.Open(job))
-				port := c.Opened.Local.Port()
-				if err := c.Close(); err != nil {
-					t.Error(err)
-				}
-				const fin, ack = 1, 16
-				ours := func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_TCP && p.Src.Port() == port }
-				// The far server's FIN is answered by the socket that waits.
-				closed := false
-				last := func(p lab.Packet) bool {
-					closed = closed || ours(p) && p.TCPFlags&fin != 0
-					return closed && ours(p) && p.TCPFlags == ack
-				}
-				packets, err := s.captures[byB].Wait(1, 2e9, last)
-				if err != nil {
-					t.Errorf("%v, but %v", err, packets)
-				}
-				s.drainOf(t, byB, ours, s.address(byB, job.To[0].Addr()))
-			})
-		})
 	}
 }
