@@ -10,8 +10,6 @@
 #include "egress.h"
 #include "ending.h"
 
-const volatile __u32 iif; /* what the packets come in by: the bridge of a port, 0 for the interface itself */
-
 /* The application's socket that a packet is of; the kernel's own answers have another, or none. */
 static __always_inline struct bpf_sock *socket_behind(struct __sk_buff *skb)
 {
@@ -31,7 +29,7 @@ static __always_inline __u32 class_behind(struct __sk_buff *skb, struct bpf_sock
 static __always_inline int ingress_impl(struct __sk_buff *skb)
 {
 	struct flow flow = {
-		.iif = iif ? iif : skb->ifindex,
+		.iif = master ? master : skb->ifindex,
 		.uid = skb->sk ? bpf_get_socket_uid(skb) : ~0U,
 	};
 	__u32 class_mark;

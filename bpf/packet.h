@@ -60,6 +60,9 @@ struct {
 /* The size of the header in front of a packet's IP header: 14 on Ethernet, 0 on a tunnel and at the cgroup hooks. */
 const volatile __u32 link_header;
 
+/* What this copy's interface is a port of: a bridge or bond, by which its packets come in, or as an uplink a VRF. 0: nothing. */
+const volatile __u32 master;
+
 /*
  * From the IP header on. What is relative to it is read from the packet's
  * linear part alone; a driver may leave headers in a fragment.

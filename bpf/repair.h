@@ -155,7 +155,7 @@ static __always_inline int is_tagged(const struct __sk_buff *skb)
 }
 
 /*
- * Whether the application said where its packets leave: by device, or by
+ * Whether the application said where its packets leave: by device, or by VRF, or by
  * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
  * the last ACK of a connection, all of ICMP, leave where the question came;
  * some have no socket, and have come in by no interface.
@@ -171,7 +171,7 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || (sk->type == SOCK_RAW && (flow->proto == IPPROTO_TCP || is_kernels(sk))))
 		return 1;
-	if (sk->bound_dev_if == skb->ifindex)
+	if (sk->bound_dev_if && (sk->bound_dev_if == skb->ifindex || sk->bound_dev_if == master))
 		return 1;
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	return note && note->flags & NOTE_INBOUND;

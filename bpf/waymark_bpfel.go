@@ -402,10 +402,10 @@ const (
 	WaymarkVarCanDestroy      = "can_destroy"
 	WaymarkVarContractTypes   = "contract_types"
 	WaymarkVarDropTellsSocket = "drop_tells_socket"
-	WaymarkVarIif             = "iif"
 	WaymarkVarLinkHeader      = "link_header"
 	WaymarkVarMask            = "mask"
 	WaymarkVarMaskRuns        = "mask_runs"
+	WaymarkVarMaster          = "master"
 	WaymarkVarNetnsCookie     = "netns_cookie"
 	WaymarkVarOrder           = "order"
 	WaymarkVarRetiredMask     = "retired_mask"
@@ -516,10 +516,10 @@ type WaymarkVariableSpecs struct {
 	CanDestroy      *ebpf.VariableSpec `ebpf:"can_destroy"`
 	ContractTypes   *ebpf.VariableSpec `ebpf:"contract_types"`
 	DropTellsSocket *ebpf.VariableSpec `ebpf:"drop_tells_socket"`
-	Iif             *ebpf.VariableSpec `ebpf:"iif"`
 	LinkHeader      *ebpf.VariableSpec `ebpf:"link_header"`
 	Mask            *ebpf.VariableSpec `ebpf:"mask"`
 	MaskRuns        *ebpf.VariableSpec `ebpf:"mask_runs"`
+	Master          *ebpf.VariableSpec `ebpf:"master"`
 	NetnsCookie     *ebpf.VariableSpec `ebpf:"netns_cookie"`
 	Order           *ebpf.VariableSpec `ebpf:"order"`
 	RetiredMask     *ebpf.VariableSpec `ebpf:"retired_mask"`
@@ -617,10 +617,10 @@ type WaymarkVariables struct {
 	CanDestroy      *ebpf.Variable `ebpf:"can_destroy"`
 	ContractTypes   *ebpf.Variable `ebpf:"contract_types"`
 	DropTellsSocket *ebpf.Variable `ebpf:"drop_tells_socket"`
-	Iif             *ebpf.Variable `ebpf:"iif"`
 	LinkHeader      *ebpf.Variable `ebpf:"link_header"`
 	Mask            *ebpf.Variable `ebpf:"mask"`
 	MaskRuns        *ebpf.Variable `ebpf:"mask_runs"`
+	Master          *ebpf.Variable `ebpf:"master"`
 	NetnsCookie     *ebpf.Variable `ebpf:"netns_cookie"`
 	Order           *ebpf.Variable `ebpf:"order"`
 	RetiredMask     *ebpf.Variable `ebpf:"retired_mask"`

@@ -94,12 +94,12 @@ func (s *State) digest() (string, error) {
 func (s *State) complete(hooks []plan.Hook) {
 	for i := range hooks {
 		if s.Unfinished != "" {
-			hooks[i].IIF = -1
+			hooks[i].Master = -1
 			continue
 		}
 		for _, h := range s.Hooks {
 			if h.Pin == hooks[i].Pin {
-				hooks[i].IIF = h.IIF
+				hooks[i].Master = h.Master
 			}
 		}
 	}

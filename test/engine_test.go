@@ -82,7 +82,7 @@ func (e *engine) load(t testing.TB, program, as string, iif uint32) {
 	}
 	for name, value := range map[string]any{
 		bpf.WaymarkVarMask: uint32(e.mask), bpf.WaymarkVarMaskRuns: runs,
-		bpf.WaymarkVarUplinkLimit: uint32(engineUplinks), bpf.WaymarkVarIif: iif, bpf.WaymarkVarLinkHeader: uint32(14),
+		bpf.WaymarkVarUplinkLimit: uint32(engineUplinks), bpf.WaymarkVarMaster: iif, bpf.WaymarkVarLinkHeader: uint32(14),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			t.Fatal(err)

@@ -45,7 +45,7 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 	}
 	for name, value := range map[string]uint32{
 		bpf.WaymarkVarUplink:     uint32(h.Uplink),
-		bpf.WaymarkVarIif:        uint32(h.IIF),
+		bpf.WaymarkVarMaster:     uint32(h.Master),
 		bpf.WaymarkVarLinkHeader: linkHeader(h.Place),
 
 		bpf.WaymarkVarDropTellsSocket: truth(arguments("kfree_skb") >= 4),

@@ -114,7 +114,7 @@ func (s *Shadow) loadIngress(ifindex uint32) error {
 		return err
 	}
 	const ethernet = 14
-	if err := errors.Join(spec.Variables[bpf.WaymarkVarIif].Set(ifindex), spec.Variables[bpf.WaymarkVarLinkHeader].Set(uint32(ethernet))); err != nil {
+	if err := errors.Join(spec.Variables[bpf.WaymarkVarMaster].Set(ifindex), spec.Variables[bpf.WaymarkVarLinkHeader].Set(uint32(ethernet))); err != nil {
 		return err
 	}
 	programs, err := s.of.verify(spec, bpf.WaymarkProgIngress)

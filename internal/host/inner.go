@@ -22,11 +22,21 @@ func Inner() (map[string]plan.Inner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read interfaces: %w", err)
 	}
+	vrfs := map[int]bool{}
+	for _, l := range list {
+		_, vrfs[l.Attrs().Index] = l.(*netlink.Vrf)
+	}
 	inner := map[string]plan.Inner{}
 	for _, l := range list {
-		if a := l.Attrs(); a.RawFlags&unix.IFF_LOOPBACK == 0 {
-			inner[a.Name] = plan.Inner{Index: a.Index, Master: a.MasterIndex}
+		a := l.Attrs()
+		if a.RawFlags&unix.IFF_LOOPBACK != 0 {
+			continue
 		}
+		in := plan.Inner{Index: a.Index}
+		if !vrfs[a.MasterIndex] {
+			in.Master = a.MasterIndex
+		}
+		inner[a.Name] = in
 	}
 	return inner, nil
 }

@@ -33,9 +33,32 @@ func Links(names []string) (map[string]plan.Link, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read interface %s: %w", name, err)
 		}
-		links[name] = newLink(l.Attrs(), addresses[l.Attrs().Index])
+		link := newLink(l.Attrs(), addresses[l.Attrs().Index])
+		if link.VRF, err = vrfOf(l.Attrs()); err != nil {
+			return nil, fmt.Errorf("read the master of interface %s: %w", name, err)
+		}
+		links[name] = link
 	}
 	return links, nil
+}
+
+// vrfOf is the VRF that an interface is enslaved to, if its master is one.
+func vrfOf(a *netlink.LinkAttrs) (vrf plan.VRF, err error) {
+	if a.MasterIndex == 0 {
+		return vrf, nil
+	}
+	var master netlink.Link
+	err = retry(func() (err error) {
+		master, err = netlink.LinkByIndex(a.MasterIndex)
+		return err
+	})
+	if err != nil {
+		return vrf, err
+	}
+	if v, ok := master.(*netlink.Vrf); ok {
+		vrf = plan.VRF{Name: v.Name, Index: v.Index, Table: v.Table}
+	}
+	return vrf, nil
 }
 
 func newLink(a *netlink.LinkAttrs, addresses []netip.Prefix) plan.Link {

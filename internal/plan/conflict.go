@@ -62,10 +62,19 @@ func (m *maker) priorityConflicts() (found Conflicts) {
 			found = append(found, Conflict{
 				What:  fmt.Sprintf("%s rule priority %d", r.Family, r.Priority),
 				Owner: Owner(r) + ": " + r.String(),
-				Cure:  "begin elsewhere with `rules: {base: N}`, or remove that rule"})
+				Cure:  m.elsewhere(r)})
 		}
 	}
 	return found
+}
+
+// elsewhere is how to keep out of the way of a rule with a priority of ours.
+// That of VRFs must not go, and comes before all that a mark decides.
+func (m *maker) elsewhere(r Rule) string {
+	if r.Action == lookupVRF {
+		return fmt.Sprintf("begin behind it with `rules: {base: %d}`: what is bound to a VRF stays in it", freePriorities(m.facts))
+	}
+	return "begin elsewhere with `rules: {base: N}`, or remove that rule"
 }
 
 // markConflicts finds rules that give our bits a meaning of their own: by a

@@ -96,7 +96,7 @@ var notInTheMaps = map[string]string{
 	"Plan.Rules": "the kernel's", "Plan.SNAT": "nftables'", "Plan.Routes": "the kernel's", "Plan.Sysctls": "the kernel's", "Plan.Hooks": "links",
 	"Plan.Waiting": "text", "Plan.Notes": "text", "Plan.Blocks": "in the rules", "Plan.Numbers": "the numbers are in Classes and Uplinks",
 	"Plan.Uplinks.Interface": "its index is there", "Plan.Uplinks.Table": "in the rules", "Plan.Uplinks.Gateways": "in the routes",
-	"Plan.Uplinks.Addresses": "in the rules", "Plan.Uplinks.Strict": "in the rules", "Plan.Uplinks.Withdrawn": "its flag is written at once, without the rest", "Plan.Uplinks.Probes": "in the rules",
+	"Plan.Uplinks.Addresses": "in the rules", "Plan.Uplinks.Strict": "in the rules", "Plan.Uplinks.VRF": "its index is in the hook", "Plan.Uplinks.Withdrawn": "its flag is written at once, without the rest", "Plan.Uplinks.Probes": "in the rules",
 	"Plan.Classes.Name": "its slot is there", "Plan.Classes.Mark": "its number and the mask are there", "Plan.Classes.Matches": "a count of Lines",
 	"Plan.Classes.Route.Otherwise": "in the rules", "Plan.Classes.Route.Strict": "in the rules",
 	"Plan.Lines.Text": "its account in words", "Plan.Lines.Pos": "its place in the policy",

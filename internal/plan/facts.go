@@ -54,7 +54,7 @@ type Container struct {
 // Inner is an interface that packets of others may come in by.
 type Inner struct {
 	Index  int `json:"index"`            // ifindex
-	Master int `json:"master,omitempty"` // ifindex of the bridge or bond it is a port of; 0 for none
+	Master int `json:"master,omitempty"` // ifindex of the bridge or bond it is a port of, by which its packets come in; 0 for none
 }
 
 // Link is one network interface.
@@ -63,5 +63,14 @@ type Link struct {
 	Up           bool           `json:"up"`                     // administratively up
 	Carrier      bool           `json:"carrier"`                // running
 	PointToPoint bool           `json:"pointToPoint,omitempty"` // needs no gateway (PPP, tun, WireGuard)
+	VRF          VRF            `json:"vrf,omitzero"`           // that it is enslaved to
 	Addresses    []netip.Prefix `json:"addresses"`              // global and site addresses with their prefix length, without deprecated, temporary-only or tentative ones
+}
+
+// VRF is a device that stands for a routing domain of its own. The zero value
+// is the domain of everything that is in none.
+type VRF struct {
+	Name  string `json:"name"`
+	Index int    `json:"index"` // ifindex
+	Table uint32 `json:"table"` // of its routes
 }

@@ -75,7 +75,7 @@ func (m *maker) hooks(o Options) {
 	}
 	for _, u := range m.plan.Uplinks {
 		if u.Index != 0 {
-			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Why: "counts what leaves by uplink " + u.Name + ", and mends its way"})
+			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Master: u.VRF.Index, Why: "counts what leaves by uplink " + u.Name + ", and mends its way"})
 		}
 	}
 	for _, g := range classes.Groups {
@@ -89,7 +89,7 @@ func (m *maker) hooks(o Options) {
 			continue
 		}
 		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name,
-			Pin: fmt.Sprintf("%s-%d", IngressProgram, m.facts.Inner[name].Index), IIF: m.facts.Inner[name].Master, Why: "classes what is forwarded from there"})
+			Pin: fmt.Sprintf("%s-%d", IngressProgram, m.facts.Inner[name].Index), Master: m.facts.Inner[name].Master, Why: "classes what is forwarded from there"})
 	}
 }
 

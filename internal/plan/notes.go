@@ -24,7 +24,28 @@ func (m *maker) notes() {
 	if m.facts.Advertised && !m.facts.Silent[IPv6] {
 		note("misroutes are counted and not repaired for IPv6: the kernel would drop its default routes from router advertisements if it were allowed to be asked; a static default route makes it possible")
 	}
+	m.vrfNotes(note)
 	if named := func(l Line) bool { return l.Match.Cgroup != nil }; !m.facts.Arms && slices.ContainsFunc(m.plan.Lines, named) {
 		note("this kernel has no tracepoint at which cgroups are armed as they are made: run `waymark apply` again when one of the policy's is")
+	}
+}
+
+// vrfNotes are about routing domains other than the host's own.
+func (m *maker) vrfNotes(note func(string, ...any)) {
+	for _, r := range m.foreignRules() {
+		if r.Action == lookupVRF && slices.ContainsFunc(m.plan.Rules, func(ours Rule) bool { return ours.Family == r.Family && ours.Priority < r.Priority }) {
+			note("a class's sockets that are bound to a VRF leave it by the class's route: the %s rule for VRFs has priority %d, and ours begin before it; begin behind it with `rules: {base: %d}`", r.Family, r.Priority, freePriorities(m.facts))
+		}
+	}
+	for _, u := range m.plan.Uplinks {
+		var deaf []string
+		for _, name := range acceptsAcross {
+			if m.facts.Sysctls[name] == "0" {
+				deaf = append(deaf, strings.ReplaceAll(name, "/", ".")+"=1")
+			}
+		}
+		if u.VRF.Name != "" && deaf != nil {
+			note("uplink %s: %s is in VRF %s: what comes in by it reaches no socket that is not bound to %s; `sysctl %s` lets it", u.Name, u.Interface, u.VRF.Name, u.VRF.Name, strings.Join(deaf, " "))
+		}
 	}
 }

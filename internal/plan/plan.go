@@ -40,6 +40,7 @@ type Uplink struct {
 	Name      string                  `json:"name"`
 	Interface string                  `json:"interface"`
 	Index     int                     `json:"index"` // ifindex; 0 while the interface does not exist
+	VRF       VRF                     `json:"vrf,omitzero"`
 	Number    int                     `json:"number"`
 	Table     uint32                  `json:"table"`
 	Up        bool                    `json:"up"`                  // administratively up and running
@@ -85,11 +86,11 @@ type Sysctl struct {
 
 // Hook is one BPF program at its place.
 type Hook struct {
-	Program string `json:"program"`       // its name in bpf
-	Place   string `json:"place"`         // a cgroup directory, or an interface
-	Pin     string `json:"pin"`           // its name in the pin directory
-	Uplink  int    `json:"uplink"`        // for tc egress: the uplink's number
-	IIF     int    `json:"iif,omitempty"` // for tc ingress at a port: ifindex of the bridge that its packets come in by
+	Program string `json:"program"`          // its name in bpf
+	Place   string `json:"place"`            // a cgroup directory, or an interface
+	Pin     string `json:"pin"`              // its name in the pin directory
+	Uplink  int    `json:"uplink"`           // for tc egress: the uplink's number
+	Master  int    `json:"master,omitempty"` // ifindex of what the interface is a port of: for tc ingress a bridge or bond, by which its packets come in, for tc egress a VRF
 	Why     string `json:"why"`
 }
 

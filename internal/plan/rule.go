@@ -67,6 +67,9 @@ const (
 	Blackhole   Action = "blackhole"
 )
 
+// lookupVRF is the action of the kernel's rule for what is bound to a VRF, or comes in by one.
+const lookupVRF Action = "l3mdev"
+
 // Rule is one rule of the routing policy database. Two rules are the same
 // rule when their Keys are equal.
 type Rule struct {

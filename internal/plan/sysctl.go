@@ -10,12 +10,17 @@ import (
 // SysctlNames are the values a plan may want to know or change for the
 // given interfaces, as paths under /proc/sys.
 func SysctlNames(interfaces []string) []string {
-	names := []string{"net/ipv4/conf/all/rp_filter", loForwarding("ipv4"), loForwarding("ipv6")}
+	names := append([]string{"net/ipv4/conf/all/rp_filter", loForwarding("ipv4"), loForwarding("ipv6")}, acceptsAcross...)
 	for _, i := range interfaces {
 		names = append(names, rpFilter(i), linkdown("ipv4", i), linkdown("ipv6", i))
 	}
 	return names
 }
+
+// acceptsAcross have a socket that is bound to no VRF get what comes in by one,
+// of either family. They are the administrator's: all servers of the host are
+// then asked from every VRF.
+var acceptsAcross = []string{"net/ipv4/tcp_l3mdev_accept", "net/ipv4/udp_l3mdev_accept"}
 
 func rpFilter(i string) string { return "net/ipv4/conf/" + i + "/rp_filter" }
 func linkdown(family, i string) string {

@@ -27,10 +27,18 @@ func (m *maker) tables() {
 	}
 }
 
+// home is the table that the kernel itself has the uplink's routes in.
+func (u Uplink) home() uint32 {
+	if u.VRF.Table != 0 {
+		return u.VRF.Table
+	}
+	return TableMain
+}
+
 // connected copies what the uplink's own link reaches without a next hop.
 func (m *maker) connected(family Family, u Uplink) {
 	for _, r := range m.facts.Routes {
-		if r.Family != family || r.Table != TableMain || r.IsDefault() || len(r.Hops) != 1 {
+		if r.Family != family || r.Table != u.home() || r.IsDefault() || len(r.Hops) != 1 {
 			continue
 		}
 		if h := r.Hops[0]; h.Interface == u.Interface && !h.Gateway.IsValid() {

@@ -16,7 +16,7 @@ func (m *maker) uplinks() {
 	for _, u := range m.policy.Uplinks {
 		link, exists := m.facts.Links[u.Interface]
 		up := Uplink{
-			Name: u.Name, Interface: u.Interface, Index: link.Index, Strict: u.Strict,
+			Name: u.Name, Interface: u.Interface, Index: link.Index, VRF: link.VRF, Strict: u.Strict,
 			Number: m.uplinkNumber(u.Name), Table: m.table(u.Name), Up: link.Up && link.Carrier,
 			Gateways: map[Family]netip.Addr{}, Families: map[Family]bool{}, Sources: map[Family]netip.Prefix{},
 			Addresses: append([]netip.Prefix{}, link.Addresses...),
