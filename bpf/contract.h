@@ -221,7 +221,8 @@ _Static_assert(sizeof(struct text_cell) == sizeof(struct table_cell), "a text is
  * uplinks in order, `hops` says how many; `uplinks` is the same as a
  * bitmap. With CLASS_BALANCED the order means nothing. CLASS_ANYWHERE is
  * for number 0: wherever it leaves is right, and `route` is main's way.
- * CLASS_NO_LEAK: what cannot go its class's way is dropped, not left.
+ * CLASS_NO_LEAK: what leaves by none of `uplinks`, and cannot be sent by one,
+ * is dropped, not left.
  * CLASS_STRICT: what main knows by more than its default does not count.
  * CLASS_MOVES and CLASS_RESETS are the fate of open sockets that come into
  * the class by a change; with neither they are kept as they are.

@@ -84,11 +84,11 @@ static __always_inline __u32 mark_of(struct __sk_buff *skb)
 	return datagram_standing(sk, carried);
 }
 
-/* Counts a packet on the wrong way; it leaves all the same unless that would be a leak. */
+/* Counts a packet on the wrong way; it leaves all the same unless that would be a leak, which no uplink of its class's own is. */
 static __always_inline int leave(struct __sk_buff *skb, const struct class_entry *class, __u32 cause)
 {
 	struct class_counters *c = line_of(class);
-	__u32 leak = class->flags & CLASS_NO_LEAK && cause != CAUSE_CHOSEN;
+	__u32 leak = class->flags & CLASS_NO_LEAK && cause != CAUSE_CHOSEN && !(class->uplinks >> (uplink & 63) & 1);
 
 	if (!c)
 		return TCX_NEXT;

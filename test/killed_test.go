@@ -125,9 +125,7 @@ func (k killing) kill(t *testing.T, s *site, at change) {
 		t.Fatalf("exit %d", code) // 0: it had no such change to make this time
 	}
 	k.probe(t, s)
-	// With another mask an open socket has no number to be kept by, and a
-	// class that never leaks lets it out no more.
-	if open != nil && k.new != "" && k.new != killMask {
+	if open != nil && k.new != "" {
 		router := map[string]int{killOld: byB, killNew: byC}[k.old]
 		s.sends(t, job, open).stays(t, router, s.address(router, job.To[0].Addr()))
 	}

@@ -55,7 +55,15 @@ func TestTransitions(t *testing.T) {
 
 // TestTransitionsOfAClosedClass is about a class that never goes by another
 // uplink: its open sockets are no leak.
-func TestTransitionsOfAClosedClass(t *testing.T) { goThrough(t, moves(", otherwise: unreachable")) }
+func TestTransitionsOfAClosedClass(t *testing.T) {
+	all := moves(", otherwise: unreachable")
+	for _, c := range all {
+		if c.name == "class gets a fallback" {
+			all = append(all, transition{c.name + ", and the mask changes", "mark: {mask: 0x00ff0000}\n" + c.after, c.group, c.other})
+		}
+	}
+	goThrough(t, all)
+}
 
 // goThrough applies the first policy, then each other one and the first again.
 func goThrough(t *testing.T, all []transition) {
