@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 
 	"waymark/classes"
 	"waymark/internal/match"
@@ -31,6 +32,7 @@ type Healed struct {
 	Policy   *classes.Policy
 	Changes  plan.Changes
 	Adopted  bool     // somebody applied a policy since the last time
+	Filled   bool     // the maps were filled again
 	Pinned   []string // names of maps, or of the state, whose pins were gone
 	Conflict error    // a plan.Conflicts: somebody else took what the plan needs
 	Covered  []string // rules of others that take packets before ours, in sentences
@@ -90,7 +92,9 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	if do.Maps {
 		w.changes.Classes = true
 	}
-	do.choose(w)
+	if !do.choose(w) {
+		return h, nil
+	}
 	a := &apply{Loader: l, survey: w}
 	if a.next, err = l.next(want, w); err != nil {
 		return h, err
@@ -98,22 +102,38 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	if w.changes.Empty() && maps.Equal(a.next.Withdrawn, w.state.Withdrawn) {
 		return h, nil
 	}
+	a.remain()
 	if err := a.run(); err != nil {
 		return h, fmt.Errorf("heal: %w", err)
 	}
-	h.Changes = w.changes
+	h.Changes, h.Filled = w.changes, a.publishes()
 	return h, nil
 }
 
-// choose leaves of the changes what is to be made now. An instance is made
-// with all of its hooks or not at all.
-func (do Healing) choose(w *survey) {
+// choose leaves of the changes what is to be made now, and tells whether any
+// can be: an instance is made with all of its hooks or not at all.
+func (do Healing) choose(w *survey) bool {
 	if do.Choose == nil || w.changes.Empty() {
-		return
+		return true
 	}
 	all := len(w.changes.Attach)
 	w.changes = do.Choose(w.plan, w.changes)
-	if w.fresh && len(w.changes.Attach) < all {
-		w.changes = plan.Changes{}
+	return !w.fresh || len(w.changes.Attach) == all
+}
+
+// remain has the next state say, of what is held back, what the kernel holds.
+func (a *apply) remain() {
+	if a.fresh {
+		return
+	}
+	if !a.publishes() {
+		a.next.Fingerprint = a.have.Fingerprint
+	}
+	a.next.Hooks = slices.Clone(a.next.Hooks)
+	for k, h := range a.next.Hooks {
+		same := func(other plan.Hook) bool { return other.Pin == h.Pin }
+		if at := slices.IndexFunc(a.have.Hooks, same); at >= 0 && !slices.ContainsFunc(a.changes.Attach, same) {
+			a.next.Hooks[k] = a.have.Hooks[at]
+		}
 	}
 }

@@ -16,7 +16,9 @@ import (
 // little to take once a second: each stays the same while nothing changes.
 type Pulse struct {
 	Host string // pins, hooks, the nftables table, sysctls, and the places of `exec`
-	Maps string // what is in the maps; "" while nothing is applied
+	Maps string // which tables are in force; "" while nothing is applied
+	// Damaged says that the other maps do not hold what the plan says.
+	Damaged bool
 }
 
 // Pulse takes it for the plan that the kernel was last brought to.
@@ -46,8 +48,13 @@ func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
 		pulse.Host += fmt.Sprint(places(l.memory.state.CgroupRoot, l.memory.policy.Classes))
 		// Damaged pins have changed the rest of the pulse already.
 		if i, err := datapath.Open(dir, l.memory.state.Settings); err == nil {
-			pulse.Maps, err = i.Contents()
-			i.Close()
+			defer i.Close()
+			holds, err := i.Holds(p)
+			if err != nil {
+				return pulse, err
+			}
+			pulse.Damaged = !holds
+			pulse.Maps, err = i.Version()
 			return pulse, err
 		}
 	}

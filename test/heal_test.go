@@ -12,9 +12,12 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
 	"waymark/internal/lab"
+	"waymark/internal/plan"
+	"waymark/loader"
 )
 
 // TestHealing does every kind of damage under an agent: all is put back as it
@@ -93,6 +96,25 @@ func TestHealing(t *testing.T) {
 			return nil
 		})
 	})
+	t.Run("a switch, in the moment of a rule", func(t *testing.T) {
+		m := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapSwitches), nil))
+		defer m.Close()
+		s.shell(t, "ip rule del priority 1001")
+		if err := m.Put(uint32(0), uint32(bpf.WaymarkTelemetryOffOFF_HITS)); err != nil {
+			t.Fatal(err)
+		}
+		soon(t, "both are put back", func() error {
+			var off uint32
+			if err := m.Lookup(uint32(0), &off); err != nil || off != 0 {
+				return fmt.Errorf("%#x %v", off, err)
+			}
+			if diff := lines(before, s.unnumbered(t)); diff != "" {
+				return fmt.Errorf("the state (-before +now):\n%s", diff)
+			}
+			return nil
+		})
+	})
+	t.Run("cells of the table", func(t *testing.T) { s.frozen(t) })
 	open.stay(t, s, byB)
 	out := s.ok(t, "status")
 	for _, want := range []string{fmt.Sprintf("agent: process %d", a.Process.Pid), "put back ", "hook egress at up-b"} {
@@ -102,6 +124,68 @@ func TestHealing(t *testing.T) {
 	}
 	s.seen.add(t, s.pins())
 	a.stop(t)
+}
+
+// frozen checks that nobody can write what is in force: the cells of the
+// table, the entries of cgroups, and the state.
+func (s *site) frozen(t *testing.T) {
+	t.Helper()
+	outer, version := s.liveCgroups(t)
+	tables := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapTables), nil))
+	defer tables.Close()
+	maps := []*ebpf.Map{must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), "state"), nil))}
+	for _, o := range []*ebpf.Map{outer, tables} {
+		var id ebpf.MapID
+		if err := o.Lookup(version, &id); err != nil {
+			t.Fatal(err)
+		}
+		maps = append(maps, must[*ebpf.Map](t)(ebpf.NewMapFromID(id)))
+	}
+	for _, m := range maps {
+		defer m.Close()
+		key, value := make([]byte, m.KeySize()), make([]byte, m.ValueSize())
+		if err := m.Put(key, value); !errors.Is(err, unix.EPERM) {
+			t.Errorf("%s: a write is answered %v, want EPERM", m, err)
+		}
+		if err := m.Delete(key); m.Type() == ebpf.Hash && !errors.Is(err, unix.EPERM) {
+			t.Errorf("%s: a removal is answered %v, want EPERM", m, err)
+		}
+	}
+	s.leaves(t, in("app.slice/made-since", v4.job(lab.TCP, 1)), byB)
+}
+
+// TestHeldBack heals while what somebody changed is held back: the state
+// still says what the kernel holds, and the next look puts it back.
+func TestHeldBack(t *testing.T) {
+	s := newSite(t, lab.Options{LAN: true})
+	s.shell(t, "ip link add held type bridge; ip link add inner type veth peer name other; ip link set inner master br-lan")
+	s.apply(t, fourClasses)
+	s.shell(t, "ip link set inner master held")
+	held := func() plan.Changes { return s.status(t).Drift }
+	before := held()
+	if len(before.Attach) == 0 {
+		t.Fatal("the interface's other bridge is no difference")
+	}
+	err := s.Host.Do(func() error {
+		l, err := loader.Open(loader.Options{CgroupRoot: s.CgroupRoot()})
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		_, err = l.Heal(loader.Healing{Withdrawn: map[string]string{"b": "a test"}, Choose: func(*plan.Plan, plan.Changes) plan.Changes { return plan.Changes{} }})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before.Attach, held().Attach); diff != "" {
+		t.Errorf("what was held back (-before +after):\n%s", diff)
+	}
+	s.apply(t, fourClasses)
+	if drift := held(); !drift.Empty() {
+		t.Errorf("the kernel differs: %v", drift)
+	}
+	s.shell(t, "ip link set inner master br-lan")
 }
 
 var programNumber = regexp.MustCompile(`program \d+`)

@@ -108,7 +108,7 @@ func (a *Agent) begin() error {
 		a.complain("policy", fmt.Sprintf("the policy cannot be applied; the applied one stays: %v", err))
 	}
 	a.Notify("READY=1")
-	a.look(false)
+	a.look()
 	return nil
 }
 
@@ -144,9 +144,9 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			}
 		case <-look:
 			look = nil
-			a.look(false)
+			a.look()
 		case <-a.probes.News:
-			a.look(false)
+			a.look()
 		case <-files.changed():
 			settled = time.After(quietFiles)
 		case <-settled:
@@ -168,11 +168,11 @@ func (a *Agent) beat() {
 	switch {
 	case err != nil:
 		a.complain("pulse", err.Error())
-		a.look(false)
-	case pulse != a.pulse:
-		a.look(pulse.Maps != a.pulse.Maps)
+		a.look()
+	case pulse.Host != a.pulse.Host || a.damaged(pulse) && !a.limits.holds(mapsObject, time.Now()):
+		a.look()
 	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.looked) > whole || a.misjudges():
-		a.look(false)
+		a.look()
 	}
 }
 

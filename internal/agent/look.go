@@ -14,10 +14,10 @@ import (
 )
 
 // look holds everything against what is applied, and puts back what differs.
-// maps says that somebody changed what is in the maps.
-func (a *Agent) look(maps bool) {
+func (a *Agent) look() {
 	begun, used := time.Now(), processorTime()
 	before, _ := a.Loader.Pulse(a.current)
+	maps := a.damaged(before) && !a.limits.holds(mapsObject, begun)
 	h, err := a.heal(loader.Healing{Maps: maps, Withdrawn: a.withdrawn(), Choose: a.choose})
 	if err != nil && h != nil && !errors.Is(err, fs.ErrNotExist) {
 		h, err = a.healSingly(err)
@@ -30,6 +30,9 @@ func (a *Agent) look(maps bool) {
 		a.current, a.wanted = nil, nil
 	case err != nil:
 		a.complain("heal", err.Error())
+		if maps {
+			a.limits.failed(mapsObject, a.looked)
+		}
 	default:
 		a.settle("applied")
 		a.settle("heal")
@@ -38,11 +41,19 @@ func (a *Agent) look(maps bool) {
 		a.watchOver(h, begun)
 	}
 	a.limits.forget(time.Now())
-	// What changed while this looked is to be seen by the next beat, but for
-	// the maps: a look for their sake fills them, and would never end.
+	// What changed while this looked is to be seen by the next beat; which
+	// tables are in force changes with what this does itself.
 	a.pulse, _ = a.Loader.Pulse(a.current)
 	a.pulse.Host = before.Host
+	if h != nil && !h.Filled && !h.Adopted {
+		a.pulse.Maps = before.Maps
+	}
 	a.tell()
+}
+
+// damaged tells whether somebody changed what is in the maps.
+func (a *Agent) damaged(now loader.Pulse) bool {
+	return now.Damaged || a.pulse.Maps != "" && now.Maps != a.pulse.Maps
 }
 
 // heal is one attempt; what it put back is booked.
@@ -63,7 +74,7 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 		a.book(o)
 	}
 	if do.Maps && h.Changes.Classes {
-		a.book(Object{Kind: "map", Text: "classes and matches"})
+		a.book(mapsObject)
 	}
 	return h, nil
 }

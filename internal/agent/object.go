@@ -34,6 +34,9 @@ func hookObject(h plan.Hook) Object     { return Object{"hook", h.Program + " at
 // snatObject is the nftables table, which is written whole.
 var snatObject = Object{"nat", "nftables table inet " + plan.SNATTable, ""}
 
+// mapsObject is what the programs read, which is written whole.
+var mapsObject = Object{"map", "classes and matches", ""}
+
 func removed(o Object) Object { return Object{o.Kind, removal + o.Text, o.where} }
 
 func whereRule(r plan.Rule) string { return r.String() }

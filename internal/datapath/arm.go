@@ -60,6 +60,12 @@ func (i *Instance) putVersion(version uint32, table *match.Table, scan Scan) err
 	if err := i.putCgroups(cgroups, table, scan); err != nil {
 		return fmt.Errorf("fill the table of cgroups: %w", err)
 	}
+	if !i.Arms() {
+		return nil // user space enters those that are made: Rearm
+	}
+	if err := cgroups.Freeze(); err != nil {
+		return fmt.Errorf("freeze the table of cgroups: %w", err)
+	}
 	return nil
 }
 

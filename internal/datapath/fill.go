@@ -189,32 +189,40 @@ func (i *Instance) putTable(version uint32, t *match.Table) error {
 	if _, err := m.BatchUpdate(keys, t.Cells, nil); err != nil {
 		return err
 	}
+	// Nobody writes into it from here on, root or not.
+	if err := m.Freeze(); err != nil {
+		return fmt.Errorf("freeze it: %w", err)
+	}
 	return i.maps.Tables.Put(version, m)
 }
 
 // PutUplinks writes the entry of every uplink.
 func (i *Instance) PutUplinks(p *plan.Plan) error {
 	for _, u := range p.Uplinks {
-		entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(u.Interface)}
-		if u.Up && u.Withdrawn == "" {
-			entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
-		}
-		if u.Withdrawn != "" {
-			entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_WITHDRAWN)
-		}
-		if a := address(u, plan.IPv4); a != nil {
-			entry.Source4 = binary.NativeEndian.Uint32(a)
-		}
-		if a := address(u, plan.IPv6); a != nil {
-			for w := range entry.Source6 {
-				entry.Source6[w] = binary.NativeEndian.Uint32(a[4*w:])
-			}
-		}
-		if err := i.maps.Uplinks.Put(uint32(u.Number), entry); err != nil {
+		if err := i.maps.Uplinks.Put(uint32(u.Number), uplinkEntry(u)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func uplinkEntry(u plan.Uplink) bpf.WaymarkUplinkEntry {
+	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(u.Interface)}
+	if u.Up && u.Withdrawn == "" {
+		entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
+	}
+	if u.Withdrawn != "" {
+		entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_WITHDRAWN)
+	}
+	if a := address(u, plan.IPv4); a != nil {
+		entry.Source4 = binary.NativeEndian.Uint32(a)
+	}
+	if a := address(u, plan.IPv6); a != nil {
+		for w := range entry.Source6 {
+			entry.Source6[w] = binary.NativeEndian.Uint32(a[4*w:])
+		}
+	}
+	return entry
 }
 
 // address is the uplink's source in network byte order, nil for none that
@@ -226,26 +234,30 @@ func address(u plan.Uplink, family plan.Family) []byte {
 	return nil
 }
 
-// putInside writes main's own prefixes. More than there is room for are
-// one prefix that holds everything: then nothing is refused.
+// putInside writes main's own prefixes.
 func (i *Instance) putInside(p *plan.Plan) error {
-	prefixes := p.Inside
-	if len(prefixes) > int(bpf.WaymarkLimitsMAX_INSIDE) {
-		prefixes = []netip.Prefix{netip.MustParsePrefix("::/1"), netip.MustParsePrefix("8000::/1")}
-	}
-	for k := range uint32(bpf.WaymarkLimitsMAX_INSIDE) {
-		var entry bpf.WaymarkInsidePrefix
-		if int(k) < len(prefixes) {
-			entry = insidePrefix(prefixes[k])
-			if _, found := slices.BinarySearchFunc(p.ByMain, prefixes[k], netip.Prefix.Compare); found {
-				entry.ByMain = 1
-			}
-		}
-		if err := i.maps.Inside.Put(k, entry); err != nil {
+	for k, entry := range insideEntries(p) {
+		if err := i.maps.Inside.Put(uint32(k), entry); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// insideEntries are all there is room for. More prefixes than that are one
+// that holds everything: then nothing is refused.
+func insideEntries(p *plan.Plan) []bpf.WaymarkInsidePrefix {
+	entries, prefixes := make([]bpf.WaymarkInsidePrefix, bpf.WaymarkLimitsMAX_INSIDE), p.Inside
+	if len(prefixes) > len(entries) {
+		prefixes = []netip.Prefix{netip.MustParsePrefix("::/1"), netip.MustParsePrefix("8000::/1")}
+	}
+	for k, prefix := range prefixes {
+		entries[k] = insidePrefix(prefix)
+		if _, found := slices.BinarySearchFunc(p.ByMain, prefix, netip.Prefix.Compare); found {
+			entries[k].ByMain = 1
+		}
+	}
+	return entries
 }
 
 func insidePrefix(p netip.Prefix) (entry bpf.WaymarkInsidePrefix) {
@@ -294,18 +306,23 @@ func (i *Instance) putWholeMarks(p *plan.Plan) error {
 // what is not to be counted. Entries of other numbers stay: open sockets may
 // carry them.
 func (i *Instance) PutClasses(p *plan.Plan) error {
+	numbers, entries := classEntries(p)
+	if _, err := i.maps.Classes.BatchUpdate(numbers, entries, nil); err != nil {
+		return err
+	}
+	return i.maps.Switches.Put(uint32(0), switchedOff(p.Off))
+}
+
+func classEntries(p *plan.Plan) (numbers []uint32, entries []bpf.WaymarkClassEntry) {
 	none := bpf.WaymarkClassEntry{Uplinks: ^uint64(0), Flags: uint16(bpf.WaymarkClassFlagsCLASS_IN_USE | bpf.WaymarkClassFlagsCLASS_ANYWHERE)}
 	if p.Main >= 0 {
 		none.Hops, none.Route[0] = 1, uint8(p.Main)
 	}
-	numbers, entries := []uint32{0}, []bpf.WaymarkClassEntry{none}
+	numbers, entries = []uint32{0}, []bpf.WaymarkClassEntry{none}
 	for _, c := range p.Classes {
 		numbers, entries = append(numbers, c.Number), append(entries, classEntry(p, c))
 	}
-	if _, err := i.maps.Classes.BatchUpdate(numbers, entries, nil); err != nil {
-		return err
-	}
-	return i.putSwitches(p.Off...)
+	return numbers, entries
 }
 
 // switches are the groups as the programs know them.
@@ -317,13 +334,12 @@ var switches = map[classes.Group]bpf.WaymarkTelemetryOff{
 	classes.GroupHits:    bpf.WaymarkTelemetryOffOFF_HITS,
 }
 
-// putSwitches says what is not counted.
-func (i *Instance) putSwitches(off ...classes.Group) error {
-	var bits uint32
+// switchedOff is what is not counted, in bits.
+func switchedOff(off []classes.Group) (bits uint32) {
 	for _, g := range off {
 		bits |= uint32(switches[g])
 	}
-	return i.maps.Switches.Put(uint32(0), bits)
+	return bits
 }
 
 // refusals are the errors with which the kernel's own rules refuse.

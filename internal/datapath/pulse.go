@@ -5,17 +5,18 @@ package datapath
 import (
 	"errors"
 	"fmt"
-	"hash"
 	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
 	"waymark/bpf"
+	"waymark/internal/plan"
 )
 
 // Pins is a digest of what is pinned in an instance's directory and of where
@@ -68,51 +69,84 @@ func (i *Instance) target(pin string) string {
 	return fmt.Sprint(info.ID, info.Program)
 }
 
-// Contents is a digest of what user space keeps in the maps, but for the two
-// versions of the table, of which it has the kernel's numbers.
-func (i *Instance) Contents() (string, error) {
-	digest := fnv.New64a()
-	var id ebpf.MapID
+// Version is the kernel's numbers of what is in force: nothing else writes
+// into those maps, which are frozen.
+func (i *Instance) Version() (string, error) {
 	live, err := i.live()
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintln(digest, live)
-	for _, outer := range []*ebpf.Map{i.maps.Tables, i.maps.Cgroups} {
-		if err := outer.Lookup(live, &id); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return "", fmt.Errorf("read the maps: %w", err)
+	var ids [2]ebpf.MapID
+	for k, outer := range []*ebpf.Map{i.maps.Tables, i.maps.Cgroups} {
+		if err := outer.Lookup(live, &ids[k]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return "", fmt.Errorf("read which version is in force: %w", err)
 		}
-		fmt.Fprintln(digest, id)
-		id = 0
 	}
-	if err := addEntries[bpf.WaymarkClassEntry](digest, i.maps.Classes); err != nil {
-		return "", err
-	}
-	if err := addEntries[bpf.WaymarkUplinkEntry](digest, i.maps.Uplinks); err != nil {
-		return "", err
-	}
-	marks, err := i.wholeMarks()
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprintln(digest, marks)
-	err = addEntries[bpf.WaymarkInsidePrefix](digest, i.maps.Inside)
-	return fmt.Sprintf("%x", digest.Sum64()), err
+	return fmt.Sprint(live, ids), nil
 }
 
-// addEntries adds the values of an array that are not zero.
-func addEntries[T comparable](digest hash.Hash, m *ebpf.Map) error {
+// Holds tells whether the maps hold what Publish of a plan writes, the
+// version of the table aside.
+func (i *Instance) Holds(p *plan.Plan) (bool, error) {
+	for _, holds := range []func(*plan.Plan) (bool, error){i.holdsClasses, i.holdsUplinks, i.holdsInside, i.holdsMarks} {
+		if yes, err := holds(p); !yes || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// holdsClasses leaves numbers aside that no class has any more.
+func (i *Instance) holdsClasses(p *plan.Plan) (bool, error) {
+	have, err := entriesOf[bpf.WaymarkClassEntry](i.maps.Classes)
+	if err != nil {
+		return false, err
+	}
+	numbers, entries := classEntries(p)
+	for k, n := range numbers {
+		if int(n) >= len(have) || have[n] != entries[k] {
+			return false, nil
+		}
+	}
+	off, err := entriesOf[uint32](i.maps.Switches)
+	return err == nil && slices.Equal(off, []uint32{switchedOff(p.Off)}), err
+}
+
+func (i *Instance) holdsUplinks(p *plan.Plan) (bool, error) {
+	have, err := entriesOf[bpf.WaymarkUplinkEntry](i.maps.Uplinks)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(p.Uplinks, func(u plan.Uplink) bool {
+		if u.Number >= len(have) {
+			return true
+		}
+		want := uplinkEntry(u)
+		if want.LinkHeader == 0 { // the interface may have gone since
+			want.LinkHeader = have[u.Number].LinkHeader
+		}
+		return have[u.Number] != want
+	}), nil
+}
+
+func (i *Instance) holdsInside(p *plan.Plan) (bool, error) {
+	have, err := entriesOf[bpf.WaymarkInsidePrefix](i.maps.Inside)
+	return slices.Equal(have, insideEntries(p)), err
+}
+
+func (i *Instance) holdsMarks(p *plan.Plan) (bool, error) {
+	have, err := i.wholeMarks()
+	want := slices.Sorted(slices.Values(p.WholeMarks))
+	return slices.Equal(have, slices.Compact(want)), err
+}
+
+// entriesOf are the values of an array.
+func entriesOf[T any](m *ebpf.Map) ([]T, error) {
 	var cursor ebpf.MapBatchCursor
 	keys, values := make([]uint32, m.MaxEntries()), make([]T, m.MaxEntries())
 	n, err := m.BatchLookup(&cursor, keys, values, nil)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("read the maps: %w", err)
+		return nil, fmt.Errorf("read the maps: %w", err)
 	}
-	var zero T
-	for k, v := range values[:n] {
-		if v != zero {
-			fmt.Fprintln(digest, k, v)
-		}
-	}
-	return nil
+	return values[:n], nil
 }

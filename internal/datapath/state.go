@@ -32,7 +32,7 @@ func WriteState(dir string, state []byte) error {
 		return fmt.Errorf("keep the state: %w", err)
 	}
 	defer m.Close()
-	if err := m.Put(uint32(0), value); err != nil {
+	if err := errors.Join(m.Put(uint32(0), value), m.Freeze()); err != nil {
 		return fmt.Errorf("keep the state: %w", err)
 	}
 	fresh := filepath.Join(dir, stateFresh)

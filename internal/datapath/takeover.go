@@ -35,7 +35,7 @@ func (i *Instance) TakeOver(older *Instance) error {
 		return err
 	}
 	// What is at a tracepoint has the older one's program beside ours.
-	if err := i.putSwitches(classes.GroupDrops, classes.GroupQueue); err != nil {
+	if err := i.maps.Switches.Put(uint32(0), switchedOff([]classes.Group{classes.GroupDrops, classes.GroupQueue})); err != nil {
 		return err
 	}
 	return i.judge(false)
