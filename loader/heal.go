@@ -37,6 +37,7 @@ type Healed struct {
 	Conflict error    // a plan.Conflicts: somebody else took what the plan needs
 	Covered  []string // rules of others that take packets before ours, in sentences
 	Runtimes []string // sockets of the container runtimes whose containers are in it
+	Unarmed  string   // directory whose cgroups nobody arms as they are made: ArmCgroups does; "" for none
 }
 
 // Heal brings the kernel back to the policy that is applied, whoever applied
@@ -85,7 +86,7 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 		return nil, err
 	}
 	defer w.close()
-	h := &Healed{Plan: w.plan, Policy: want.policy, Pinned: pinned, Conflict: w.conflict, Covered: w.plan.Covers(w.facts)}
+	h := &Healed{Plan: w.plan, Policy: want.policy, Pinned: pinned, Conflict: w.conflict, Covered: w.plan.Covers(w.facts), Unarmed: w.unarmed(l.root)}
 	if len(containersIn(want.policy, w.overrides)) > 0 {
 		h.Runtimes = sockets(want.policy)
 	}

@@ -77,7 +77,7 @@ func (s *site) agent(t *testing.T, policy string) *agentRun {
 func (s *site) agentOn(t *testing.T, args ...string) *agentRun {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "notify")
-	r := &agentRun{site: s, Cmd: s.Host.Command(binary(t), append([]string{"run"}, args...)...)}
+	r := &agentRun{site: s, Cmd: s.Host.Command(s.command(t), append([]string{"run"}, args...)...)}
 	notices := must[net.PacketConn](t)(net.ListenPacket("unixgram", socket))
 	go r.listen(notices)
 	r.Env = append(r.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=3000000")

@@ -89,6 +89,47 @@ func TestArmingIsPutBack(t *testing.T) {
 	}
 }
 
+// TestArmedByInotify has an agent follow the cgroups on a kernel without the
+// tracepoints: one that is made gets its class, and one that goes leaves no
+// entry.
+func TestArmedByInotify(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 2})
+	s.by = lackingBinary(t, "internal/datapath/arm.go", "CanArm")
+	s.cgroups(t, "there", "system.slice/db-0.service")
+	a := s.agent(t, freshPolicy)
+	if status := s.status(t); status.Arms || len(status.Notes) == 0 {
+		t.Errorf("status says %v, %q; want a note that nothing arms cgroups", status.Arms, status.Notes)
+	}
+	if out := s.ok(t, "status"); !strings.Contains(out, "when inotify tells of them") {
+		t.Errorf("status does not say how cgroups are followed:\n%s", out)
+	}
+	s.leaves(t, in("system.slice/db-0.service", v4.job(lab.UDP, 1)), byB)
+	first := s.entries(t)
+	for _, cgroup := range []string{"system.slice/db-1.service", "a.slice/a-b7.slice/unit-x.service", "new/and/deep/db-2.service"} {
+		s.cgroups(t, cgroup)
+	}
+	soon(t, "they are armed", func() error {
+		if n := s.entries(t); n != first+2 {
+			return fmt.Errorf("%d entries, %d before", n, first)
+		}
+		return nil
+	})
+	for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
+		s.leaves(t, in("system.slice/db-1.service", v6.job(kind, 1)), byB)
+		s.leaves(t, in("a.slice/a-b7.slice/unit-x.service", v4.job(kind, 1)), byB)
+	}
+	if err := os.Remove(filepath.Join(s.CgroupRoot(), "system.slice/db-1.service")); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "its entry is gone", func() error {
+		if n := s.entries(t); n != first+1 {
+			return fmt.Errorf("%d entries, want %d", n, first+1)
+		}
+		return nil
+	})
+	a.stop(t)
+}
+
 // TestTenThousandCgroups makes and removes them with a process in each that
 // opens a socket at once: none is unclassed, and no entry is left.
 func TestTenThousandCgroups(t *testing.T) {

@@ -109,16 +109,26 @@ func (s *site) meets(t *testing.T, fate string, o *openFlow) {
 // fate for each of them, and what apply says of it.
 func TestFates(t *testing.T) {
 	for _, fate := range []string{"keep", "move", "reset"} {
-		t.Run(fate, func(t *testing.T) {
-			s := newTraffic(t, lab.Options{})
-			s.cgroups(t, "other.slice", "empty.slice")
-			before, changes := changedPolicies(fate)
-			s.apply(t, before)
-			s.listen(t, "app.slice", 108)
-			for change, after := range changes {
-				t.Run(change, func(t *testing.T) { s.fates(t, fate, before, after, classAfter[change]) })
-			}
-		})
+		t.Run(fate, func(t *testing.T) { newTraffic(t, lab.Options{}).everyChange(t, fate) })
+	}
+}
+
+// TestResetByDiag resets sockets on a kernel whose programs cannot.
+func TestResetByDiag(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.by = lackingBinary(t, "internal/datapath/walker.go", "canDestroy")
+	s.everyChange(t, "reset")
+}
+
+// everyChange has open sockets meet a fate by each way of changing a class.
+func (s *site) everyChange(t *testing.T, fate string) {
+	t.Helper()
+	s.cgroups(t, "other.slice", "empty.slice")
+	before, changes := changedPolicies(fate)
+	s.apply(t, before)
+	s.listen(t, "app.slice", 108)
+	for change, after := range changes {
+		t.Run(change, func(t *testing.T) { s.fates(t, fate, before, after, classAfter[change]) })
 	}
 }
 

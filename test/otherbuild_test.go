@@ -26,9 +26,28 @@ func otherBinary(t *testing.T) string {
 	replaceIn(t, filepath.Join(dir, "bpf/egress.h"), "\tc->bytes += skb->wire_len;\n", "\tc->bytes += skb->wire_len;\n\tc->calls += 1;\n")
 	run(t, dir, "go", "generate", "./bpf")
 	replace := map[string]string{}
-	for _, name := range []string{"waymark_bpfel.go", "waymark_bpfel.o"} {
-		here := must[string](t)(filepath.Abs(filepath.Join("../bpf", name)))
-		replace[here] = filepath.Join(dir, "bpf", name)
+	for _, name := range []string{"bpf/waymark_bpfel.go", "bpf/waymark_bpfel.o"} {
+		replace[name] = filepath.Join(dir, name)
+	}
+	return buildWith(t, replace)
+}
+
+// lackingBinary is the binary on a kernel that lacks something: a probe, a
+// function without arguments in a file, finds that it is not there.
+func lackingBinary(t *testing.T, file, probe string) string {
+	t.Helper()
+	changed := filepath.Join(t.TempDir(), filepath.Base(file))
+	run(t, "..", "cp", file, changed)
+	replaceIn(t, changed, "func "+probe+"() bool {\n", "func "+probe+"() bool {\n\tif true {\n\t\treturn false\n\t}\n")
+	return buildWith(t, map[string]string{file: changed})
+}
+
+// buildWith is the binary with other files in the place of some of its own.
+func buildWith(t *testing.T, files map[string]string) string {
+	t.Helper()
+	replace, dir := map[string]string{}, t.TempDir()
+	for ours, other := range files {
+		replace[must[string](t)(filepath.Abs(filepath.Join("..", ours)))] = other
 	}
 	overlay := filepath.Join(dir, "overlay.json")
 	text := must[[]byte](t)(json.Marshal(map[string]any{"Replace": replace}))

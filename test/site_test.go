@@ -43,6 +43,7 @@ const servicePort = 7
 type site struct {
 	*lab.Lab
 	dir      string
+	by       string         // the binary under test, in place of binary's; "": that one
 	captures []*lab.Capture // by router: what it gets from the host
 	before   string         // the laboratory's State before the first apply
 	seen     objects        // what any apply has pinned
@@ -90,11 +91,20 @@ type outcome struct {
 	code           int
 }
 
+// command is the path of the binary under test.
+func (s *site) command(t *testing.T) string {
+	t.Helper()
+	if s.by != "" {
+		return s.by
+	}
+	return binary(t)
+}
+
 // waymark runs the command on the host.
 func (s *site) waymark(t *testing.T, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	c := s.Host.Command(binary(t), args...)
+	c := s.Host.Command(s.command(t), args...)
 	c.Stdout, c.Stderr = &stdout, &stderr
 	if err := c.Run(); err != nil && c.ProcessState == nil {
 		t.Fatal(err)

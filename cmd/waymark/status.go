@@ -73,6 +73,9 @@ func printAgent(w io.Writer, r *agent.Record) error {
 		}
 		b.WriteString("\n")
 	}
+	if r.Cgroups != "" {
+		fmt.Fprintf(&b, "  cgroups get their class when %s tells of them, for want of a tracepoint: their first sockets may have none\n", r.Cgroups)
+	}
 	printProbes(&b, r.Probes)
 	for _, p := range r.Problems {
 		fmt.Fprintf(&b, "agent says: %s\n", p)

@@ -48,6 +48,7 @@ type Agent struct {
 	authors authors
 	news    chan struct{} // has an element while something has changed that nobody has looked at
 	follows follows
+	cgroups cgroups
 	probes  *probe.Probes
 	probing bool // they follow the plan
 	limits  limits
@@ -78,6 +79,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}, news: make(chan struct{}, 1), probes: probe.New()}
 	defer a.follows.stop()
+	defer a.cgroups.stop()
 	defer a.probes.Close()
 	stop, err := a.listen()
 	if err != nil {
@@ -133,7 +135,7 @@ func (a *Agent) tell() {
 func (a *Agent) loop(ctx context.Context, files *files) {
 	tick := time.NewTicker(second)
 	defer tick.Stop()
-	var look, settled <-chan time.Time
+	var look, settled, arm <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -153,6 +155,16 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			settled = nil
 			files.again()
 			a.reload(false)
+		case e := <-a.cgroups.news:
+			if a.cgroupMade(e) && arm == nil {
+				arm = time.After(gather)
+			}
+		case <-a.cgroups.lost:
+			_ = a.cgroups.add(a.cgroups.root) // what it cannot add, the next notice says
+			arm = time.After(gather)
+		case <-arm:
+			arm = nil
+			a.arm()
 		case <-a.Reload:
 			a.reload(true)
 		case <-tick.C:

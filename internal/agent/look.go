@@ -147,6 +147,7 @@ func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
 	a.wanted = wantedBy(h.Plan)
 	a.authors.forget(begun)
 	a.follows.only(h.Runtimes, a.hear)
+	a.followCgroups(h.Unarmed)
 	a.probe(h)
 	taken := h.Covered
 	if h.Conflict != nil {

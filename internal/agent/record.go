@@ -17,10 +17,11 @@ import (
 type Record struct {
 	PID      int               `json:"pid"`
 	Since    time.Time         `json:"since"`
-	Heals    map[string]uint64 `json:"heals"`    // what was put back, by kind, since then
-	Last     []Heal            `json:"last"`     // the latest of those, newest last
-	Problems []string          `json:"problems"` // what is wrong now, in sentences
-	Probes   []probe.State     `json:"probes"`   // of the uplinks that are probed
+	Heals    map[string]uint64 `json:"heals"`             // what was put back, by kind, since then
+	Last     []Heal            `json:"last"`              // the latest of those, newest last
+	Problems []string          `json:"problems"`          // what is wrong now, in sentences
+	Probes   []probe.State     `json:"probes"`            // of the uplinks that are probed
+	Cgroups  string            `json:"cgroups,omitempty"` // what tells of cgroups that are made: "inotify"; "": nothing has to
 }
 
 // Heal is one thing that was put back.

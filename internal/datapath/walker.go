@@ -91,9 +91,8 @@ func (i *Instance) verifyWalker(programs ...string) (*Walker, error) {
 	return &Walker{collection.Programs, collection.Maps}, nil
 }
 
-// canDestroy tells whether programs can destroy a socket (6.5). It is a
-// variable for the tests of what other kernels get.
-var canDestroy = func() bool {
+// canDestroy tells whether programs can destroy a socket (6.5).
+func canDestroy() bool {
 	kernel, err := kernelTypes.Kernel()
 	if err != nil {
 		return false
