@@ -46,7 +46,7 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 	for name, value := range map[string]uint32{
 		bpf.WaymarkVarUplink:     uint32(h.Uplink),
 		bpf.WaymarkVarMaster:     uint32(h.Master),
-		bpf.WaymarkVarLinkHeader: linkHeader(h.Place),
+		bpf.WaymarkVarLinkHeader: linkHeader(net.InterfaceByName(h.Place)),
 
 		bpf.WaymarkVarDropTellsSocket: truth(arguments("kfree_skb") >= 4),
 	} {
@@ -62,9 +62,9 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 }
 
 // linkHeader is the size of the header in front of an interface's packets.
-func linkHeader(name string) uint32 {
+func linkHeader(device *net.Interface, err error) uint32 {
 	const ethernet = 14
-	if device, err := net.InterfaceByName(name); err != nil || len(device.HardwareAddr) == 0 {
+	if err != nil || len(device.HardwareAddr) == 0 {
 		return 0
 	}
 	return ethernet

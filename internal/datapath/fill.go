@@ -5,6 +5,7 @@ package datapath
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -207,7 +208,7 @@ func (i *Instance) PutUplinks(p *plan.Plan) error {
 }
 
 func uplinkEntry(u plan.Uplink) bpf.WaymarkUplinkEntry {
-	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(u.Interface)}
+	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(net.InterfaceByIndex(u.Index))}
 	if u.Up && u.Withdrawn == "" {
 		entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
 	}
