@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"waymark/internal/lab"
 )
 
@@ -84,15 +86,29 @@ func TestAppliedWhileDown(t *testing.T) {
 func TestCarrierLost(t *testing.T) {
 	s := newFallbackSite(t)
 	for range 2 {
-		if err := s.Unplug(byB); err != nil {
-			t.Fatal(err)
-		}
+		s.unplug(t, byB)
 		s.fallsBack(t, "unplugged")
 		if err := s.Plug(byB); err != nil {
 			t.Fatal(err)
 		}
 		s.allBy(t, "plugged", byB)
 	}
+}
+
+// unplug takes an uplink's carrier away, and waits until the host has noticed:
+// on a busy machine the kernel takes its time.
+func (s *site) unplug(t *testing.T, uplink int) {
+	t.Helper()
+	if err := s.Unplug(uplink); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the carrier is lost", func() error {
+		link, err := s.Host.Handle().LinkByName(s.Uplink(uplink).Interface)
+		if err == nil && link.Attrs().OperState != netlink.OperLowerLayerDown && link.Attrs().OperState != netlink.OperDown {
+			err = fmt.Errorf("the link is %s", link.Attrs().OperState)
+		}
+		return err
+	})
 }
 
 // allBy checks that every class goes by one uplink.

@@ -70,9 +70,7 @@ func TestAgentFollows(t *testing.T) {
 	s.planned(t, s.route("7001", "default via 10.0.2.1", true))
 	s.follow(t, "app.slice", byB)
 
-	if err := s.Unplug(byB); err != nil {
-		t.Fatal(err)
-	}
+	s.unplug(t, byB)
 	s.follow(t, "app.slice", byA)
 	if err := s.Plug(byB); err != nil {
 		t.Fatal(err)
