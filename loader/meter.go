@@ -268,18 +268,28 @@ func (m *Meter) decided(s *Sample) {
 			continue
 		}
 		for n := range s.Classes {
-			mark, t := s.Classes[n].Mark, &s.Classes[n].Traffic[uplink]
-			switch {
-			case r.Mask == 0:
-				s.Rules[k].Packets += t.Causes.Chosen
-			case mark != 0 && !r.From.IsValid() && mark&r.Mask == r.Mark:
-				sent := t.Sent.IPv4.Packets
-				if r.Family == plan.IPv6 {
-					sent = t.Sent.IPv6.Packets
-				}
-				s.Rules[k].Packets += sent - min(sent, t.Causes.Chosen)
+			if packets, of := decidedBy(&r, &s.Classes[n], uplink); of {
+				s.Rules[k].Packets += packets
+				s.Rules[k].Classes = append(s.Rules[k].Classes, RuleClass{s.Classes[n].Name, packets})
 			}
 		}
+	}
+}
+
+// decidedBy is what left of a class for a rule's sake, by the uplink of the
+// rule's table. Of a rule for an address there is something to say where some
+// did, and of what is unclassed.
+func decidedBy(r *plan.Rule, c *ClassSample, uplink int) (packets uint64, of bool) {
+	t := &c.Traffic[uplink]
+	switch {
+	case r.Mask == 0:
+		return t.Causes.Chosen, t.Causes.Chosen > 0 || c.Mark == 0
+	case c.Mark == 0 || r.From.IsValid() || c.Mark&r.Mask != r.Mark:
+		return 0, false
+	case r.Family == plan.IPv6:
+		return t.Sent.IPv6.Packets, true
+	default:
+		return t.Sent.IPv4.Packets, true
 	}
 }
 

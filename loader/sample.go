@@ -63,9 +63,16 @@ type LineSample struct {
 
 // RuleSample is one rung of the ladder.
 type RuleSample struct {
-	Rule    plan.Rule `json:"rule"`
-	Text    string    `json:"text"`    // as ip(8) says it
-	Packets uint64    `json:"packets"` // that left by its table's uplink for its sake: of its block's classes; for an uplink's address, of those that were bound to it
+	Rule    plan.Rule   `json:"rule"`
+	Text    string      `json:"text"`              // as ip(8) says it
+	Packets uint64      `json:"packets"`           // that left by its table's uplink for its sake: of its block's classes, with those that were bound to the uplink; for an uplink's address, these alone
+	Classes []RuleClass `json:"classes,omitempty"` // whose they were
+}
+
+// RuleClass is what left of one class for a rule's sake.
+type RuleClass struct {
+	Class   string `json:"class"`
+	Packets uint64 `json:"packets"`
 }
 
 // DropSample is what the kernel dropped of a class.

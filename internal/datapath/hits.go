@@ -81,9 +81,35 @@ func (i *Instance) putLines(version uint32, p *plan.Plan) error {
 			lines[k] = bpf.WaymarkMatchLine{Id: ids[k], Earlier: before[ids[k]]}
 		}
 	}
+	bury(lines, before)
 	_, err1 := i.maps.Matches.BatchUpdate(keys, lines, nil)
 	_, err2 := i.maps.Hits.BatchUpdate(keys, make([]uint64, MostHits), nil)
 	return errors.Join(err1, err2)
+}
+
+// bury keeps what lines won that are not there any more, behind those that
+// are and as far as there is room: they go on from there when they come back.
+// It returns the places.
+func bury(lines []bpf.WaymarkMatchLine, won map[uint64]uint64) (places []int) {
+	there := map[uint64]bool{}
+	for _, l := range lines {
+		there[l.Id] = true
+	}
+	free := len(lines) - 1
+	for id, n := range won {
+		if there[id] || n == 0 {
+			continue
+		}
+		for free >= 0 && lines[free].Id != 0 {
+			free--
+		}
+		if free < 0 {
+			break
+		}
+		lines[free] = bpf.WaymarkMatchLine{Id: id, Earlier: n}
+		places = append(places, free)
+	}
+	return places
 }
 
 // lineIDs tell the lines that are counted apart, by class, text, and place
@@ -124,7 +150,7 @@ func (i *Instance) settleLines() error {
 // won elsewhere.
 func (i *Instance) begin(version uint32, elsewhere map[uint64]uint64) error {
 	lines, _, err := i.won(version, MostHits)
-	if err != nil {
+	if err != nil || lines == nil {
 		return err
 	}
 	var keys []uint32
@@ -134,6 +160,9 @@ func (i *Instance) begin(version uint32, elsewhere map[uint64]uint64) error {
 			keys = append(keys, version*uint32(MostHits)+uint32(k))
 			values = append(values, bpf.WaymarkMatchLine{Id: l.Id, Earlier: elsewhere[l.Id]})
 		}
+	}
+	for _, k := range bury(lines, elsewhere) {
+		keys, values = append(keys, version*uint32(MostHits)+uint32(k)), append(values, lines[k])
 	}
 	if keys == nil {
 		return nil

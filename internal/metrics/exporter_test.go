@@ -82,7 +82,7 @@ func TestNumbers(t *testing.T) {
 		`waymark_class_guard_refusals_total{class="class0"} 4`,
 		`waymark_class_uplink_current{class="class1",uplink="u1"} 1`,
 		`waymark_match_hits_total{class="class1",match="cgroup: 1.slice"} 1`,
-		`waymark_rule_packets_total{family="ipv6",priority="1020",rule="priority 1020 lookup 7000"} 6`,
+		`waymark_rule_packets_total{family="ipv6",priority="1020",rule="priority 1020 lookup 7000",class="class0"} 6`,
 		`waymark_uplink_up{uplink="u1"} 0`,
 		`waymark_uplink_info{uplink="u0",interface="eth0",table="7000"} 1`,
 		`waymark_agent_heals_total{kind="rule"} 2`,

@@ -11,7 +11,7 @@ import (
 
 var ruleFamilies = []Family{
 	counter("waymark_match_hits_total", "Sockets, datagrams of sockets that are not connected, and forwarded packets that the match won.", []string{"class", "match"}, matchHits),
-	counter("waymark_rule_packets_total", "Packets that left by the uplink of the ip rule's table for the rule's sake.", []string{"family", "priority", "rule"}, rulePackets),
+	counter("waymark_rule_packets_total", "Packets of the class that left by the uplink of the ip rule's table for the rule's sake, with those that were bound to it; of a rule for an address these alone.", []string{"family", "priority", "rule", "class"}, rulePackets),
 }
 
 const (
@@ -47,7 +47,8 @@ func matchText(l *loader.LineSample) string {
 }
 
 // rulePackets leaves out the rules that no uplink's table is behind: what
-// they decide is not counted.
+// they decide is not counted. A rule's own number would go back when a class
+// leaves it, so each class has its own.
 func rulePackets(in *input, s *series) {
 	tables := map[uint32]bool{}
 	for _, u := range sampled(in).Uplinks {
@@ -55,8 +56,12 @@ func rulePackets(in *input, s *series) {
 	}
 	for i := range sampled(in).Rules {
 		r := &in.sample.Rules[i]
-		if tables[r.Rule.Table] {
-			s.count(r.Packets, familyName[r.Rule.Family/6], strconv.FormatUint(uint64(r.Rule.Priority), 10), r.Text)
+		if !tables[r.Rule.Table] {
+			continue
+		}
+		priority := strconv.FormatUint(uint64(r.Rule.Priority), 10)
+		for _, c := range r.Classes {
+			s.count(c.Packets, familyName[r.Rule.Family/6], priority, r.Text, c.Class)
 		}
 	}
 }

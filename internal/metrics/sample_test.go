@@ -37,7 +37,7 @@ func made(classes, uplinks int) *loader.Sample {
 		s.Lines = append(s.Lines, loader.LineSample{Class: c.Name, Text: fmt.Sprintf("cgroup: %d.slice", k), Where: "policy.yaml:7", Hits: uint64(k)})
 	}
 	s.Rules = []loader.RuleSample{
-		{Rule: plan.Rule{Family: plan.IPv6, Priority: 1020, Table: 7000, Action: plan.Lookup}, Text: "priority 1020 lookup 7000", Packets: 6},
+		{Rule: plan.Rule{Family: plan.IPv6, Priority: 1020, Table: 7000, Action: plan.Lookup}, Text: "priority 1020 lookup 7000", Packets: 6, Classes: []loader.RuleClass{{Class: "class0", Packets: 6}}},
 		{Rule: plan.Rule{Family: plan.IPv4, Priority: 1020, Table: 254, Action: plan.Lookup}, Text: "priority 1020 lookup main", Packets: 0},
 	}
 	s.Drops = []loader.DropSample{{Class: "class0", Reason: "IP_RPFILTER", Place: "ip_rcv_finish", Packets: 2}}
