@@ -312,6 +312,12 @@ enum misroute_cause {
  * refused; a connection that one refused is unreachable. What the kernel's own
  * rules refuse before there is a packet is in neither.
  *
+ * send_unreachable, refused, too_big, no_buffers and failed are sends by datagram and
+ * raw sockets that returned an error, whoever refused them, on the first uplink that the
+ * class may leave by: with ENETUNREACH, EHOSTUNREACH, ENETDOWN, EACCES or EPERM; with
+ * ECONNREFUSED, which an earlier datagram met; EMSGSIZE; ENOBUFS; with any other. The
+ * class is that of the socket's mark.
+ *
  * rtt_ns, connect_ns and queue_ns are the sums of what `times` counts.
  */
 struct class_counters {
@@ -346,6 +352,11 @@ struct class_counters {
 	__u64 rtt_ns;
 	__u64 connect_ns;
 	__u64 queue_ns;
+	__u64 send_unreachable;
+	__u64 send_refused;
+	__u64 send_too_big;
+	__u64 send_no_buffers;
+	__u64 send_failed;
 };
 
 /*
@@ -429,6 +440,7 @@ enum telemetry_off {
 	OFF_QUEUE = 4,
 	OFF_DROPS = 8,
 	OFF_HITS = 16,
+	OFF_SENDS = 32,
 };
 
 /*

@@ -18,6 +18,7 @@
 #include "received.h"
 #include "refuse.h"
 #include "remark.h"
+#include "sends.h"
 #include "socket.h"
 #include "subflow.h"
 
@@ -230,6 +231,14 @@ SEC("tp_btf/net_dev_start_xmit")
 int departs(__u64 *args)
 {
 	leave_queue((const struct sk_buff *)args[0]);
+	return 0;
+}
+
+/* A send ends; there since 6.3. */
+SEC("tp_btf/sock_send_length")
+int sends(__u64 *args)
+{
+	count_send((const struct sock *)args[0], args[1]);
 	return 0;
 }
 

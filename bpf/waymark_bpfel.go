@@ -60,6 +60,11 @@ type WaymarkClassCounters struct {
 	RttNs           uint64
 	ConnectNs       uint64
 	QueueNs         uint64
+	SendUnreachable uint64
+	SendRefused     uint64
+	SendTooBig      uint64
+	SendNoBuffers   uint64
+	SendFailed      uint64
 }
 
 type WaymarkClassEntry struct {
@@ -264,6 +269,7 @@ const (
 	WaymarkTelemetryOffOFF_QUEUE   WaymarkTelemetryOff = 4
 	WaymarkTelemetryOffOFF_DROPS   WaymarkTelemetryOff = 8
 	WaymarkTelemetryOffOFF_HITS    WaymarkTelemetryOff = 16
+	WaymarkTelemetryOffOFF_SENDS   WaymarkTelemetryOff = 32
 )
 
 type WaymarkTextCell struct {
@@ -397,6 +403,7 @@ const (
 	WaymarkProgRemarkTcp      = "remark_tcp"
 	WaymarkProgSendmsg4       = "sendmsg4"
 	WaymarkProgSendmsg6       = "sendmsg6"
+	WaymarkProgSends          = "sends"
 	WaymarkProgSetsockopt     = "setsockopt"
 	WaymarkProgSockCreate     = "sock_create"
 	WaymarkVarCanDestroy      = "can_destroy"
@@ -471,6 +478,7 @@ type WaymarkProgramSpecs struct {
 	RemarkTcp  *ebpf.ProgramSpec `ebpf:"remark_tcp"`
 	Sendmsg4   *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6   *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	Sends      *ebpf.ProgramSpec `ebpf:"sends"`
 	Setsockopt *ebpf.ProgramSpec `ebpf:"setsockopt"`
 	SockCreate *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
@@ -648,6 +656,7 @@ type WaymarkPrograms struct {
 	RemarkTcp  *ebpf.Program `ebpf:"remark_tcp"`
 	Sendmsg4   *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6   *ebpf.Program `ebpf:"sendmsg6"`
+	Sends      *ebpf.Program `ebpf:"sends"`
 	Setsockopt *ebpf.Program `ebpf:"setsockopt"`
 	SockCreate *ebpf.Program `ebpf:"sock_create"`
 }
@@ -670,6 +679,7 @@ func (p *WaymarkPrograms) Close() error {
 		p.RemarkTcp,
 		p.Sendmsg4,
 		p.Sendmsg6,
+		p.Sends,
 		p.Setsockopt,
 		p.SockCreate,
 	)

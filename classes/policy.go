@@ -59,10 +59,11 @@ const (
 	GroupQueue   Group = "queue"   // times from tc egress to the driver
 	GroupDrops   Group = "drops"   // what the kernel drops, by its reason
 	GroupHits    Group = "hits"    // of each match
+	GroupSends   Group = "sends"   // datagrams that could not be sent, by the error
 )
 
 // Groups are all groups.
-var Groups = []Group{GroupRTT, GroupConnect, GroupQueue, GroupDrops, GroupHits}
+var Groups = []Group{GroupRTT, GroupConnect, GroupQueue, GroupDrops, GroupHits, GroupSends}
 
 // Tables says where our routing tables begin. Uplinks and weighted routes take
 // one number each, counted from Base.

@@ -45,7 +45,7 @@ var tablesFields = []field[Tables]{
 }
 
 var telemetryFields = []field[Telemetry]{
-	group(GroupRTT), group(GroupConnect), group(GroupQueue), group(GroupDrops), group(GroupHits),
+	group(GroupRTT), group(GroupConnect), group(GroupQueue), group(GroupDrops), group(GroupHits), group(GroupSends),
 }
 
 func group(g Group) field[Telemetry] {

@@ -243,6 +243,7 @@ var groups = map[classes.Group]string{
 	classes.GroupQueue:   "Times in the queue",
 	classes.GroupDrops:   "Drops",
 	classes.GroupHits:    "Hits of matches",
+	classes.GroupSends:   "Datagrams that could not be sent",
 }
 
 // off says what is not counted, for the policy or the kernel does not have it.

@@ -15,12 +15,13 @@ import (
 func TestTelemetryOff(t *testing.T) {
 	s := newSite(t, lab.Options{})
 	s.cgroups(t, "app.slice")
-	const off = "telemetry: {rtt: false, connect: false, queue: false, drops: false, hits: false}\n"
+	const off = "telemetry: {rtt: false, connect: false, queue: false, drops: false, hits: false, sends: false}\n"
 	counts := func() (n map[classes.Group]uint64, packets uint64, said int) {
 		sample := s.metered(t)
 		tally := tallyOf(t, sample, "group")
 		n = map[classes.Group]uint64{
 			classes.GroupRTT: tally.RTT.Count, classes.GroupConnect: tally.Connections.Opened + tally.Connect.Count, classes.GroupQueue: tally.Queue.Count,
+			classes.GroupSends: tally.Sends.TooBig,
 		}
 		for _, l := range sample.Lines {
 			n[classes.GroupHits] += l.Hits
@@ -37,6 +38,9 @@ func TestTelemetryOff(t *testing.T) {
 			job := f.job(lab.TCP, 1)
 			job.Cgroup, job.Count, job.Size = "app.slice", 1, 300_000
 			must[lab.Result](t)(s.Host.Run(job))
+			tooBig := f.job(lab.UDP, 1)
+			tooBig.Cgroup, tooBig.Count, tooBig.Size, tooBig.NoReply = "app.slice", 1, 70_000, true
+			must[lab.Result](t)(s.Host.Run(tooBig))
 			must[lab.Result](t)(s.Far.Run(lab.Job{Kind: lab.SendTo, To: []netip.AddrPort{netip.AddrPortFrom(s.Uplink(byA).Address4, 9)}, Count: 2, Size: 1, NoReply: true}))
 		}
 		s.quiet(t)

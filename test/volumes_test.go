@@ -57,6 +57,7 @@ func addTally(sum *datapath.Tally, o datapath.Tally) {
 	sum.Segments += o.Segments
 	sum.Retransmitted += o.Retransmitted
 	sum.SendErrors += o.SendErrors
+	sum.Sends.Add(o.Sends)
 	sum.Moved, sum.Kept, sum.Reset = sum.Moved+o.Moved, sum.Kept+o.Kept, sum.Reset+o.Reset
 	sum.Connections = addConnections(sum.Connections, o.Connections)
 	sum.Sent, sum.Received = addVolumes(sum.Sent, o.Sent), addVolumes(sum.Received, o.Received)

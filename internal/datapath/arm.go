@@ -173,6 +173,7 @@ func Traces() map[string]bool {
 	return map[string]bool{
 		bpf.WaymarkProgDropped: arguments("kfree_skb") >= 3,
 		bpf.WaymarkProgDeparts: arguments("net_dev_start_xmit") >= 2,
+		bpf.WaymarkProgSends:   arguments("sock_send_length") >= 2,
 	}
 }
 

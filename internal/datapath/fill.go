@@ -333,6 +333,7 @@ var switches = map[classes.Group]bpf.WaymarkTelemetryOff{
 	classes.GroupQueue:   bpf.WaymarkTelemetryOffOFF_QUEUE,
 	classes.GroupDrops:   bpf.WaymarkTelemetryOffOFF_DROPS,
 	classes.GroupHits:    bpf.WaymarkTelemetryOffOFF_HITS,
+	classes.GroupSends:   bpf.WaymarkTelemetryOffOFF_SENDS,
 }
 
 // switchedOff is what is not counted, in bits.

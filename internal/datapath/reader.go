@@ -152,6 +152,7 @@ func tallyOf(x *bpf.WaymarkClassCounters) Tally {
 		Kept:       x.KeptSockets,
 		Reset:      x.ResetSockets,
 		SendErrors: x.SendErrors,
+		Sends:      FailedSends{x.SendUnreachable, x.SendRefused, x.SendTooBig, x.SendNoBuffers, x.SendFailed},
 	}
 }
 

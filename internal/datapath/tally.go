@@ -17,6 +17,7 @@ type Tally struct {
 	Kept          uint64      `json:"kept"`  // that it would have had, and that were left as they were
 	Reset         uint64      `json:"reset"`
 	SendErrors    uint64      `json:"sendErrors"` // datagrams, and connects of datagram sockets, that a hook of ours refused
+	Sends         FailedSends `json:"failedSends"`
 	RTT           Histogram   `json:"rtt"`        // of TCP, a value for every measurement of the kernel's
 	Connect       Histogram   `json:"connect"`    // of TCP, from the first SYN to established
 	Queue         Histogram   `json:"queue"`      // from tc egress to the driver, of one packet in QueueSample
@@ -56,6 +57,25 @@ type Connections struct {
 	Failed      uint64 `json:"failed"`      // with another error, or given up by the application
 	Aborted     uint64 `json:"aborted"`     // established, and ended by the peer's reset
 	Lost        uint64 `json:"lost"`        // established, and ended by a timeout
+}
+
+// FailedSends are sends by datagram and raw sockets that returned an error,
+// whoever refused them.
+type FailedSends struct {
+	Unreachable uint64 `json:"unreachable"` // with ENETUNREACH, EHOSTUNREACH, EACCES, EPERM and their like
+	Refused     uint64 `json:"refused"`     // with ECONNREFUSED, which an earlier datagram met
+	TooBig      uint64 `json:"tooBig"`      // with EMSGSIZE
+	NoBuffers   uint64 `json:"noBuffers"`   // with ENOBUFS
+	Other       uint64 `json:"other"`
+}
+
+// Add adds others.
+func (f *FailedSends) Add(o FailedSends) {
+	f.Unreachable += o.Unreachable
+	f.Refused += o.Refused
+	f.TooBig += o.TooBig
+	f.NoBuffers += o.NoBuffers
+	f.Other += o.Other
 }
 
 // Histogram is a distribution of times. Bucket i counts values v with

@@ -29,6 +29,7 @@ var trafficFamilies = []Family{
 		tallies(func(t *datapath.Tally) uint64 { return t.Foreign })),
 	counter("waymark_class_send_errors_total", "Datagrams, and connects of datagram sockets, that a hook of Waymark's refused.", byClass,
 		sums(func(t *datapath.Tally) uint64 { return t.SendErrors })),
+	counter("waymark_class_failed_sends_total", "Datagrams that could not be sent, whoever refused them, by the error: unreachable, refused (an earlier one was, at the other end), too_big, no_buffers, other.", []string{"class", "reason"}, failedSends),
 	counter("waymark_class_dropped_packets_total", "Packets that the kernel dropped, by its reason and the function that did.", []string{"class", "reason", "place"},
 		func(in *input, s *series) {
 			for i := range sampled(in).Drops {
@@ -36,6 +37,20 @@ var trafficFamilies = []Family{
 				s.count(d.Packets, d.Class, d.Reason, d.Place)
 			}
 		}),
+}
+
+func failedSends(in *input, s *series) {
+	for i := range sampled(in).Classes {
+		c, sum := &in.sample.Classes[i], datapath.FailedSends{}
+		for k := range c.Traffic {
+			sum.Add(c.Traffic[k].Sends)
+		}
+		s.count(sum.Unreachable, c.Name, "unreachable")
+		s.count(sum.Refused, c.Name, "refused")
+		s.count(sum.TooBig, c.Name, "too_big")
+		s.count(sum.NoBuffers, c.Name, "no_buffers")
+		s.count(sum.Other, c.Name, "other")
+	}
 }
 
 func sent(t *datapath.Tally) [2]datapath.Volume {

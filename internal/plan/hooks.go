@@ -40,6 +40,7 @@ func (h Hook) Arms() bool {
 // TracePrograms are those at the kernel's other tracepoints, by what they count.
 var TracePrograms = map[classes.Group]Hook{
 	classes.GroupDrops: {Program: "dropped", Place: "tracepoint kfree_skb", Why: "counts what the kernel drops, by its reason"},
+	classes.GroupSends: {Program: "sends", Place: "tracepoint sock_send_length", Why: "counts datagrams that could not be sent"},
 	classes.GroupQueue: {Program: "departs", Place: "tracepoint net_dev_start_xmit", Why: "takes the time that packets wait in the queue"},
 }
 
