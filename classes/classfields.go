@@ -62,12 +62,13 @@ func (d *decoder) matches(c *Class, n *node) {
 	}
 	c.Matches = each(d, n, func(d *decoder, n *node) (Match, bool) {
 		before := len(d.problems)
-		m := Match{Pos: d.pos(n)}
+		m := &d.match
+		*m = Match{Pos: d.pos(n)}
 		if n.kind == mapping && len(n.items) == 0 {
 			d.problem(n, "an empty match would take everything", "if that is meant, write {dst: [0.0.0.0/0, '::/0']}")
-		} else if fields(d, n, "a match", matchFields, &m); len(d.problems) == before {
-			d.checkMatch(n, &m)
+		} else if fields(d, n, "a match", matchFields, m); len(d.problems) == before {
+			d.checkMatch(n, m)
 		}
-		return m, len(d.problems) == before
+		return *m, len(d.problems) == before
 	})
 }

@@ -106,6 +106,7 @@ func (d *decoder) containers(m *Match, n *node) {
 // mapping. The error is Problems.
 func ParseContainer(text string) (Container, error) {
 	s := newSource("container", []byte(text))
+	s.long = true // a text this short is worth no short way
 	root, bad := s.read()
 	d, m := &decoder{source: s, problems: bad}, Match{}
 	if len(bad) == 0 {

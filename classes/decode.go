@@ -4,6 +4,7 @@ package classes
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -15,6 +16,16 @@ type decoder struct {
 	source   *source // the file being decoded
 	problems Problems
 	dropped  int // problems beyond maxProblems
+
+	items   plainReader // of the items that are unread
+	unplain bool        // one of them is not in plain YAML: the library has to read the file
+
+	match Match // that is being read: one for all
+
+	paths      room[string]
+	protocols  room[uint8]
+	prefixes   room[netip.Prefix]
+	portRanges room[PortRange]
 }
 
 // maxProblems is more than anybody reads. A program that writes one wrong line
@@ -52,10 +63,11 @@ func fields[T any](d *decoder, n *node, what string, table []field[T], into *T) 
 		d.problem(n, fmt.Sprintf("%s must be a mapping, not %s", what, n.kind), "its keys are "+strings.Join(keys(table), ", "))
 		return
 	}
-	given := make([]*node, len(table))
+	var room [mostFields]*node
+	given := room[:len(table)]
 	for i := 0; i < len(n.items); i += 2 {
 		key, value := &n.items[i], &n.items[i+1]
-		at := slices.IndexFunc(table, func(f field[T]) bool { return f.key == key.text })
+		at := place(table, key.text)
 		switch {
 		case at < 0 || key.kind > scalar:
 			if meant := d.unknownKey(key, what, keys(table)); meant >= 0 && given[meant] == nil {
@@ -71,11 +83,24 @@ func fields[T any](d *decoder, n *node, what string, table []field[T], into *T) 
 			table[at].read(d, into, value)
 		}
 	}
-	for i, f := range table {
-		if f.required && given[i] == nil {
+	for i := range table {
+		if f := &table[i]; f.required && given[i] == nil {
 			d.problem(n, fmt.Sprintf("%s has no %s", what, f.key), fmt.Sprintf("add %s: %s", f.key, f.example))
 		}
 	}
+}
+
+// mostFields is how many a mapping may have.
+const mostFields = 16
+
+// place is where a key is in a table of fields, or -1.
+func place[T any](table []field[T], key string) int {
+	for i := range table {
+		if table[i].key == key {
+			return i
+		}
+	}
+	return -1
 }
 
 func keys[T any](table []field[T]) []string {
@@ -101,9 +126,14 @@ func (d *decoder) unknownKey(key *node, what string, known []string) int {
 
 // each reads a list, or the single value that may stand for a list of one.
 func each[T any](d *decoder, n *node, read func(*decoder, *node) (T, bool)) []T {
+	return eachIn(d, nil, n, read)
+}
+
+// eachIn is each for a list that has a place in a room.
+func eachIn[T any](d *decoder, r *room[T], n *node, read func(*decoder, *node) (T, bool)) []T {
 	if n.kind != sequence {
 		if v, ok := read(d, n); ok {
-			return []T{v}
+			return append(r.take(1), v)
 		}
 		return nil
 	}
@@ -114,13 +144,21 @@ func each[T any](d *decoder, n *node, read func(*decoder, *node) (T, bool)) []T 
 	if parts(len(n.items)) > 1 {
 		return eachInParts(d, n.items, read)
 	}
-	return eachOf(d, n.items, make([]T, 0, len(n.items)), read)
+	return eachOf(d, n.items, r.take(len(n.items)), read)
 }
 
 // eachOf appends what it reads to list.
 func eachOf[T any](d *decoder, items []node, list []T, read func(*decoder, *node) (T, bool)) []T {
 	for i := range items {
-		if v, ok := read(d, &items[i]); ok {
+		item := &items[i]
+		if item.kind == unread {
+			var ok bool
+			if item, ok = d.items.readItem(item); !ok {
+				d.unplain = true
+				break
+			}
+		}
+		if v, ok := read(d, item); ok {
 			list = append(list, v)
 		}
 	}
@@ -142,6 +180,7 @@ func eachInParts[T any](d *decoder, items []node, read func(*decoder, *node) (T,
 			d.report(p)
 		}
 		d.dropped += decoders[part].dropped
+		d.unplain = d.unplain || decoders[part].unplain
 		if part > 0 {
 			list = append(list, lists[part]...)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -72,14 +73,34 @@ func policyFiles(path string) (files []string, problems Problems, err error) {
 
 // compile turns sources into one valid policy.
 func compile(sources []*source, problems Problems) (*Policy, error) {
+	d, readable := decode(sources, problems)
+	for d.unplain {
+		d.source.long = true
+		d, readable = decode(sources, problems)
+	}
+	if readable {
+		d.validate() // half a policy would only bring errors that are not there
+	}
+	if len(d.problems) == 0 {
+		return d.policy, nil
+	}
+	all := d.policy.sorted(d.problems)
+	if d.dropped > 0 {
+		all = append(all, Problem{Text: fmt.Sprintf("and %d problems more", d.dropped), Hint: "repair these first"})
+	}
+	return nil, all
+}
+
+// decode reads all sources, and tells whether each was YAML. It ends early at
+// one that has to be read again.
+func decode(sources []*source, problems Problems) (d *decoder, readable bool) {
 	p := &Policy{
 		Mark:    Mark{Mask: DefaultMask},
 		Rules:   Rules{Base: DefaultRulesBase},
 		Tables:  Tables{Base: DefaultTablesBase},
 		sources: sources,
 	}
-	d := &decoder{policy: p, problems: problems}
-	readable := true
+	d, readable = &decoder{policy: p, problems: slices.Clip(problems)}, true
 	for _, s := range sources {
 		root, bad := s.read()
 		d.problems = append(d.problems, bad...)
@@ -88,16 +109,9 @@ func compile(sources []*source, problems Problems) (*Policy, error) {
 		if len(bad) == 0 && root.kind != null {
 			fields(d, &root, "a policy", policyFields, p)
 		}
+		if d.unplain {
+			break
+		}
 	}
-	if readable {
-		d.validate() // half a policy would only bring errors that are not there
-	}
-	if len(d.problems) == 0 {
-		return p, nil
-	}
-	all := p.sorted(d.problems)
-	if d.dropped > 0 {
-		all = append(all, Problem{Text: fmt.Sprintf("and %d problems more", d.dropped), Hint: "repair these first"})
-	}
-	return nil, all
+	return d, readable
 }

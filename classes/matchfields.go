@@ -13,15 +13,15 @@ import (
 )
 
 var matchFields = []field[Match]{
-	{key: "cgroup", example: "backup.slice", read: func(d *decoder, m *Match, n *node) { m.Cgroup = each(d, n, (*decoder).cgroup) }},
+	{key: "cgroup", example: "backup.slice", read: func(d *decoder, m *Match, n *node) { m.Cgroup = eachIn(d, &d.paths, n, (*decoder).cgroup) }},
 	{key: "unit", example: "backup.service", read: (*decoder).units},
 	{key: "container", example: "{name: backup}", read: (*decoder).containers},
 	{key: "uid", example: "[trader, 2000-2099]", read: func(d *decoder, m *Match, n *node) { m.UID = each(d, n, (*decoder).user) }},
-	{key: "proto", example: "tcp", read: func(d *decoder, m *Match, n *node) { m.Proto = each(d, n, (*decoder).protocol) }},
-	{key: "src", example: "192.0.2.0/24", read: func(d *decoder, m *Match, n *node) { m.Src = each(d, n, (*decoder).prefix) }},
-	{key: "dst", example: "192.0.2.0/24", read: func(d *decoder, m *Match, n *node) { m.Dst = each(d, n, (*decoder).prefix) }},
-	{key: "sport", example: "[443, 8000-8100]", read: func(d *decoder, m *Match, n *node) { m.Sport = each(d, n, (*decoder).ports) }},
-	{key: "dport", example: "[443, 8000-8100]", read: func(d *decoder, m *Match, n *node) { m.Dport = each(d, n, (*decoder).ports) }},
+	{key: "proto", example: "tcp", read: func(d *decoder, m *Match, n *node) { m.Proto = eachIn(d, &d.protocols, n, (*decoder).protocol) }},
+	{key: "src", example: "192.0.2.0/24", read: func(d *decoder, m *Match, n *node) { m.Src = eachIn(d, &d.prefixes, n, (*decoder).prefix) }},
+	{key: "dst", example: "192.0.2.0/24", read: func(d *decoder, m *Match, n *node) { m.Dst = eachIn(d, &d.prefixes, n, (*decoder).prefix) }},
+	{key: "sport", example: "[443, 8000-8100]", read: func(d *decoder, m *Match, n *node) { m.Sport = eachIn(d, &d.portRanges, n, (*decoder).ports) }},
+	{key: "dport", example: "[443, 8000-8100]", read: func(d *decoder, m *Match, n *node) { m.Dport = eachIn(d, &d.portRanges, n, (*decoder).ports) }},
 	{key: "iif", example: "br0", read: func(d *decoder, m *Match, n *node) { m.IIF = each(d, n, (*decoder).interfaceName) }},
 }
 

@@ -28,10 +28,11 @@ const (
 	scalar // every other scalar, numbers too
 	sequence
 	mapping
+	unread // a flow mapping whose text is read when it is decoded, and to the end of its line
 )
 
 func (k kind) String() string {
-	return [...]string{"nothing", "true or false", "a single value", "a list", "a mapping"}[k]
+	return [...]string{"nothing", "true or false", "a single value", "a list", "a mapping", "a mapping"}[k]
 }
 
 // plainKind returns the kind of a scalar that stands without quotes.
@@ -45,24 +46,48 @@ func plainKind(text string) kind {
 	return scalar
 }
 
-// isWord reports whether c can stand anywhere in a plain scalar, in every
-// context and to every YAML reader.
-func isWord(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '/'
-}
+// inPlain says where a byte can stand in a simple plain scalar.
+var inPlain = func() (in [256]plainPlace) {
+	for c := range in {
+		switch c := byte(c); {
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '/':
+			in[c] = anywhere
+		case c == '.' || c == '-' || c == '+' || c == '@' || c == '$' || c == '\\':
+			in[c] = afterFirst
+		case c == ':':
+			in[c] = beforeMore
+		}
+	}
+	return in
+}()
+
+type plainPlace uint8
+
+const (
+	nowhere    plainPlace = iota
+	anywhere              // in every context and to every YAML reader
+	afterFirst            // not as the first character
+	beforeMore            // where an anywhere or another colon follows
+)
 
 // plainLen returns how much of the beginning of text is a simple plain scalar:
 // no blanks, no indicators, a colon only where more follows.
 func plainLen(text string) int {
 	i := 0
 	for ; i < len(text); i++ {
-		switch c := text[i]; {
-		case isWord(c):
-		case i > 0 && (c == '.' || c == '-' || c == '+' || c == '@' || c == '$' || c == '\\'):
-		case c == ':' && i+1 < len(text) && (isWord(text[i+1]) || text[i+1] == ':'):
-		default:
-			return i
+		switch inPlain[text[i]] {
+		case anywhere:
+			continue
+		case afterFirst:
+			if i > 0 {
+				continue
+			}
+		case beforeMore:
+			if i+1 < len(text) && (inPlain[text[i+1]] == anywhere || text[i+1] == ':') {
+				continue
+			}
 		}
+		return i
 	}
 	return i
 }

@@ -22,7 +22,7 @@ func TestPlainIsTakenForUsualPolicies(t *testing.T) {
 	}
 	block := "a:\n- b\n- c: d\n  e:\n  - f # g\nh:\n    - 'i j'\n"
 	for name, text := range map[string]string{"written": string(text), "printed": p.String(), "block": block} {
-		if _, ok := readPlain(text); !ok {
+		if _, ok := readAllPlain(text); !ok {
 			t.Errorf("the %s policy is left to the YAML library", name)
 		}
 	}
@@ -54,7 +54,7 @@ func TestPlainRefuses(t *testing.T) {
 		"deep nesting":              "a: [[[[[[[[[[[[[[[[[[[[b]]]]]]]]]]]]]]]]]]]]\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if n, ok := readPlain(text); ok {
+			if n, ok := readAllPlain(text); ok {
 				t.Errorf("read %q as %+v", text, n)
 			}
 		})
@@ -76,7 +76,7 @@ func FuzzPlain(f *testing.F) {
 		if s.badCharacter() != nil {
 			return
 		}
-		short, ok := readPlain(s.text)
+		short, ok := readAllPlain(s.text)
 		if !ok {
 			return
 		}
@@ -88,6 +88,26 @@ func FuzzPlain(f *testing.F) {
 			t.Fatalf("read %q differently (- library, + short):\n%s", text, diff)
 		}
 	})
+}
+
+// readAllPlain is readPlain with every item read.
+func readAllPlain(text string) (node, bool) {
+	n, ok := readPlain(text)
+	return n, ok && readItems(&n)
+}
+
+func readItems(n *node) bool {
+	if n.kind == unread {
+		read, ok := new(plainReader).readItem(n)
+		*n = *read
+		return ok
+	}
+	for i := range n.items {
+		if !readItems(&n.items[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // seeds adds all test policies to a fuzz target.

@@ -172,7 +172,7 @@ func list[T any](values []T, text func(T) string) string {
 
 // Quote returns text as a scalar that every YAML reader takes for that text.
 func Quote(text string) string {
-	if text != "" && isWord(text[0]) && plainLen(text) == len(text) && plainKind(text) == scalar {
+	if text != "" && inPlain[text[0]] == anywhere && plainLen(text) == len(text) && plainKind(text) == scalar {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"

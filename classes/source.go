@@ -14,6 +14,7 @@ type source struct {
 	name   string
 	text   string       // lines end in \n
 	starts func() []int // the first byte of every line; found once, when first needed
+	long   bool         // it is not plain, and read by the YAML library
 }
 
 func newSource(name string, text []byte) *source {
@@ -52,13 +53,16 @@ func (s *source) problem(line, column int, text, hint string) Problem {
 }
 
 // read returns the tree of the YAML document in s: by the short way where the
-// text is plain enough, else as the YAML library reads it.
+// text is plain enough, else as the YAML library reads it. If an item that is
+// left unread turns out not to be plain, s is to be marked long, and read again.
 func (s *source) read() (node, Problems) {
 	if bad := s.badCharacter(); bad != nil {
 		return node{}, Problems{*bad}
 	}
-	if n, ok := readPlain(s.text); ok {
-		return n, nil
+	if !s.long {
+		if n, ok := readPlain(s.text); ok {
+			return n, nil
+		}
 	}
 	return readYAML(s)
 }
