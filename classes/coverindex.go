@@ -4,6 +4,7 @@ package classes
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -17,12 +18,16 @@ type coverIndex struct {
 	root    *branch
 }
 
+// branch files matches in buckets, by a hash of the values of its field: what
+// is in a bucket for another value does not cover, and costs a comparison.
 type branch struct {
-	list    []int // a leaf's matches, in order
+	list    []int32            // a leaf's matches, in order; of others those of all buckets, one behind the other
+	starts  []int32            // of every bucket in the list, and the end of the last; nil: a leaf
+	deeper  map[uint32]*branch // those buckets that are worth a branch of their own
+	shift   int                // that leaves a bucket's number of a hash
 	field   coverField
 	unnamed *branch // those that say nothing about the field
-	kids    map[coverKey]*branch
-	lengths []uint8 // of the prefixes in kids
+	lengths []uint8 // of the prefixes that some are filed under
 }
 
 const (
@@ -32,9 +37,9 @@ const (
 
 func newCoverIndex(matches []*Match) *coverIndex {
 	x := &coverIndex{matches: matches}
-	list := make([]int, len(matches))
+	list := make([]int32, len(matches))
 	for i := range list {
-		list[i] = i
+		list[i] = int32(i)
 	}
 	x.root = x.branch(list, x.bestFields(), true)
 	return x
@@ -59,36 +64,67 @@ func (x *coverIndex) bestFields() []coverField {
 	return fields
 }
 
-func (x *coverIndex) branch(list []int, fields []coverField, root bool) *branch {
+func (x *coverIndex) branch(list []int32, fields []coverField, root bool) *branch {
 	if len(list) <= leafSize || len(fields) == 0 {
 		return &branch{list: list}
 	}
-	b := &branch{field: fields[0], kids: map[coverKey]*branch{}}
-	var unnamed []int
-	filed := map[coverKey][]int{}
+	b := &branch{field: fields[0], deeper: map[uint32]*branch{}}
+	size := bits.Len(uint(len(list)))
+	b.shift = 64 - size
+	var unnamed []int32
+	filed := make([]filing, 0, len(list))
 	for _, i := range list {
 		if n := b.field.count(x.matches[i]); n == 0 || n > maxCopies && !root {
 			unnamed = append(unnamed, i)
 			continue
 		}
 		b.field.each(x.matches[i], func(k coverKey) {
-			if same := filed[k]; len(same) == 0 || same[len(same)-1] != i {
-				filed[k] = append(same, i)
+			filed = append(filed, filing{b.of(k), i})
+			if !slices.Contains(b.lengths, k.bits) {
+				b.lengths = append(b.lengths, k.bits)
 			}
 		})
 	}
 	if len(filed) == 0 {
 		return x.branch(list, fields[1:], root)
 	}
-	for k, list := range filed {
-		b.kids[k] = x.branch(list, fields[1:], false)
-		if !slices.Contains(b.lengths, k.bits) {
-			b.lengths = append(b.lengths, k.bits)
+	b.file(filed, 1<<size)
+	for i := range uint32(1) << size {
+		if list := b.bucket(i); len(list) > leafSize {
+			b.deeper[i] = x.branch(slices.Compact(slices.Clone(list)), fields[1:], false)
 		}
 	}
 	b.unnamed = x.branch(unnamed, fields[1:], false)
 	return b
 }
+
+// filing is the bucket of a match.
+type filing struct {
+	bucket uint32
+	match  int32
+}
+
+// file puts matches into so many buckets; in each they keep their order.
+func (b *branch) file(filed []filing, count uint32) {
+	b.starts = make([]int32, count+1)
+	for _, f := range filed {
+		b.starts[f.bucket+1]++
+	}
+	for i := range count {
+		b.starts[i+1] += b.starts[i]
+	}
+	next := slices.Clone(b.starts)
+	b.list = make([]int32, len(filed))
+	for _, f := range filed {
+		b.list[next[f.bucket]] = f.match
+		next[f.bucket]++
+	}
+}
+
+// of is the bucket of a key.
+func (b *branch) of(k coverKey) uint32 { return uint32(k.hash() >> b.shift) }
+
+func (b *branch) bucket(i uint32) []int32 { return b.list[b.starts[i]:b.starts[i+1]] }
 
 // first returns the first match before limit that covers m, or -1.
 func (x *coverIndex) first(m *Match, limit int) int {
@@ -100,19 +136,27 @@ func (x *coverIndex) first(m *Match, limit int) int {
 
 // search returns the first match below limit that covers m, or limit.
 func (x *coverIndex) search(b *branch, m *Match, limit int) int {
-	if b.kids == nil {
-		for _, i := range b.list {
-			if i >= limit || covers(x.matches[i], m) {
-				return min(i, limit)
-			}
-		}
-		return limit
+	if b.starts == nil {
+		return x.scan(b.list, m, limit)
 	}
 	limit = x.search(b.unnamed, m, limit)
 	b.field.eachAbove(m, b.lengths, func(k coverKey) {
-		if kid := b.kids[k]; kid != nil {
-			limit = x.search(kid, m, limit)
+		i := b.of(k)
+		if deeper := b.deeper[i]; deeper != nil {
+			limit = x.search(deeper, m, limit)
+		} else {
+			limit = x.scan(b.bucket(i), m, limit)
 		}
 	})
+	return limit
+}
+
+// scan compares m with all of a list, which is in order, up to limit.
+func (x *coverIndex) scan(list []int32, m *Match, limit int) int {
+	for _, i := range list {
+		if int(i) >= limit || covers(x.matches[i], m) {
+			return min(int(i), limit)
+		}
+	}
 	return limit
 }
