@@ -66,7 +66,7 @@ type wanted struct {
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
 	locked    bool              // the lock is held
 
-	text    *policyText            // of the policy; nil until write
+	text    *policyText            // of the policy; nil unless write was called
 	outline func() classes.Outline // of the policy
 }
 
@@ -78,10 +78,20 @@ func (w wanted) withdrawals(state *State) map[string]string {
 	return w.withdrawn
 }
 
-// write begins to make of the policy what the next state says of it: with
-// many matches that takes as long as all that comes before.
+// write has the policy written into a state. What the state says of it takes,
+// with many matches, as long as all that comes before: begin begins to make it.
 func (want *wanted) write() {
 	want.text, want.outline = textOf(want.policy.Files()), sync.OnceValue(want.policy.Outline)
+}
+
+// begin makes, in the meantime, what write has announced, with the help of the
+// state before; nil for none.
+func (want wanted) begin(before *State) {
+	if before != nil {
+		want.text.start(before.text)
+	} else {
+		want.text.start(nil)
+	}
 	go want.outline()
 }
 
@@ -204,7 +214,7 @@ func (a *apply) setSysctls() {
 func (a *apply) fill() {
 	a.attach(plan.Hook.Arms)
 	if a.fresh {
-		a.do(func() error { return a.instance.Publish(a.plan, a.top, a.scan) }, func() error { return nil })
+		a.do(func() error { return a.instance.Publish(a.plan, a.table, a.scan) }, func() error { return nil })
 		if a.older != nil {
 			a.do(func() error { return a.instance.TakeOver(a.older) }, func() error { return a.instance.Undo(a.older) })
 		}
@@ -238,7 +248,7 @@ func (a *apply) publishes() bool {
 }
 
 func (a *apply) publish() error {
-	if err := a.instance.Prepare(a.plan, a.top, a.scan); err != nil {
+	if err := a.instance.Prepare(a.plan, a.table, a.scan); err != nil {
 		return err
 	}
 	if err := a.hold(true); err != nil {

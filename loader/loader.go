@@ -119,7 +119,8 @@ type survey struct {
 	cookie   uint64
 	facts    plan.Facts
 	plan     *plan.Plan
-	conflict error // a plan.Conflicts, or nil
+	table    datapath.Compiled // of the plan
+	conflict error             // a plan.Conflicts, or nil
 	have     plan.Kernel
 	changes  plan.Changes
 	arming   datapath.Arming
@@ -153,6 +154,9 @@ func (l *Loader) survey(want wanted) (*survey, error) {
 			return nil, err
 		}
 	}
+	if want.text != nil {
+		want.begin(w.state)
+	}
 	if err := w.compare(l, want); err != nil {
 		w.close()
 		return nil, err
@@ -182,6 +186,12 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	}
 	if err := w.numbered(l, want, before); err != nil || w.plan == nil {
 		return errors.Join(err, w.conflict)
+	}
+	w.table = datapath.Compile(w.plan, l.top)
+	if want.text != nil && w.conflict == nil {
+		// It takes as long as all that there is to do until it is needed. If
+		// nothing is to be changed, nobody waits for it.
+		go func() { _, _ = w.table() }()
 	}
 	w.fresh = w.instance == nil || !w.state.current() || !w.state.Settings.Hold(w.plan, w.cookie)
 	if w.have, err = l.holds(w); err != nil {

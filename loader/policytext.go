@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"waymark/classes"
@@ -23,17 +24,26 @@ type policyText struct {
 	files  func() ([]classes.File, error)
 	packed func() ([]byte, error) // the last member of the state's JSON object, compressed
 	digest func() (string, error) // the same for the same files
+	before []byte                 // a packed text that is perhaps like this one
 }
 
-// textOf is the text of files, being packed in the meantime.
+// textOf is the text of files. Where it is alike, it is packed as an earlier
+// one, which start tells it.
 func textOf(files []classes.File) *policyText {
 	t := newText(func() ([]classes.File, error) { return files, nil })
-	t.packed = sync.OnceValues(func() ([]byte, error) { return pack(files) })
+	t.packed = sync.OnceValues(func() ([]byte, error) { return pack(files, t.before) })
+	return t
+}
+
+// start begins to pack the text, with the one before, or nil.
+func (t *policyText) start(before *policyText) {
+	if before != nil {
+		t.before, _ = before.packed() // one that is damaged is of no use, and no harm
+	}
 	go func() {
 		_, _ = t.digest()
 		_, _ = t.packed() // who asks for them gets the error
 	}()
-	return t
 }
 
 // packedText is the text that was packed.
@@ -51,7 +61,7 @@ func textWithin(object []byte) *policyText {
 		if err != nil {
 			return nil, err
 		}
-		return pack(files)
+		return pack(files, nil)
 	})
 	return t
 }
@@ -66,19 +76,26 @@ func newText(files func() ([]classes.File, error)) *policyText {
 }
 
 // pack writes files as the last member of a JSON object that has others.
-func pack(files []classes.File) ([]byte, error) {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+func pack(files []classes.File, before []byte) ([]byte, error) {
+	p, err := newPacker(piecesOf(before))
 	if err != nil {
 		return nil, err
 	}
-	_, err = io.WriteString(z, `,"files":`)
-	err = errors.Join(err, json.NewEncoder(z).Encode(files))
-	_, end := io.WriteString(z, "}")
-	if err := errors.Join(err, end, z.Close()); err != nil {
-		return nil, fmt.Errorf("pack the policy: %w", err)
+	p.json(`,"files":[`)
+	for i, f := range files {
+		name, err := json.Marshal(f.Name)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			p.json(",")
+		}
+		p.json(`{"name":` + string(name) + `,"text":"`)
+		p.text(f.Text)
+		p.json(`"}`)
 	}
-	return b.Bytes(), nil
+	p.json("]}")
+	return p.packed()
 }
 
 func unpack(packed []byte) ([]classes.File, error) {
@@ -115,7 +132,8 @@ func digest(files []classes.File) string {
 	sum := sha256.New()
 	for _, f := range files {
 		fmt.Fprintf(sum, "%d %d ", len(f.Name), len(f.Text))
-		_, _ = io.WriteString(sum, f.Name+f.Text) // a hash takes everything
+		_, _ = io.WriteString(sum, f.Name)                                                 // a hash takes everything
+		_, _ = io.Copy(sum, io.LimitReader(strings.NewReader(f.Text), int64(len(f.Text)))) // in parts
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }

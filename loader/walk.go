@@ -72,7 +72,7 @@ func (a *apply) hold(ahead bool) error {
 
 // rehearse counts what a walk would do, by a table that is never in force.
 func (a *apply) rehearse() (walked datapath.Walked, err error) {
-	if err := a.instance.Rehearse(a.plan, a.top, a.scan); err != nil {
+	if err := a.instance.Rehearse(a.table, a.scan); err != nil {
 		return walked, err
 	}
 	walked, err = a.follow(datapath.Change{Plan: a.plan, Heirs: a.plan.Heirs(a.state.Numbers), Fate: a.fate, Ahead: true, Rehearses: true})

@@ -135,7 +135,7 @@ func (e *engine) publish(t testing.TB, lines []match.Match, here string) (marks 
 		}
 		return named, nil
 	}
-	if err := e.Publish(p, match.Root{Level: match.AnyLevel}, scan); err != nil {
+	if err := e.Publish(p, datapath.Compile(p, match.Root{Level: match.AnyLevel}), scan); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Retire(p); err != nil {

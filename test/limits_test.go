@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"waymark/internal/datapath"
 	"waymark/internal/lab"
 	"waymark/internal/match"
 	"waymark/internal/plan"
@@ -44,7 +45,7 @@ func TestManyCgroups(t *testing.T) {
 		}
 		return there, nil
 	}
-	if err := e.Publish(p, match.Root{Level: match.AnyLevel}, scan); err != nil {
+	if err := e.Publish(p, datapath.Compile(p, match.Root{Level: match.AnyLevel}), scan); err != nil {
 		t.Fatal(err)
 	}
 	if _, mark := e.run(t, "ingress 1", ethernet(unix.ETH_P_IP, packet4(unix.IPPROTO_UDP, ports9(4))), 0); mark != e.mask.Spread(1) {

@@ -20,8 +20,8 @@ import (
 
 // Publish puts a plan's matches, classes and uplinks into the maps, and in
 // force: it is Prepare and Switch.
-func (i *Instance) Publish(p *plan.Plan, root match.Root, scan Scan) error {
-	if err := i.Prepare(p, root, scan); err != nil {
+func (i *Instance) Publish(p *plan.Plan, table Compiled, scan Scan) error {
+	if err := i.Prepare(p, table, scan); err != nil {
 		return err
 	}
 	return i.Switch()
@@ -41,17 +41,17 @@ func (i *Instance) Switch() error {
 	return nil
 }
 
-// Prepare puts a plan's classes and uplinks into the maps, and builds the
-// table of its matches beside the one in force. Cgroups that are made meanwhile
+// Prepare puts a plan's classes and uplinks into the maps, and the table of
+// its matches beside the one in force. Cgroups that are made meanwhile
 // are armed in both versions, if the hooks that do it are attached; those there
 // are, scan finds.
-func (i *Instance) Prepare(p *plan.Plan, root match.Root, scan Scan) error {
+func (i *Instance) Prepare(p *plan.Plan, table Compiled, scan Scan) error {
 	live, err := i.live()
 	if err != nil {
 		return err
 	}
 	next := 1 - live
-	if err := i.build(next, p, root, scan); err != nil {
+	if err := i.build(next, table, scan); err != nil {
 		return err
 	}
 	if err := i.putLines(next, p); err != nil {
@@ -72,24 +72,14 @@ func (i *Instance) Prepare(p *plan.Plan, root match.Root, scan Scan) error {
 	return nil
 }
 
-// Rehearse builds a plan's table beside the one in force, for a walk to ask.
-// Discard removes it.
-func (i *Instance) Rehearse(p *plan.Plan, root match.Root, scan Scan) error {
+// Rehearse puts a table beside the one in force, for a walk to ask. Discard
+// removes it.
+func (i *Instance) Rehearse(table Compiled, scan Scan) error {
 	live, err := i.live()
 	if err != nil {
 		return err
 	}
-	return i.build(1-live, p, root, scan)
-}
-
-// build makes one version of the table.
-func (i *Instance) build(version uint32, p *plan.Plan, root match.Root, scan Scan) error {
-	lines, marks := matches(p)
-	table, err := match.Compile(lines, marks, root)
-	if err != nil {
-		return err
-	}
-	return i.putVersion(version, table, scan)
+	return i.build(1-live, table, scan)
 }
 
 // Retract puts the version before the last Publish back in force.
@@ -152,17 +142,6 @@ func (i *Instance) setLive(version uint32) error {
 		return fmt.Errorf("publish version %d: %w", version, err)
 	}
 	return nil
-}
-
-func matches(p *plan.Plan) ([]match.Match, []uint32) {
-	lines, marks := make([]match.Match, len(p.Lines)), make([]uint32, len(p.Lines))
-	for k, l := range p.Lines {
-		lines[k] = l.Match
-		if l.Class != plan.NoClass {
-			marks[k] = p.Classes[l.Class].Mark
-		}
-	}
-	return lines, marks
 }
 
 // inner makes an inner map of the outer map's declared shape, with room for

@@ -25,6 +25,7 @@ const mostPathWork = 1 << 23
 type automaton struct {
 	*compiler
 	places  places
+	names   []int   // the lines that name some
 	lines   [][]int // that each pattern is of
 	set     *set    // of the lines that name no cgroup
 	sets    map[string]uint32
@@ -44,8 +45,16 @@ type pathState struct {
 // some line names to the set of lines that name it or a cgroup above it, or
 // no cgroup.
 func (c *compiler) cgroups(root Root) error {
-	s := c.unnamed(bpf.WaymarkFieldFIELD_CGROUP, func(m *Match) bool { return m.Cgroup != nil })
-	a := &automaton{compiler: c, set: s, sets: map[string]uint32{}, states: map[string]uint32{}}
+	f := c.field(bpf.WaymarkFieldFIELD_CGROUP)
+	a := &automaton{compiler: c, set: f.unnamed, sets: map[string]uint32{}, states: map[string]uint32{}}
+	for i := range c.count {
+		if f.names(i, len(c.at(i).Cgroup)) {
+			a.names = append(a.names, i)
+		}
+	}
+	if f.named {
+		c.header.Fields |= 1 << f.bit
+	}
 	c.header.NoCgroup = a.decided()
 	a.places.root = a.places.folder()
 	a.patterns(root.Level)
@@ -68,8 +77,8 @@ func (c *compiler) cgroups(root Root) error {
 // patterns reads the lines' patterns, equal ones once.
 func (a *automaton) patterns(rootLevel int) {
 	numbers := map[Cgroup]int{}
-	for i := range a.matches {
-		for _, c := range a.matches[i].Cgroup {
+	for _, i := range a.names {
+		for _, c := range a.at(i).Cgroup {
 			n, known := numbers[c]
 			if !known && c != (Cgroup{}) {
 				n = len(a.lines)
@@ -202,7 +211,7 @@ func (a *automaton) setOf(named []int32) uint32 {
 // but cgroups and so wins whatever else a flow has.
 func (a *automaton) decided() uint32 {
 	line := a.set.lowest()
-	if line < 0 || !a.matches[line].onlyCgroup() {
+	if line < 0 || !a.at(line).onlyCgroup() {
 		return a.set.store()
 	}
 	return uint32(bpf.WaymarkRefKindSET_DECIDED) | uint32(line)

@@ -34,73 +34,114 @@ const AnyLevel = -1
 // More than Most lines are an error, and so are cgroup patterns whose
 // automaton would be larger than there is room for.
 func Compile(matches []Match, marks []uint32, root Root) (*Table, error) {
-	if len(matches) > Most {
-		return nil, fmt.Errorf("compile %d matches: a table holds %d", len(matches), Most)
+	return CompileLines(len(matches), func(i int) *Match { return &matches[i] }, marks, root)
+}
+
+// CompileLines is Compile of so many lines, which lie elsewhere.
+func CompileLines(count int, at func(i int) *Match, marks []uint32, root Root) (*Table, error) {
+	if count > Most {
+		return nil, fmt.Errorf("compile %d matches: a table holds %d", count, Most)
 	}
 	depth := 0
-	for n := wordBits; n < len(matches); n *= nodeChildren {
+	for n := wordBits; n < count; n *= nodeChildren {
 		depth++
 	}
-	c := compiler{cells: newCells(len(matches)), matches: matches, depth: depth}
+	c := compiler{cells: newCells(count), count: count, at: at, depth: depth}
 	c.header.Depth = uint16(depth)
-	c.numbers()
-	c.prefixes()
+	c.fields()
 	if err := c.cgroups(root); err != nil {
 		return nil, err
 	}
-	if c.header.Fields == 0 {
-		c.header.Fields = 1 << bpf.WaymarkFieldFIELD_UID
-	}
-	if slices.ContainsFunc(matches, func(m Match) bool { return m.Cgroup == nil && m.UID == nil }) {
-		c.header.Fields |= 1 << bpf.WaymarkFieldTABLE_HAS_TUPLES
+	if c.header.Fields&^(1<<bpf.WaymarkFieldTABLE_HAS_TUPLES) == 0 {
+		c.header.Fields |= 1 << bpf.WaymarkFieldFIELD_UID
 	}
 	c.verdicts(marks)
 	return &Table{Cells: c.finish()}, nil
 }
 
 type compiler struct {
-	cells   *cells
-	matches []Match
-	depth   int
-	header  bpf.WaymarkTableHeader
-	start   bpf.WaymarkCgroupStart
+	cells  *cells
+	count  int
+	at     func(i int) *Match
+	depth  int
+	header bpf.WaymarkTableHeader
+	start  bpf.WaymarkCgroupStart
 }
 
-// unnamed is the set of the matches that do not name a field.
-func (c *compiler) unnamed(field bpf.WaymarkField, names func(*Match) bool) *set {
-	s := newSet(c.cells, len(c.matches), c.depth)
-	for i := range c.matches {
-		if names(&c.matches[i]) {
-			c.header.Fields |= 1 << field
-		} else {
-			s.flip(i)
+// fields stores the trees of all fields but the cgroup.
+func (c *compiler) fields() {
+	h := &c.header
+	uid, proto, iif := c.field(bpf.WaymarkFieldFIELD_UID), c.field(bpf.WaymarkFieldFIELD_PROTO), c.field(bpf.WaymarkFieldFIELD_IIF)
+	sport, dport := c.field(bpf.WaymarkFieldFIELD_SPORT), c.field(bpf.WaymarkFieldFIELD_DPORT)
+	src, dst := c.field(bpf.WaymarkFieldFIELD_SRC), c.field(bpf.WaymarkFieldFIELD_DST)
+	for i := range c.count {
+		m := c.at(i)
+		uid.numbers(i, m.UID)
+		proto.numbers(i, m.Proto)
+		sport.numbers(i, m.Sport)
+		dport.numbers(i, m.Dport)
+		iif.numbers(i, m.IIF)
+		src.prefixes(i, m.Src)
+		dst.prefixes(i, m.Dst)
+		if m.Cgroup == nil && m.UID == nil {
+			h.Fields |= 1 << bpf.WaymarkFieldTABLE_HAS_TUPLES
 		}
 	}
-	return s
+	h.Uid, h.Proto, h.Iif = c.tree(uid, 0), c.tree(proto, 0), c.tree(iif, 0)
+	h.Ports[0], h.Ports[1] = c.tree(sport, 0), c.tree(dport, 0)
+	h.NoSrc, h.NoDst = src.unnamed.store(), dst.unnamed.store()
+	for six := range h.Addresses {
+		h.Addresses[six][0], h.Addresses[six][1] = c.tree(src, six), c.tree(dst, six)
+	}
 }
 
-func (c *compiler) numbers() {
-	h := &c.header
-	for _, f := range []struct {
-		field  bpf.WaymarkField
-		root   *uint32
-		ranges func(*Match) []Range
-	}{
-		{bpf.WaymarkFieldFIELD_UID, &h.Uid, func(m *Match) []Range { return m.UID }},
-		{bpf.WaymarkFieldFIELD_PROTO, &h.Proto, func(m *Match) []Range { return m.Proto }},
-		{bpf.WaymarkFieldFIELD_SPORT, &h.Ports[0], func(m *Match) []Range { return m.Sport }},
-		{bpf.WaymarkFieldFIELD_DPORT, &h.Ports[1], func(m *Match) []Range { return m.Dport }},
-		{bpf.WaymarkFieldFIELD_IIF, &h.Iif, func(m *Match) []Range { return m.IIF }},
-	} {
-		s := c.unnamed(f.field, func(m *Match) bool { return len(f.ranges(m)) > 0 })
-		spans := make([]span, 0, len(c.matches))
-		for i := range c.matches {
-			for _, r := range union(f.ranges(&c.matches[i])) {
-				spans = append(spans, span{lo: r.Lo, hi: r.Hi, match: i})
+func (c *compiler) tree(f *field, six int) uint32 {
+	if f.named {
+		c.header.Fields |= 1 << f.bit
+	}
+	return tree(f.unnamed, f.spans[six])
+}
+
+// field is what all lines say of one field.
+type field struct {
+	bit     bpf.WaymarkField
+	named   bool     // by some line
+	unnamed *set     // the lines that do not
+	spans   [2]spans // of those that do: numbers and IPv4, IPv6
+}
+
+func (c *compiler) field(bit bpf.WaymarkField) *field {
+	return &field{bit: bit, unnamed: newSet(c.cells, c.count, c.depth)}
+}
+
+func (f *field) numbers(line int, ranges []Range) {
+	if f.names(line, len(ranges)) {
+		for _, r := range union(ranges) {
+			f.spans[0].add(line, r.Lo, r.Hi)
+		}
+	}
+}
+
+func (f *field) prefixes(line int, prefixes []netip.Prefix) {
+	if f.names(line, len(prefixes)) {
+		for _, p := range outermost(prefixes) {
+			if p.Addr().Is4() {
+				f.spans[0].prefix4(line, p)
+			} else {
+				f.spans[1].prefix6(line, p)
 			}
 		}
-		*f.root = tree(s, spans)
 	}
+}
+
+// names tells whether a line names the field, and notes if it does not.
+func (f *field) names(line, values int) bool {
+	if values == 0 {
+		f.unnamed.flip(line)
+		return false
+	}
+	f.named = true
+	return true
 }
 
 // union is the same values in ranges that neither touch nor overlap, in
@@ -122,33 +163,6 @@ func union(ranges []Range) []Range {
 	return out
 }
 
-func (c *compiler) prefixes() {
-	h := &c.header
-	for end, f := range []struct {
-		field    bpf.WaymarkField
-		unknown  *uint32
-		prefixes func(*Match) []netip.Prefix
-	}{
-		{bpf.WaymarkFieldFIELD_SRC, &h.NoSrc, func(m *Match) []netip.Prefix { return m.Src }},
-		{bpf.WaymarkFieldFIELD_DST, &h.NoDst, func(m *Match) []netip.Prefix { return m.Dst }},
-	} {
-		s := c.unnamed(f.field, func(m *Match) bool { return len(f.prefixes(m)) > 0 })
-		spans := [2][]span{make([]span, 0, len(c.matches)), nil}
-		for i := range c.matches {
-			for _, p := range outermost(f.prefixes(&c.matches[i])) {
-				six := 0
-				if p.Addr().Is6() {
-					six = 1
-				}
-				spans[six] = append(spans[six], prefixSpan(p, i))
-			}
-		}
-		*f.unknown = s.store()
-		h.Addresses[0][end] = tree(s, spans[0])
-		h.Addresses[1][end] = tree(s, spans[1])
-	}
-}
-
 // outermost is the prefixes that no other of them contains.
 func outermost(prefixes []netip.Prefix) []netip.Prefix {
 	if len(prefixes) < 2 {
@@ -164,26 +178,6 @@ func outermost(prefixes []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-func prefixSpan(p netip.Prefix, match int) span {
-	if p.Addr().Is4() {
-		four := p.Addr().As4()
-		lo := binary.BigEndian.Uint32(four[:])
-		return span{lo: lo, hi: lo | uint32(1<<(32-p.Bits())-1), match: match}
-	}
-	address, bits := p.Addr().As16(), p.Bits()
-	var bounds []uint32
-	for w := 0; w == 0 || 32*w < bits; w++ {
-		lo := binary.BigEndian.Uint32(address[4*w:])
-		free := uint32(uint64(1)<<max(0, 32*(w+1)-bits) - 1)
-		bounds = append(bounds, lo, lo|free)
-	}
-	s := span{lo: bounds[0], hi: bounds[1], match: match}
-	if len(bounds) > 2 {
-		s.next = bounds[2:]
-	}
-	return s
-}
-
 func (c *compiler) verdicts(marks []uint32) {
 	c.header.Verdicts = uint32(len(c.cells.cells))
 	for part := range slices.Chunk(marks, 16) {
@@ -194,13 +188,9 @@ func (c *compiler) verdicts(marks []uint32) {
 }
 
 func (c *compiler) finish() []bpf.WaymarkTableCell {
-	c.cells.cells[0] = asCell(c.header)
-	c.cells.cells[startCell] = asCell(c.start)
-	out := make([]bpf.WaymarkTableCell, len(c.cells.cells))
-	for i := range out {
-		out[i].Word = c.cells.cells[i]
-	}
-	return out
+	c.cells.cells[0].Word = asCell(c.header)
+	c.cells.cells[startCell].Word = asCell(c.start)
+	return c.cells.cells
 }
 
 // asCell is a struct of one cell's size.

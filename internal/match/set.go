@@ -22,9 +22,9 @@ const (
 // cells is a table under construction. Equal words and equal nodes are
 // stored once, which is what keeps a table's size near that of its rules.
 type cells struct {
-	cells    []cell
-	words    map[uint64]uint32
-	nodes    map[cell]uint32
+	cells    []bpf.WaymarkTableCell
+	words    store
+	nodes    store
 	openCell uint32 // the words cell that has room
 	openWord uint32
 }
@@ -32,42 +32,47 @@ type cells struct {
 // newCells has room for a table of so many matches, which take a cell or two each.
 func newCells(matches int) *cells {
 	c := &cells{
-		cells:    make([]cell, startCell+1, int(startCell)+1+2*matches),
-		words:    make(map[uint64]uint32, matches),
-		nodes:    make(map[cell]uint32, matches),
+		cells:    make([]bpf.WaymarkTableCell, startCell+1, int(startCell)+1+2*matches),
+		words:    newStore(matches),
+		nodes:    newStore(matches),
 		openWord: 8,
 	}
-	c.words[0], c.nodes[cell{}] = emptyCell*8, emptyCell
+	c.words.put(hashOf(0), emptyCell*8)
+	c.nodes.put(nodeHash(&cell{}), emptyCell)
 	return c
 }
 
 func (c *cells) add(x cell) uint32 {
-	c.cells = append(c.cells, x)
+	c.cells = append(c.cells, bpf.WaymarkTableCell{Word: x})
 	return uint32(len(c.cells) - 1)
 }
 
 func (c *cells) word(x uint64) uint32 {
-	if ref, ok := c.words[x]; ok {
+	hash := hashOf(x)
+	if ref := c.words.find(hash, func(ref uint32) bool { return c.cells[ref/8].Word[ref%8] == x }); ref != 0 {
 		return ref
 	}
 	if c.openWord == 8 {
 		c.openCell, c.openWord = c.add(cell{}), 0
 	}
-	c.cells[c.openCell][c.openWord] = x
+	c.cells[c.openCell].Word[c.openWord] = x
 	ref := c.openCell*8 + c.openWord
 	c.openWord++
-	c.words[x] = ref
+	c.words.put(hash, ref)
 	return ref
 }
 
-func (c *cells) node(x cell) uint32 {
-	if ref, ok := c.nodes[x]; ok {
+func (c *cells) node(x *cell) uint32 {
+	hash := nodeHash(x)
+	if ref := c.nodes.find(hash, func(ref uint32) bool { return c.cells[ref].Word == *x }); ref != 0 {
 		return ref
 	}
-	ref := c.add(x)
-	c.nodes[x] = ref
+	ref := c.add(*x)
+	c.nodes.put(hash, ref)
 	return ref
 }
+
+func nodeHash(x *cell) uint32 { return hashOf(x[:]...) }
 
 // set is a set of matches that changes a little at a time; store puts what
 // it is now into the table, touching only what changed since the last time.
@@ -131,7 +136,8 @@ func (s *set) store() uint32 {
 			if l == 0 {
 				level.refs[i] = s.into.word(s.words[i])
 			} else {
-				level.refs[i] = s.into.node(s.nodeAt(l, i))
+				node := s.nodeAt(l, i)
+				level.refs[i] = s.into.node(&node)
 			}
 			if l < s.depth {
 				s.levels[l+1].touch(i / nodeChildren)

@@ -4,103 +4,143 @@ package match
 
 import (
 	"cmp"
+	"encoding/binary"
+	"net/netip"
 	"slices"
 
 	"waymark/bpf"
 )
 
-// span is an interval of 32-bit values that a match names. When next is not
-// nil it is a single value, and the match names only what lies below it in
-// the following words of an IPv6 address.
-type span struct {
-	lo, hi uint32
-	match  int
-	next   []uint32 // lo, hi of the remaining words, two each
+// spans are the values that lines name.
+type spans struct {
+	events []event // where a line enters the set, and where it leaves it
+	deeper []span
 }
 
-// tree stores the tree that leads each 32-bit value to the set of matches
+// span is a single value, of which a line names only what lies below it in
+// the following words of an IPv6 address.
+type span struct {
+	value uint32
+	line  int
+	next  []uint32 // lo, hi of the remaining words, two each
+}
+
+// add adds the values from lo to hi.
+func (s *spans) add(line int, lo, hi uint32) {
+	s.events = append(s.events, newEvent(lo, line))
+	if hi != 1<<32-1 {
+		s.events = append(s.events, newEvent(hi+1, line))
+	}
+}
+
+func (s *spans) prefix4(line int, p netip.Prefix) {
+	four := p.Addr().As4()
+	lo := binary.BigEndian.Uint32(four[:])
+	s.add(line, lo, lo|uint32(1<<(32-p.Bits())-1))
+}
+
+func (s *spans) prefix6(line int, p netip.Prefix) {
+	address, bits := p.Addr().As16(), p.Bits()
+	var bounds []uint32
+	for w := 0; w == 0 || 32*w < bits; w++ {
+		lo := binary.BigEndian.Uint32(address[4*w:])
+		free := uint32(uint64(1)<<max(0, 32*(w+1)-bits) - 1)
+		bounds = append(bounds, lo, lo|free)
+	}
+	s.below(line, bounds)
+}
+
+// below adds what the first word of bounds says, and those behind it.
+func (s *spans) below(line int, bounds []uint32) {
+	if len(bounds) == 2 {
+		s.add(line, bounds[0], bounds[1])
+	} else {
+		s.deeper = append(s.deeper, span{bounds[0], line, bounds[2:]})
+	}
+}
+
+// tree stores the tree that leads each 32-bit value to the set of lines
 // that spans name, on top of what s holds already. s is as it was when tree
 // returns. The result is the root branch.
-func tree(s *set, spans []span) uint32 {
-	var deeper []span
-	events := make([]event, 0, 2*len(spans))
-	for _, sp := range spans {
-		if sp.next != nil {
-			deeper = append(deeper, sp)
-			continue
-		}
-		events = append(events, event{sp.lo, sp.match})
-		if sp.hi != 1<<32-1 {
-			events = append(events, event{sp.hi + 1, sp.match})
-		}
+func tree(s *set, of spans) uint32 {
+	slices.Sort(of.events)
+	slices.SortStableFunc(of.deeper, func(a, b span) int { return cmp.Compare(a.value, b.value) })
+	w := walk{set: s, rest: of}
+	for w.more() {
+		w.step()
 	}
-	slices.SortFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
-	slices.SortStableFunc(deeper, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
-
-	w := walk{set: s, flips: make([]int, 0, len(events))}
-	for w.more(events, deeper) {
-		w.step(&events, &deeper)
-	}
-	for _, match := range w.flips {
-		s.flip(match)
+	for _, e := range of.events {
+		s.flip(e.line())
 	}
 	return branches(s.into, w.entries)
 }
 
-type event struct {
-	at    uint32
-	match int
-}
+// event is a value, in the upper half, at which a line enters the set or
+// leaves it.
+type event uint64
+
+func newEvent(at uint32, line int) event { return event(at)<<32 | event(line) }
+
+func (e event) at() uint64 { return uint64(e >> 32) }
+
+func (e event) line() int { return int(uint32(e)) }
 
 // walk goes through the values where the set changes, in ascending order.
 type walk struct {
 	set     *set
 	entries []uint64
-	at      uint64
 	started bool
-	flips   []int // every flip, of which a second one undoes the first
+	rest    spans // that are still to come
 }
 
-func (w *walk) more(events []event, deeper []span) bool {
-	return !w.started || len(events) > 0 || len(deeper) > 0
+func (w *walk) more() bool {
+	return !w.started || len(w.rest.events) > 0 || len(w.rest.deeper) > 0
 }
 
 // step takes everything that happens at the next value.
-func (w *walk) step(events *[]event, deeper *[]span) {
-	at := uint64(1 << 32)
-	if !w.started {
-		at, w.started = 0, true
+func (w *walk) step() {
+	at := w.next()
+	events := w.rest.events
+	for len(events) > 0 && events[0].at() == at {
+		w.set.flip(events[0].line())
+		events = events[1:]
 	}
-	if len(*events) > 0 {
-		at = min(at, uint64((*events)[0].at))
-	}
-	if len(*deeper) > 0 {
-		at = min(at, uint64((*deeper)[0].lo))
-	}
-	for len(*events) > 0 && uint64((*events)[0].at) == at {
-		w.flip((*events)[0].match)
-		*events = (*events)[1:]
-	}
+	w.rest.events = events
 	w.emit(at, bpf.WaymarkRefKindREF_SET, w.set.store())
-
-	var group []span
-	for len(*deeper) > 0 && uint64((*deeper)[0].lo) == at {
-		group = append(group, rest((*deeper)[0]))
-		*deeper = (*deeper)[1:]
-	}
-	if group == nil {
+	if len(w.rest.deeper) == 0 || uint64(w.rest.deeper[0].value) != at {
 		return
 	}
-	after := w.set.store()
-	w.emit(at, bpf.WaymarkRefKindREF_NEXT, tree(w.set, group))
-	if at != 1<<32-1 && (len(*events) == 0 || uint64((*events)[0].at) != at+1) {
+	after, below := w.set.store(), w.below(at)
+	w.emit(at, bpf.WaymarkRefKindREF_NEXT, tree(w.set, below))
+	if at != 1<<32-1 && (len(events) == 0 || events[0].at() != at+1) {
 		w.emit(at+1, bpf.WaymarkRefKindREF_SET, after)
 	}
 }
 
-func (w *walk) flip(match int) {
-	w.set.flip(match)
-	w.flips = append(w.flips, match)
+// next is the first value at which something happens. The first of all is 0.
+func (w *walk) next() uint64 {
+	at := uint64(1 << 32)
+	if !w.started {
+		at, w.started = 0, true
+	}
+	if len(w.rest.events) > 0 {
+		at = min(at, w.rest.events[0].at())
+	}
+	if len(w.rest.deeper) > 0 {
+		at = min(at, uint64(w.rest.deeper[0].value))
+	}
+	return at
+}
+
+// below takes what is named of the next word, below a value of this one.
+func (w *walk) below(at uint64) (next spans) {
+	deeper := w.rest.deeper
+	for len(deeper) > 0 && uint64(deeper[0].value) == at {
+		next.below(deeper[0].line, deeper[0].next)
+		deeper = deeper[1:]
+	}
+	w.rest.deeper = deeper
+	return next
 }
 
 // emit says that from a value on, ref holds. What was said of the same
@@ -120,19 +160,10 @@ func entryRef(kind bpf.WaymarkRefKind, ref uint32) uint64 {
 	return uint64(kind)<<bpf.WaymarkRefKindREF_KIND_SHIFT | uint64(ref)
 }
 
-// rest is what a deeper span names in the next word.
-func rest(sp span) span {
-	r := span{lo: sp.next[0], hi: sp.next[1], match: sp.match}
-	if len(sp.next) > 2 {
-		r.next = sp.next[2:]
-	}
-	return r
-}
-
 // branches stores sorted entries as a tree of branches and returns its root.
 func branches(into *cells, entries []uint64) uint32 {
 	for {
-		var above []uint64
+		above := make([]uint64, 0, 1+len(entries)/branchEntries)
 		for part := range slices.Chunk(entries, branchEntries) {
 			var x cell
 			for i := range x {
