@@ -109,13 +109,13 @@ func (m Move) DropIn(comment string) string {
 }
 
 // AllMatches calls f with every match of the policy, those of moves included.
-func (p *Policy) AllMatches(f func(Match)) {
-	for _, m := range p.Moves {
-		f(m.Match)
+func (p *Policy) AllMatches(f func(*Match)) {
+	for i := range p.Moves {
+		f(&p.Moves[i].Match)
 	}
-	for _, c := range p.Classes {
-		for _, m := range c.Matches {
-			f(m)
+	for i := range p.Classes {
+		for k := range p.Classes[i].Matches {
+			f(&p.Classes[i].Matches[k])
 		}
 	}
 }

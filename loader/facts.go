@@ -26,11 +26,7 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 	for _, u := range policy.Uplinks {
 		interfaces = append(interfaces, u.Interface)
 	}
-	for _, c := range policy.Classes {
-		for _, m := range c.Matches {
-			listened = append(listened, m.IIF...)
-		}
-	}
+	policy.AllMatches(func(m *classes.Match) { listened = append(listened, m.IIF...) })
 	f.Users = host.Users(append(userNames(policy), movedUsers(overrides)...))
 	l.containers(policy, containersIn(policy, overrides), state, &f)
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
@@ -69,18 +65,18 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 
 // userNames are those that a policy's matches name.
 func userNames(policy *classes.Policy) (names []string) {
-	policy.AllMatches(func(m classes.Match) { names = append(names, usersIn(m)...) })
+	policy.AllMatches(func(m *classes.Match) { names = append(names, usersIn(m)...) })
 	return names
 }
 
 func movedUsers(overrides []Override) (names []string) {
-	for _, o := range overrides {
-		names = append(names, usersIn(o.Match)...)
+	for i := range overrides {
+		names = append(names, usersIn(&overrides[i].Match)...)
 	}
 	return names
 }
 
-func usersIn(m classes.Match) (names []string) {
+func usersIn(m *classes.Match) (names []string) {
 	add := func(u *classes.User) {
 		if u != nil && u.Name != "" {
 			names = append(names, u.Name)

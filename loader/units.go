@@ -16,7 +16,7 @@ import (
 // no systemd answers.
 func UnitNotes(policy *classes.Policy) (notes []string) {
 	var names []string
-	policy.AllMatches(func(m classes.Match) {
+	policy.AllMatches(func(m *classes.Match) {
 		for _, u := range m.Unit {
 			if u.User == nil && !classes.IsGlob(u.Name) && !slices.Contains(names, u.Name) {
 				names = append(names, u.Name)

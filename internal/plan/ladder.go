@@ -76,7 +76,8 @@ func (m *maker) probeRungs() (rungs []rung) {
 // is an uplink's own address, the class's own mark is named as well, or the
 // uplink's rung below would catch it.
 func (m *maker) sourceRungs(family Family) (rungs []rung) {
-	for _, line := range m.plan.Lines {
+	for i := range m.plan.Lines {
+		line := &m.plan.Lines[i]
 		if line.Class == NoClass || !line.onlySource() {
 			continue
 		}
@@ -106,8 +107,8 @@ func selected(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-func (l Line) onlySource() bool {
-	m := l.Match
+func (l *Line) onlySource() bool {
+	m := &l.Match
 	return m.Src != nil && m.Cgroup == nil && m.UID == nil && m.Proto == nil && m.Dst == nil &&
 		m.Sport == nil && m.Dport == nil && m.IIF == nil
 }

@@ -64,6 +64,7 @@ type maker struct {
 	before Numbers
 	plan   *Plan
 
+	room     []match.Range   // of the lines' short lists
 	waiting  map[string]bool // what plan.Waiting says already
 	lastSlot uint32          // the highest that a class has; 0 before the first look
 }
@@ -77,12 +78,12 @@ func (m *maker) lines(overrides []Override) error {
 	}
 	m.plan.Lines = make([]Line, 0, count)
 	m.places()
-	for i, c := range m.policy.Classes {
+	for i := range m.policy.Classes {
+		c := &m.policy.Classes[i]
 		for k := range c.Matches {
 			source := &c.Matches[k]
-			line := Line{Class: i, Text: Words{match: source}, Pos: source.Pos}
-			line.Match, line.Containers = m.match(source, &problems), m.named(source)
-			m.plan.Lines = append(m.plan.Lines, line)
+			m.plan.Lines = append(m.plan.Lines, Line{Class: i, Text: Words{match: source}, Pos: source.Pos,
+				Match: m.match(source, &problems), Containers: m.named(source)})
 		}
 	}
 	err := m.override(overrides, &problems)
@@ -106,10 +107,8 @@ func (m *maker) match(source *classes.Match, problems *classes.Problems) match.M
 	for _, c := range source.Container {
 		out.Cgroup = append(out.Cgroup, m.containers(c)...)
 	}
-	for _, p := range source.Proto {
-		out.Proto = append(out.Proto, match.Range{Lo: uint32(p), Hi: uint32(p)})
-	}
-	out.Sport, out.Dport = ports(source.Sport), ports(source.Dport)
+	out.Proto = inRoom(&m.room, source.Proto, func(p uint8) match.Range { return match.Range{Lo: uint32(p), Hi: uint32(p)} })
+	out.Sport, out.Dport = inRoom(&m.room, source.Sport, portRange), inRoom(&m.room, source.Dport, portRange)
 	for _, name := range source.IIF {
 		index := uint32(math.MaxUint32) // no interface: nothing comes in by it
 		if link, ok := m.facts.Links[name]; ok {
@@ -150,11 +149,27 @@ func Check(policy *classes.Policy, users map[string]uint32) error {
 	return m.lines(nil)
 }
 
-func ports(in []classes.PortRange) (out []match.Range) {
-	for _, r := range in {
-		out = append(out, match.Range{Lo: uint32(r.Lo), Hi: uint32(r.Hi)})
+func portRange(r classes.PortRange) match.Range {
+	return match.Range{Lo: uint32(r.Lo), Hi: uint32(r.Hi)}
+}
+
+// mostRoom is for how many ranges room is made at a time.
+const mostRoom = 4096
+
+// inRoom makes ranges of values. They lie side by side: there are hundreds of
+// thousands of lists, nearly all of one value.
+func inRoom[T any](room *[]match.Range, values []T, of func(T) match.Range) []match.Range {
+	if len(values) == 0 {
+		return nil
 	}
-	return out
+	if cap(*room)-len(*room) < len(values) {
+		*room = make([]match.Range, 0, max(len(values), min(2*cap(*room), mostRoom), 8))
+	}
+	from := len(*room)
+	for _, v := range values {
+		*room = append(*room, of(v))
+	}
+	return (*room)[from:len(*room):len(*room)]
 }
 
 func (m *maker) wait(format string, args ...any) {

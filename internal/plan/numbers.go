@@ -81,9 +81,11 @@ func (m *maker) number() error {
 	}
 	pending := map[string][]int{}
 	var order []Way
-	lines := map[int]int{}
-	for _, l := range m.plan.Lines {
-		lines[l.Class]++
+	lines := make([]int, len(m.policy.Classes))
+	for i := range m.plan.Lines {
+		if class := m.plan.Lines[i].Class; class != NoClass {
+			lines[class]++
+		}
 	}
 	for i, c := range m.policy.Classes {
 		way := wayOf(c)
