@@ -30,6 +30,7 @@ type verification struct {
 	output
 	host                     string
 	simulate, describe, live bool
+	inject                   bool
 	targets                  []string
 }
 
@@ -50,6 +51,11 @@ uid connects to a target that one of its matches takes, and is seen to leave by 
 right uplink, and counted there. Targets are those of --target, or what the policy's
 probes ask by TCP.
 
+--inject takes each uplink down in turn, and then all, in a copy of this host's network
+state in namespaces, where the policy is applied, too: processes of every class send
+there, and are seen to do what the policy says. The host itself is left as it is. Not
+copied are filters, moves, and what lies behind bridges.
+
 --simulate asks no kernel and needs no rights: it holds the policy of -f against
 the description of a host, which --describe writes there, and says what each class
 would do, also with each uplink down.
@@ -68,6 +74,7 @@ lacks something of the plan. 3: the policy is wrong on that host.`,
 	f.StringVar(&v.host, "host", "", "`FILE` that --describe wrote")
 	f.BoolVar(&v.live, "live", false, "also send: connect from every class to a target")
 	f.StringArrayVar(&v.targets, "target", nil, "`ADDRESS:PORT` that answers by TCP, for --live; may be repeated")
+	f.BoolVar(&v.inject, "inject", false, "also take each uplink down, in a copy of this host")
 	f.Lookup("output").Usage = "`FORMAT` to print in: text, json or junit"
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return v.check(c) }
 	return c
@@ -78,8 +85,8 @@ func (v *verification) check(c *cobra.Command) error {
 	switch {
 	case v.simulate && v.host == "":
 		return usage(c, errors.New("--simulate needs --host FILE: write it on the host with `waymark verify --describe > FILE`"))
-	case v.simulate && v.sends():
-		return usage(c, errors.New("--simulate asks no kernel and sends nothing: leave out --live and --target"))
+	case v.simulate && (v.sends() || v.inject):
+		return usage(c, errors.New("--simulate asks no kernel and sends nothing: leave out --live, --target and --inject"))
 	case v.host != "" && !v.simulate:
 		return usage(c, errors.New("--host is for --simulate"))
 	case v.describe && v.simulate:
@@ -131,6 +138,13 @@ func (v *verification) checks(l *loader.Loader, policy *classes.Policy) ([]verif
 			return nil, err
 		}
 		seen, err := witness.Live(l, held, targets)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, seen...)
+	}
+	if v.inject {
+		seen, err := witness.Inject(policy, held.CgroupRoot)
 		if err != nil {
 			return nil, err
 		}

@@ -4,9 +4,12 @@ package witness
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"waymark/classes"
 	"waymark/internal/match"
@@ -90,7 +93,11 @@ func (v *view) observe(c *client, a attempt, wait time.Duration) (e evidence, er
 	own := func(s sight) bool {
 		return uint32(s.Proto) == a.flow.Proto && uint32(s.Dport) == a.flow.Dport && (s.Sport == e.Local.Port() || v.translates(s.Index))
 	}
-	seen, err := watch.sights(sightPatience, own)
+	patience := sightPatience
+	if e.Err != "" && a.flow.Proto != unix.IPPROTO_TCP {
+		patience = 0 // it was told that nothing left
+	}
+	seen, err := watch.sights(patience, own)
 	for _, s := range seen {
 		if own(s) {
 			e.left = append(e.left, s)
@@ -130,9 +137,30 @@ func (v *view) judge(p *plan.Plan, a attempt, e evidence, c *verify.Check) {
 			c.Wrong = append(c.Wrong, fmt.Sprintf("it leaves by %s, and the policy says %s", device, intent))
 		}
 	}
+	if owner := v.strangerTo(e); owner != "" && a.flow.Src.IsUnspecified() {
+		c.Wrong = append(c.Wrong, fmt.Sprintf("its source %s is an address of uplink %s, and it leaves by %s: something routed it again", e.Local.Addr(), owner, v.devices(e)[0]))
+	}
 	if len(e.left) == 0 && len(intent.Uplinks) > 0 {
 		c.Wrong = append(c.Wrong, fmt.Sprintf("nothing left, and the policy says %s", intent))
 	}
+}
+
+// strangerTo is the uplink whose address was the source of what left by
+// another; "" for none, and where sources are translated.
+func (v *view) strangerTo(e evidence) (uplink string) {
+	if len(e.left) == 0 || v.translates(e.left[0].Index) {
+		return ""
+	}
+	for _, u := range v.Plan.Uplinks {
+		if !slices.ContainsFunc(u.Addresses, func(p netip.Prefix) bool { return p.Addr() == e.Local.Addr() }) {
+			continue
+		}
+		if u.Index == e.left[0].Index {
+			return ""
+		}
+		uplink = u.Name
+	}
+	return uplink
 }
 
 // devices are the interfaces that packets were seen at first: what lies below

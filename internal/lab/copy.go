@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Copy is the network state of a host once more, in namespaces: interfaces
+// with their names, addresses and carrier, routes, rules, and the sysctls that
+// have to do with routing. Every interface ends in the node Far, where nobody
+// answers; none asks for neighbours. Filters, tunnels' insides and bridges'
+// ports are not copied.
+type Copy struct {
+	Host *Node
+	Far  *Node
+	Left []string // what could not be copied, in words
+
+	lab     *Lab
+	links   map[int]int    // index of the host's own interface to that of its copy
+	names   map[int]string // of those that are copied, by the host's own index
+	tunnels map[string]*tunnel
+}
+
+// NewCopy copies the network state of the calling thread's namespace, but for
+// rules and routes with a protocol number. It needs root. On error it leaves
+// nothing behind.
+func NewCopy(without uint8) (*Copy, error) {
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("copy the host: make network namespaces: %w", os.ErrPermission)
+	}
+	c := &Copy{lab: &Lab{}, links: map[int]int{1: 1}, names: map[int]string{1: "lo"}, tunnels: map[string]*tunnel{}}
+	if err := c.build(without); err != nil {
+		return nil, fmt.Errorf("copy the host: %w", errors.Join(err, c.Close()))
+	}
+	return c, nil
+}
+
+// Close takes the copy away.
+func (c *Copy) Close() error { return c.lab.Close() }
+
+func (c *Copy) build(without uint8) (err error) {
+	if c.Host, err = c.lab.newNode("host"); err != nil {
+		return err
+	}
+	if c.Far, err = c.lab.newNode("far"); err != nil {
+		return err
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, link := range links {
+		if err := c.addLink(link); err != nil {
+			return err
+		}
+	}
+	if err := c.copySysctls(); err != nil {
+		return err
+	}
+	for _, link := range links {
+		if err := c.setUp(link); err != nil {
+			return err
+		}
+	}
+	if err := c.copyRoutes(without); err != nil {
+		return err
+	}
+	return c.copyRules(without)
+}
+
+// addLink makes the copy of an interface, which is down.
+func (c *Copy) addLink(link netlink.Link) error {
+	a := link.Attrs()
+	addresses, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list addresses of %s: %w", a.Name, err)
+	}
+	if a.RawFlags&unix.IFF_LOOPBACK != 0 || a.MasterIndex != 0 && len(addresses) == 0 {
+		return nil
+	}
+	if resolvesNothing(a.RawFlags) {
+		err = c.addTunnel(a.Name)
+	} else {
+		err = c.addCable(a)
+	}
+	if err != nil {
+		return fmt.Errorf("add interface %s: %w", a.Name, err)
+	}
+	own, err := c.Host.link(a.Name)
+	if err != nil {
+		return err
+	}
+	c.links[a.Index], c.names[a.Index] = own.Attrs().Index, a.Name
+	return nil
+}
+
+// resolvesNothing tells whether an interface needs no neighbours and
+// broadcasts to none: PPP, tunnels, WireGuard.
+func resolvesNothing(flags uint32) bool {
+	return flags&unix.IFF_POINTOPOINT != 0 || flags&unix.IFF_NOARP != 0 && flags&unix.IFF_BROADCAST == 0
+}
+
+// addCable makes an interface whose other end is in Far, by the same index. The
+// other end's index is another, or the kernel would take the pair for a plain
+// card, whose carrier it looks at once a second.
+func (c *Copy) addCable(a *netlink.LinkAttrs) error {
+	const apart = 1 << 20
+	link := netlink.NewVeth(netlink.NewLinkAttrs())
+	link.Name, link.Index, link.MTU = a.Name, a.Index+apart, a.MTU
+	link.PeerName, link.PeerNamespace, link.PeerMTU = a.Name, netlink.NsFd(int(c.Host.ns)), uint32(a.MTU)
+	if len(a.HardwareAddr) == 6 {
+		link.PeerHardwareAddr = a.HardwareAddr
+	}
+	if err := c.Far.nl.LinkAdd(link); err != nil {
+		return err
+	}
+	own, err := c.Host.link(a.Name)
+	if err != nil {
+		return err
+	}
+	return c.Host.nl.LinkSetARPOff(own)
+}
+
+// setUp gives the copy of an interface its addresses, and takes it up if it is.
+func (c *Copy) setUp(link netlink.Link) error {
+	a := link.Attrs()
+	switch {
+	case a.RawFlags&unix.IFF_LOOPBACK != 0:
+		return c.Host.SetLink("lo", true)
+	case c.names[a.Index] == "":
+		return nil
+	}
+	own, err := c.Host.link(a.Name)
+	if err != nil {
+		return err
+	}
+	plugged := a.RawFlags&unix.IFF_LOWER_UP != 0
+	if err := c.carrier(a.Name, plugged); err != nil {
+		return err
+	}
+	if a.RawFlags&unix.IFF_UP != 0 {
+		if err := c.Host.nl.LinkSetUp(own); err != nil {
+			return fmt.Errorf("set %s up: %w", a.Name, err)
+		}
+		if err := c.carrier(a.Name, plugged); err != nil { // it waits for the kernel
+			return err
+		}
+	}
+	return c.copyAddresses(link, own)
+}
+
+func (c *Copy) copyAddresses(from, to netlink.Link) error {
+	addresses, err := netlink.AddrList(from, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list addresses of %s: %w", from.Attrs().Name, err)
+	}
+	const unusable = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED
+	for _, a := range addresses {
+		if a.Flags&unusable != 0 {
+			continue
+		}
+		own := &netlink.Addr{IPNet: a.IPNet, Peer: a.Peer, Broadcast: a.Broadcast, Scope: a.Scope, Flags: a.Flags&unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD}
+		if err := c.Host.nl.AddrReplace(to, own); err != nil {
+			return fmt.Errorf("add address %s to %s: %w", a.IPNet, to.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
+// Unplug takes an interface's carrier away; it stays administratively up.
+func (c *Copy) Unplug(iface string) error { return c.carrier(iface, false) }
+
+// Plug gives it back.
+func (c *Copy) Plug(iface string) error { return c.carrier(iface, true) }
+
+// carrier returns when the host's kernel has taken notice: whoever asks for one
+// link's state has it finish that link's pending changes first.
+func (c *Copy) carrier(iface string, on bool) (err error) {
+	if t := c.tunnels[iface]; t != nil {
+		err = t.carrier(on)
+	} else {
+		err = c.Far.SetLink(iface, on)
+	}
+	for deadline := time.Now().Add(settleTime); err == nil; time.Sleep(time.Millisecond) {
+		var link netlink.Link
+		if link, err = c.Host.link(iface); err != nil {
+			break
+		}
+		flags := link.Attrs().RawFlags
+		if flags&unix.IFF_UP == 0 || on == (flags&unix.IFF_RUNNING != 0) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("set the carrier of %s: the kernel took no notice within %s", iface, settleTime)
+		}
+	}
+	return err
+}

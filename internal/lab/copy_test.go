@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const copyCommands = `
+ip link add lan7 type veth peer name lan8; ip link set lan8 up; ip addr add 198.51.100.1/28 dev lan7; ip link set lan7 up
+ip link add down0 type veth peer name down1
+ip addr add 10.0.1.77/32 dev up-a noprefixroute
+ip route add default table 50 nexthop via 10.0.1.1 weight 3 nexthop via 10.0.2.1
+ip route add 192.0.2.0/24 via 10.9.9.9 dev up-b onlink metric 7 src 10.0.2.2 table 51 proto 77
+ip route add blackhole 192.0.2.128/25 table 51
+ip route add 172.20.0.0/16 via 198.51.100.2 mtu 1400
+ip -6 route add 2001:db8:77::/48 via fe80::1 dev up-b
+ip -6 route add unreachable 2001:db8:78::/48 metric 9
+ip -6 route add default table 52 nexthop via 2001:db8:1::1 nexthop via 2001:db8:2::1
+ip rule add priority 40 iif lan7 fwmark 0x7/0xff lookup 50
+ip rule add priority 41 uidrange 10-20 ipproto tcp dport 1-5 lookup 51 protocol 77
+ip rule add priority 42 from 198.51.100.1 to 192.0.2.0/24 ipproto udp prohibit
+ip rule add priority 43 not from 10.0.0.0/8 lookup main suppress_prefixlength 0
+ip -6 rule add priority 44 from 2001:db8::/32 oif up-b goto 32766
+ip rule del priority 32767
+echo 2 >/proc/sys/net/ipv4/conf/up-b/rp_filter
+echo 1 >/proc/sys/net/ipv4/ip_forward
+`
+
+// TestCopy copies a host that has something of everything, and compares what
+// ip(8) says of both.
+func TestCopy(t *testing.T) {
+	l := newLab(t, Options{})
+	if out, err := l.Host.Command("sh", "-ec", copyCommands).CombinedOutput(); err != nil {
+		t.Fatal(err, out)
+	}
+	tunnel := exists("/dev/net/tun")
+	if tunnel {
+		if out, err := l.Host.Command("sh", "-ec", "ip tuntap add tun9 mode tun; ip addr add 10.8.0.1 peer 10.8.0.2 dev tun9; ip link set tun9 up; ip route add 10.7.0.0/16 dev tun9").CombinedOutput(); err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	if err := l.Unplug(1); err != nil {
+		t.Fatal(err)
+	}
+	var c *Copy
+	err := l.Host.Do(func() (err error) {
+		c, err = NewCopy(77)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if len(c.Left) > 0 {
+		t.Errorf("left out: %q", c.Left)
+	}
+	for _, command := range []string{"ip -4 rule", "ip -6 rule", "ip -4 route show table all", "ip -6 route show table all", "ip -4 -br addr", "ip -6 -br addr",
+		"cat /proc/sys/net/ipv4/conf/up-b/rp_filter /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/up-a/forwarding"} {
+		if diff := cmp.Diff(said(t, l.Host, command), said(t, c.Host, command)); diff != "" {
+			t.Errorf("%s (-host +copy):\n%s", command, diff)
+		}
+	}
+	for _, name := range []string{"up-a", "tun9"}[:1+len(c.tunnels)] {
+		if err := errors.Join(c.Unplug(name), c.Plug(name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var otherEnd = regexp.MustCompile(`@\S+`)
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// said are the lines of a command in a node, without those of the protocol
+// that is left out, in an order of their own. A cable's other end is another.
+func said(t *testing.T, n *Node, command string) (lines []string) {
+	t.Helper()
+	err := n.Do(func() error {
+		words := strings.Fields(command)
+		out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			line = otherEnd.ReplaceAllString(line, "")
+			if !strings.Contains(line, "proto 77") && !strings.Contains(line, "protocol 77") {
+				lines = append(lines, strings.Join(strings.Fields(line), " "))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(command, err)
+	}
+	slices.Sort(lines)
+	return lines
+}
