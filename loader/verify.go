@@ -23,7 +23,9 @@ type Verified struct {
 
 // Verify holds the kernel against a policy: that it has all of the plan and
 // nobody's rules before it, and, for a flow of every match in both families,
-// that the kernel's route for its class is the plan's, and the policy's.
+// that the kernel's route for its class is the plan's, and the policy's; and
+// where the rules and routes that the kernel has lead each class when uplinks
+// are down.
 // Nothing is changed and nothing sent.
 func (l *Loader) Verify(policy *classes.Policy) (*Verified, error) {
 	w, err := l.survey(wanted{policy: policy})
@@ -45,6 +47,9 @@ func (l *Loader) Verify(policy *classes.Policy) (*Verified, error) {
 		}
 		v.Checks = append(v.Checks, c)
 	}
+	holds := *w.plan
+	holds.Rules, holds.Routes = w.have.Rules, w.have.Routes
+	v.Checks = append(v.Checks, verify.Failures(&holds, w.facts)...)
 	return v, nil
 }
 

@@ -3,6 +3,11 @@
 package test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +15,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"waymark/bpf"
+	"waymark/internal/datapath"
 	"waymark/internal/lab"
 	"waymark/internal/verify"
 )
@@ -34,7 +40,7 @@ func TestVerifyWrongHosts(t *testing.T) {
 		group, words       string
 	}{
 		{"a rule is gone", "ip rule del priority 1021", "", 1, verify.Simulation, "table: the plan says 7001, the kernel 7000"},
-		{"what keeps a class in is gone", "ip rule del priority 1032", "", 2, verify.Structure, "there is no ip -4 rule add priority 1032 from all fwmark 0x2000000/0xb7000000 unreachable"},
+		{"what keeps a class in is gone", "ip rule del priority 1032", "", 1, verify.Failure, "it leaves by up-a, though no uplink of its route works: ip -4 rule add priority 32766 "},
 		{"a table is empty", "ip route flush table 7001", "", 1, verify.Simulation, "the plan says 7001, the kernel 7000"},
 		{"a rule of others stands before", "ip rule add priority 10 lookup main", "ip rule del priority 10", 1, verify.Simulation, "it leaves by up-a and not by uplink b: ip -4 rule add priority 10 "},
 		{"a mark of others is ours", "ip rule add priority 2000 fwmark 0x1000000/0xff000000 lookup 55", "ip rule del priority 2000", 1, verify.Structure, "belongs to"},
@@ -103,4 +109,50 @@ func (s *site) forgetCgroups(t *testing.T) {
 		}
 		m.Close()
 	}
+}
+
+// TestVerifyKilled kills the command while its copy of the host is up. The next
+// one takes away what is left of it.
+func TestVerifyKilled(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.apply(t, verified)
+	c := s.Host.Command(binary(t), "verify", "--inject")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	soon(t, "the copy is there", func() (err error) {
+		left, err = s.copyOf(c.Process.Pid)
+		return err
+	})
+	_ = c.Process.Kill()
+	_ = c.Wait()
+	s.ok(t, "verify", "--inject")
+	if datapath.HasOurs(left) {
+		t.Errorf("%s is still there", left)
+	}
+	if left := must[string](t)(s.Host.Command("find", s.CgroupRoot(), "-name", "waymark-verify-*").Output()); left != "" {
+		t.Errorf("cgroups are left: %s", left)
+	}
+}
+
+// copyOf is the directory of what a process applied in a copy of its host.
+func (s *site) copyOf(pid int) (string, error) {
+	dirs, err := filepath.Glob(filepath.Join(filepath.Dir(s.pins()), "*"))
+	for _, dir := range dirs {
+		raw, err := datapath.ReadState(dir)
+		if err != nil {
+			continue
+		}
+		z, err := gzip.NewReader(bytes.NewReader(raw))
+		if err != nil {
+			continue
+		}
+		text, _ := io.ReadAll(z) // as much as there is
+		if strings.Contains(string(text), fmt.Sprintf("--inject, process %d\"", pid)) {
+			return dir, nil
+		}
+	}
+	return "", errors.Join(err, errors.New("no state is of its author"))
 }

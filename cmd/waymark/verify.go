@@ -42,9 +42,9 @@ func newVerify(e env) *cobra.Command {
 		Long: `Holds the kernel against the policy that is applied, or that of -f: its rules,
 routes, sysctls, programs and maps; and for every match, in both families, which
 match wins a flow of its own, which class the programs give it, and which route the
-kernel has for that. Nothing is changed and nothing is sent: the programs are asked
-by sockets in a network namespace of their own, in cgroups below the classes' that
-are removed again.
+kernel has for that; and where its rules lead each class while uplinks are down.
+Nothing is changed and nothing is sent: the programs are asked by sockets in a network
+namespace of their own, in cgroups below the classes' that are removed again.
 
 --live sends: for every class, in both families, a process in its cgroup and with its
 uid connects to a target that one of its matches takes, and is seen to leave by the
@@ -144,7 +144,7 @@ func (v *verification) checks(l *loader.Loader, policy *classes.Policy) ([]verif
 		checks = append(checks, seen...)
 	}
 	if v.inject {
-		seen, err := witness.Inject(policy, held.CgroupRoot)
+		seen, err := witness.Inject(l, policy, held.CgroupRoot)
 		if err != nil {
 			return nil, err
 		}

@@ -29,13 +29,16 @@ type injection struct {
 // the classes' cgroups and with their uids send there, and are held against
 // what the policy says. The host itself sends nothing. While it lasts, the
 // copy's programs are at the host's cgroup root, beside its own.
-func Inject(policy *classes.Policy, cgroupRoot string) (checks []verify.Check, err error) {
+func Inject(l *loader.Loader, policy *classes.Policy, cgroupRoot string) (checks []verify.Check, err error) {
+	if err := l.RemoveCopies(); err != nil {
+		return nil, err
+	}
 	c, err := lab.NewCopy(plan.Protocol)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	return injectInto(c, policy, loader.Options{CgroupRoot: cgroupRoot, Author: "waymark verify --inject"})
+	return injectInto(c, policy, loader.Options{CgroupRoot: cgroupRoot, Author: loader.CopyAuthor()})
 }
 
 func injectInto(c *lab.Copy, policy *classes.Policy, o loader.Options) (checks []verify.Check, err error) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,13 +22,27 @@ type places struct {
 	made []string // directories, in the order in which they were made
 }
 
+const leafPrefix = "waymark-verify-"
+
 // leaf is the name of the cgroup of a client.
-func leaf() string { return fmt.Sprintf("waymark-verify-%d", os.Getpid()) }
+func leaf() string { return leafPrefix + strconv.Itoa(os.Getpid()) }
+
+// sweep removes, from below one cgroup, those of processes that were killed.
+func sweep(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, leafPrefix+"*"))
+	for _, path := range left {
+		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(path), leafPrefix))
+		if err == nil && unix.Kill(pid, 0) == unix.ESRCH {
+			_ = unix.Rmdir(path)
+		}
+	}
+}
 
 // below makes a cgroup below one of the host's, which is made if it does not
 // exist, and returns its path from the cgroup root.
 func (p *places) below(cgroup string) (string, error) {
 	full := path.Join(cgroup, leaf())
+	sweep(filepath.Join(p.root, cgroup))
 	dir := p.root
 	for name := range strings.SplitSeq(full, "/") {
 		dir = filepath.Join(dir, name)
