@@ -164,14 +164,14 @@ type coverKey struct {
 // keySeed is of the hashes of names.
 var keySeed = maphash.MakeSeed()
 
-// hash is the same for equal keys, in one process. Its upper bits are the good
-// ones.
-func (k coverKey) hash() uint64 {
+// hash is the same for equal keys, in one process. Its upper bits are spread
+// best.
+func (k coverKey) hash() uint32 {
 	h := k.hi ^ bits.RotateLeft64(k.lo, 29) ^ uint64(k.bits)<<17
 	if len(k.text) == 1 {
 		h ^= uint64(k.text[0]) << 1
 	} else if k.text != "" {
 		h ^= maphash.String(keySeed, k.text)
 	}
-	return h * 0x9e3779b97f4a7c15 // spreads numbers that lie side by side
+	return uint32(h * 0x9e3779b97f4a7c15 >> 32) // numbers that lie side by side come apart
 }

@@ -18,13 +18,14 @@ type coverIndex struct {
 	root    *branch
 }
 
-// branch files matches in buckets, by a hash of the values of its field: what
-// is in a bucket for another value does not cover, and costs a comparison.
+// branch files matches in buckets, by a hash of the values of its field. What
+// has the hash of another value does not cover, and costs a comparison.
 type branch struct {
-	list    []int32            // a leaf's matches, in order; of others those of all buckets, one behind the other
-	starts  []int32            // of every bucket in the list, and the end of the last; nil: a leaf
+	list    []int32            // a leaf's matches, in order
+	filed   []filing           // what is in the buckets, one behind the other, in order in each
+	starts  []int32            // of every bucket, and the end of the last; nil: a leaf
 	deeper  map[uint32]*branch // those buckets that are worth a branch of their own
-	shift   int                // that leaves a bucket's number of a hash
+	shift   int                // that leaves the bucket of a hash
 	field   coverField
 	unnamed *branch // those that say nothing about the field
 	lengths []uint8 // of the prefixes that some are filed under
@@ -70,7 +71,7 @@ func (x *coverIndex) branch(list []int32, fields []coverField, root bool) *branc
 	}
 	b := &branch{field: fields[0], deeper: map[uint32]*branch{}}
 	size := bits.Len(uint(len(list)))
-	b.shift = 64 - size
+	b.shift = 32 - size
 	var unnamed []int32
 	filed := make([]filing, 0, len(list))
 	for _, i := range list {
@@ -79,7 +80,7 @@ func (x *coverIndex) branch(list []int32, fields []coverField, root bool) *branc
 			continue
 		}
 		b.field.each(x.matches[i], func(k coverKey) {
-			filed = append(filed, filing{b.of(k), i})
+			filed = append(filed, filing{k.hash(), i})
 			if !slices.Contains(b.lengths, k.bits) {
 				b.lengths = append(b.lengths, k.bits)
 			}
@@ -90,41 +91,48 @@ func (x *coverIndex) branch(list []int32, fields []coverField, root bool) *branc
 	}
 	b.file(filed, 1<<size)
 	for i := range uint32(1) << size {
-		if list := b.bucket(i); len(list) > leafSize {
-			b.deeper[i] = x.branch(slices.Compact(slices.Clone(list)), fields[1:], false)
+		if in := b.bucket(i); len(in) > leafSize {
+			b.deeper[i] = x.branch(matchesOf(in), fields[1:], false)
 		}
 	}
 	b.unnamed = x.branch(unnamed, fields[1:], false)
 	return b
 }
 
-// filing is the bucket of a match.
+// filing is a match under the hash of one of its values.
 type filing struct {
-	bucket uint32
-	match  int32
+	hash  uint32
+	match int32
 }
 
 // file puts matches into so many buckets; in each they keep their order.
 func (b *branch) file(filed []filing, count uint32) {
 	b.starts = make([]int32, count+1)
 	for _, f := range filed {
-		b.starts[f.bucket+1]++
+		b.starts[f.hash>>b.shift+1]++
 	}
 	for i := range count {
 		b.starts[i+1] += b.starts[i]
 	}
 	next := slices.Clone(b.starts)
-	b.list = make([]int32, len(filed))
+	b.filed = make([]filing, len(filed))
 	for _, f := range filed {
-		b.list[next[f.bucket]] = f.match
-		next[f.bucket]++
+		place := &next[f.hash>>b.shift]
+		b.filed[*place] = f
+		*place++
 	}
 }
 
-// of is the bucket of a key.
-func (b *branch) of(k coverKey) uint32 { return uint32(k.hash() >> b.shift) }
+func (b *branch) bucket(i uint32) []filing { return b.filed[b.starts[i]:b.starts[i+1]] }
 
-func (b *branch) bucket(i uint32) []int32 { return b.list[b.starts[i]:b.starts[i+1]] }
+// matchesOf are the matches in a bucket, each once.
+func matchesOf(filed []filing) []int32 {
+	list := make([]int32, len(filed))
+	for i, f := range filed {
+		list[i] = f.match
+	}
+	return slices.Compact(list)
+}
 
 // first returns the first match before limit that covers m, or -1.
 func (x *coverIndex) first(m *Match, limit int) int {
@@ -141,11 +149,15 @@ func (x *coverIndex) search(b *branch, m *Match, limit int) int {
 	}
 	limit = x.search(b.unnamed, m, limit)
 	b.field.eachAbove(m, b.lengths, func(k coverKey) {
-		i := b.of(k)
-		if deeper := b.deeper[i]; deeper != nil {
+		hash := k.hash()
+		if deeper := b.deeper[hash>>b.shift]; deeper != nil {
 			limit = x.search(deeper, m, limit)
-		} else {
-			limit = x.scan(b.bucket(i), m, limit)
+			return
+		}
+		for _, f := range b.bucket(hash >> b.shift) {
+			if f.hash == hash && int(f.match) < limit && covers(x.matches[f.match], m) {
+				limit = int(f.match)
+			}
 		}
 	})
 	return limit
