@@ -4,6 +4,7 @@ package test
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,7 +12,10 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"waymark/internal/datapath"
 	"waymark/internal/lab"
@@ -30,7 +34,7 @@ func holdMany(args []string) error {
 	}
 	all := make([]net.Conn, n)
 	for k := range all {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}, Control: shareSource}
 		c, err := d.Dial("tcp", to.String())
 		if err != nil {
 			return err
@@ -47,6 +51,15 @@ func holdMany(args []string) error {
 		}
 	}
 	return nil
+}
+
+// shareSource lets an address have more connections than it has ports: each is
+// told apart by where it goes, too.
+func shareSource(_, _ string, raw syscall.RawConn) (err error) {
+	refused := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	})
+	return errors.Join(refused, err)
 }
 
 // acceptMany is a worker that accepts and holds connections on ports.
@@ -79,24 +92,26 @@ func TestRemarkMany(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
 	s.cgroups(t, "x.slice")
 	s.apply(t, moveable)
-	var send []func()
+	var crowds []*crowd
 	for n := 0; n < *manySockets; n += each {
-		port := 2000 + n/each
-		some := min(each, *manySockets-n)
-		s.worker(t, s.Far, "", "be-a-crowd-of-servers", fmt.Sprint(port))
-		in, out := s.worker(t, s.Host, "x.slice", "be-a-crowd", v4.homeless().String(), fmt.Sprintf("%s:%d", v4.service(1).Addr(), port), fmt.Sprint(some))
-		send = append(send, func() {
-			must[int](t)(io.WriteString(in, "send\n"))
-			must[string](t)(out.ReadString('\n'))
-		})
+		port := fmt.Sprint(2000 + n/each)
+		s.worker(t, s.Far, "", "be-a-crowd-of-servers", port)
+		crowds = append(crowds, s.hire(t, s.Host, "x.slice", "be-a-crowd",
+			v4.homeless().String(), v4.service(1).Addr().String()+":"+port, fmt.Sprint(min(each, *manySockets-n))))
+	}
+	for _, c := range crowds {
+		c.answer(t)
 	}
 	got := item[moved](t, s.ok(t, "move", "-o", "json", "x.slice", "bulk", "--existing", "move")).Sockets
 	if want := uint64(*manySockets); got.Moved != want || got.Total() != want {
 		t.Errorf("move says %+v, want %d moved", got, want)
 	}
 	before := s.counted(t)
-	for _, some := range send {
-		some()
+	for _, c := range crowds {
+		must[int](t)(io.WriteString(c.in, "send\n"))
+	}
+	for _, c := range crowds {
+		c.answer(t)
 	}
 	after := s.counted(t)
 	for class, by := range after {
@@ -113,18 +128,37 @@ func TestRemarkMany(t *testing.T) {
 	}
 }
 
-// worker starts a worker on a node, which ends with the test, and returns its
-// standard input and output.
-func (s *site) worker(t *testing.T, n *lab.Node, cgroup string, args ...string) (in io.Writer, out *bufio.Reader) {
+// A crowd is a worker that was started, and does what it is told.
+type crowd struct {
+	in   io.Writer
+	out  *bufio.Reader
+	args []string
+}
+
+// answer waits for the next line that it says.
+func (c *crowd) answer(t *testing.T) {
+	t.Helper()
+	if line, err := c.out.ReadString('\n'); err != nil {
+		t.Fatalf("worker %v says %q: %v", c.args, line, err)
+	}
+}
+
+// hire starts a worker on a node, which ends with the test.
+func (s *site) hire(t *testing.T, n *lab.Node, cgroup string, args ...string) *crowd {
 	t.Helper()
 	c := n.Command("/proc/self/exe", args...).In(cgroup)
-	in, out = must[io.WriteCloser](t)(c.StdinPipe()), bufio.NewReader(must[io.ReadCloser](t)(c.StdoutPipe()))
+	worker := &crowd{must[io.WriteCloser](t)(c.StdinPipe()), bufio.NewReader(must[io.ReadCloser](t)(c.StdoutPipe())), args}
+	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if line, err := out.ReadString('\n'); err != nil {
-		t.Fatalf("start %v: %q: %v", args, line, err)
-	}
-	return in, out
+	return worker
+}
+
+// worker starts a worker on a node, which ends with the test, and waits until
+// it is ready.
+func (s *site) worker(t *testing.T, n *lab.Node, cgroup string, args ...string) {
+	t.Helper()
+	s.hire(t, n, cgroup, args...).answer(t)
 }
