@@ -33,6 +33,7 @@ type Options struct {
 
 const (
 	second     = time.Second
+	pause      = second / 2             // between two looks at what has no notices: what changes there is put back within a second
 	whole      = time.Minute            // between two whole looks, should a notice have been missed
 	gather     = 20 * time.Millisecond  // for what comes with the first notice of a storm
 	quietFiles = 300 * time.Millisecond // since the last change of a file: it may be half written
@@ -133,7 +134,7 @@ func (a *Agent) tell() {
 
 // loop waits for whatever comes first.
 func (a *Agent) loop(ctx context.Context, files *files) {
-	tick := time.NewTicker(second)
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	var look, settled, arm <-chan time.Time
 	for {
