@@ -7,6 +7,7 @@
 #ifndef WAYMARK_FORWARDED_H
 #define WAYMARK_FORWARDED_H
 
+#include "behind.h"
 #include "egress.h"
 #include "ending.h"
 
@@ -19,8 +20,10 @@ static __always_inline struct bpf_sock *socket_behind(struct __sk_buff *skb)
 }
 
 /* The class of a packet: what its flow was kept in, or what the table says. */
-static __always_inline __u32 class_behind(struct __sk_buff *skb, struct bpf_sock *sk, const struct flow *flow)
+static __always_inline __u32 class_of_packet(struct __sk_buff *skb, struct bpf_sock *sk, struct flow *flow)
 {
+	if (may_be_behind(skb, flow))
+		return classify_behind(skb, flow);
 	struct socket_note *note = sk && sk->dst_port ? bpf_sk_storage_get(&notes, sk, 0, 0) : 0;
 
 	return note && note->flags & NOTE_CLASS ? note->class_mark : classify_packet(skb, flow);
@@ -42,7 +45,7 @@ static __always_inline int ingress_impl(struct __sk_buff *skb)
 	struct bpf_sock *sk = socket_behind(skb);
 	int orphan = flow.proto == IPPROTO_TCP && (!sk || sk->type == SOCK_RAW);
 	const struct ending *e = orphan ? last_words(&flow) : 0;
-	class_mark = e ? e->class_mark : class_behind(skb, sk, &flow);
+	class_mark = e ? e->class_mark : class_of_packet(skb, sk, &flow);
 	if (sk && !orphan && is_turning(sk, &flow))
 		remember_ending(&flow, class_mark);
 	if (class_mark)

@@ -409,6 +409,7 @@ const (
 	WaymarkVarCanDestroy      = "can_destroy"
 	WaymarkVarContractTypes   = "contract_types"
 	WaymarkVarDropTellsSocket = "drop_tells_socket"
+	WaymarkVarFiltered        = "filtered"
 	WaymarkVarLinkHeader      = "link_header"
 	WaymarkVarMask            = "mask"
 	WaymarkVarMaskRuns        = "mask_runs"
@@ -524,6 +525,7 @@ type WaymarkVariableSpecs struct {
 	CanDestroy      *ebpf.VariableSpec `ebpf:"can_destroy"`
 	ContractTypes   *ebpf.VariableSpec `ebpf:"contract_types"`
 	DropTellsSocket *ebpf.VariableSpec `ebpf:"drop_tells_socket"`
+	Filtered        *ebpf.VariableSpec `ebpf:"filtered"`
 	LinkHeader      *ebpf.VariableSpec `ebpf:"link_header"`
 	Mask            *ebpf.VariableSpec `ebpf:"mask"`
 	MaskRuns        *ebpf.VariableSpec `ebpf:"mask_runs"`
@@ -625,6 +627,7 @@ type WaymarkVariables struct {
 	CanDestroy      *ebpf.Variable `ebpf:"can_destroy"`
 	ContractTypes   *ebpf.Variable `ebpf:"contract_types"`
 	DropTellsSocket *ebpf.Variable `ebpf:"drop_tells_socket"`
+	Filtered        *ebpf.Variable `ebpf:"filtered"`
 	LinkHeader      *ebpf.Variable `ebpf:"link_header"`
 	Mask            *ebpf.Variable `ebpf:"mask"`
 	MaskRuns        *ebpf.Variable `ebpf:"mask_runs"`

@@ -99,7 +99,7 @@ func (s *State) complete(hooks []plan.Hook) {
 		}
 		for _, h := range s.Hooks {
 			if h.Pin == hooks[i].Pin {
-				hooks[i].Master = h.Master
+				hooks[i].Master, hooks[i].Filtered = h.Master, h.Filtered
 			}
 		}
 	}

@@ -46,6 +46,7 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 	for name, value := range map[string]uint32{
 		bpf.WaymarkVarUplink:     uint32(h.Uplink),
 		bpf.WaymarkVarMaster:     uint32(h.Master),
+		bpf.WaymarkVarFiltered:   truth(h.Filtered),
 		bpf.WaymarkVarLinkHeader: linkHeader(net.InterfaceByName(h.Place)),
 
 		bpf.WaymarkVarDropTellsSocket: truth(arguments("kfree_skb") >= 4),

@@ -32,7 +32,8 @@ func Inner() (map[string]plan.Inner, error) {
 		if a.RawFlags&unix.IFF_LOOPBACK != 0 {
 			continue
 		}
-		in := plan.Inner{Index: a.Index}
+		_, bridge := l.(*netlink.Bridge)
+		in := plan.Inner{Index: a.Index, Bridge: bridge}
 		if !vrfs[a.MasterIndex] {
 			in.Master = a.MasterIndex
 		}

@@ -53,8 +53,9 @@ type Container struct {
 
 // Inner is an interface that packets of others may come in by.
 type Inner struct {
-	Index  int `json:"index"`            // ifindex
-	Master int `json:"master,omitempty"` // ifindex of the bridge or bond it is a port of, by which its packets come in; 0 for none
+	Index  int  `json:"index"`            // ifindex
+	Master int  `json:"master,omitempty"` // ifindex of the bridge or bond it is a port of, by which its packets come in; 0 for none
+	Bridge bool `json:"bridge,omitempty"`
 }
 
 // Link is one network interface.

@@ -89,8 +89,10 @@ func (m *maker) hooks(o Options) {
 		if m.isUplink(name) {
 			continue
 		}
-		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name,
-			Pin: fmt.Sprintf("%s-%d", IngressProgram, m.facts.Inner[name].Index), Master: m.facts.Inner[name].Master, Why: "classes what is forwarded from there"})
+		in := m.facts.Inner[name]
+		_, filters := m.facts.Sysctls[bridgeFilter]
+		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name, Pin: fmt.Sprintf("%s-%d", IngressProgram, in.Index),
+			Master: in.Master, Filtered: in.Bridge && filters, Why: "classes what is forwarded from there"})
 	}
 }
 

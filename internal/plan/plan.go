@@ -86,12 +86,13 @@ type Sysctl struct {
 
 // Hook is one BPF program at its place.
 type Hook struct {
-	Program string `json:"program"`          // its name in bpf
-	Place   string `json:"place"`            // a cgroup directory, or an interface
-	Pin     string `json:"pin"`              // its name in the pin directory
-	Uplink  int    `json:"uplink"`           // for tc egress: the uplink's number
-	Master  int    `json:"master,omitempty"` // ifindex of what the interface is a port of: for tc ingress a bridge or bond, by which its packets come in, for tc egress a VRF
-	Why     string `json:"why"`
+	Program  string `json:"program"`            // its name in bpf
+	Place    string `json:"place"`              // a cgroup directory, or an interface
+	Pin      string `json:"pin"`                // its name in the pin directory
+	Uplink   int    `json:"uplink"`             // for tc egress: the uplink's number
+	Master   int    `json:"master,omitempty"`   // ifindex of what the interface is a port of: for tc ingress a bridge or bond, by which its packets come in, for tc egress a VRF
+	Filtered bool   `json:"filtered,omitempty"` // for tc ingress at a bridge: the packet filter may have taken its packets' sockets
+	Why      string `json:"why"`
 }
 
 // Numbers is what has to stay the same from one plan to the next, whatever

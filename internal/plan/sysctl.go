@@ -10,7 +10,7 @@ import (
 // SysctlNames are the values a plan may want to know or change for the
 // given interfaces, as paths under /proc/sys.
 func SysctlNames(interfaces []string) []string {
-	names := append([]string{"net/ipv4/conf/all/rp_filter", loForwarding("ipv4"), loForwarding("ipv6")}, acceptsAcross...)
+	names := append([]string{bridgeFilter, "net/ipv4/conf/all/rp_filter", loForwarding("ipv4"), loForwarding("ipv6")}, acceptsAcross...)
 	for _, i := range interfaces {
 		names = append(names, rpFilter(i), linkdown("ipv4", i), linkdown("ipv6", i))
 	}
@@ -21,6 +21,9 @@ func SysctlNames(interfaces []string) []string {
 // of either family. They are the administrator's: all servers of the host are
 // then asked from every VRF.
 var acceptsAcross = []string{"net/ipv4/tcp_l3mdev_accept", "net/ipv4/udp_l3mdev_accept"}
+
+// bridgeFilter is there if the packet filter can see what is bridged.
+const bridgeFilter = "net/bridge/bridge-nf-call-iptables"
 
 func rpFilter(i string) string { return "net/ipv4/conf/" + i + "/rp_filter" }
 func linkdown(family, i string) string {

@@ -42,7 +42,7 @@ func (m *maker) connected(family Family, u Uplink) {
 			continue
 		}
 		if h := r.Hops[0]; h.Interface == u.Interface && !h.Gateway.IsValid() {
-			m.route(Route{Family: family, Table: u.Table, Dst: r.Dst, Source: r.Source,
+			m.route(Route{Family: family, Table: u.Table, Dst: r.Dst, Source: u.source(r),
 				Hops: []NextHop{{Interface: u.Interface}}})
 		}
 	}
@@ -87,10 +87,19 @@ func (m *maker) hop(family Family, u Uplink) (NextHop, bool) {
 func (m *maker) preferred(family Family, u Uplink) netip.Addr {
 	for _, r := range m.facts.Routes {
 		if r.Family == family && r.IsDefault() && r.Protocol != Protocol && len(r.Hops) == 1 && r.Hops[0].Interface == u.Interface {
-			return r.Source
+			return u.source(r)
 		}
 	}
 	return netip.Addr{}
+}
+
+// source is what a route of the host's says of its source, in a table of ours.
+// IPv4 takes no address of a VRF there, and finds the link's own by itself.
+func (u Uplink) source(r Route) netip.Addr {
+	if r.Family == IPv4 && u.VRF.Table != 0 {
+		return netip.Addr{}
+	}
+	return r.Source
 }
 
 func (m *maker) balanceRoute(family Family, w Way) {

@@ -55,8 +55,8 @@ func TestVRF(t *testing.T) {
 		t.Errorf("where sockets get what comes in by VRFs, the notes are %q", p.Notes)
 	}
 	for _, prefix := range []string{"10.0.2.0/24", "2001:db8:2::/64", "0.0.0.0/0", "::/0"} {
-		in := func(r Route) bool {
-			return r.Table == p.UplinkNamed("b").Table && r.Dst == netip.MustParsePrefix(prefix) && r.Hops[0].Interface == "eth1"
+		in := func(r Route) bool { // IPv4 refuses a source that is of another table's
+			return !(r.Family == IPv4 && r.Source.IsValid()) && r.Table == p.UplinkNamed("b").Table && r.Dst == netip.MustParsePrefix(prefix) && r.Hops[0].Interface == "eth1"
 		}
 		if !slices.ContainsFunc(p.Routes, in) {
 			t.Errorf("the uplink's table has no route to %s", prefix)
