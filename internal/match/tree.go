@@ -63,7 +63,7 @@ func (s *spans) below(line int, bounds []uint32) {
 // that spans name, on top of what s holds already. s is as it was when tree
 // returns. The result is the root branch.
 func tree(s *set, of spans) uint32 {
-	slices.Sort(of.events)
+	of.events = sorted(of.events)
 	slices.SortStableFunc(of.deeper, func(a, b span) int { return cmp.Compare(a.value, b.value) })
 	w := walk{set: s, rest: of}
 	for w.more() {
