@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +32,7 @@ type verification struct {
 	output
 	host                     string
 	simulate, describe, live bool
-	inject                   bool
+	inject, here, yes        bool
 	targets                  []string
 }
 
@@ -56,6 +58,10 @@ state in namespaces, where the policy is applied, too: processes of every class 
 there, and are seen to do what the policy says. The host itself is left as it is. Not
 copied are filters, moves, and what lies behind bridges.
 
+--inject --on-host --yes does it to this host's own interfaces, one after the other:
+each is down for as long as all classes have sent, a second or more, and gets its
+addresses and routes back. What needs it meanwhile is cut off, you perhaps among it.
+
 --simulate asks no kernel and needs no rights: it holds the policy of -f against
 the description of a host, which --describe writes there, and says what each class
 would do, also with each uplink down.
@@ -75,6 +81,8 @@ lacks something of the plan. 3: the policy is wrong on that host.`,
 	f.BoolVar(&v.live, "live", false, "also send: connect from every class to a target")
 	f.StringArrayVar(&v.targets, "target", nil, "`ADDRESS:PORT` that answers by TCP, for --live; may be repeated")
 	f.BoolVar(&v.inject, "inject", false, "also take each uplink down, in a copy of this host")
+	f.BoolVar(&v.here, "on-host", false, "with --inject and --yes: of this host itself")
+	f.BoolVar(&v.yes, "yes", false, "this host may lose each of its uplinks for a while")
 	f.Lookup("output").Usage = "`FORMAT` to print in: text, json or junit"
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return v.check(c) }
 	return c
@@ -87,6 +95,10 @@ func (v *verification) check(c *cobra.Command) error {
 		return usage(c, errors.New("--simulate needs --host FILE: write it on the host with `waymark verify --describe > FILE`"))
 	case v.simulate && (v.sends() || v.inject):
 		return usage(c, errors.New("--simulate asks no kernel and sends nothing: leave out --live, --target and --inject"))
+	case v.here && !(v.inject && v.yes):
+		return usage(c, errors.New("--on-host takes this host's own uplinks down, one after the other: it needs --inject and --yes"))
+	case v.here && v.files != nil:
+		return usage(c, errors.New("--on-host is for the policy that is applied: leave out -f"))
 	case v.host != "" && !v.simulate:
 		return usage(c, errors.New("--host is for --simulate"))
 	case v.describe && v.simulate:
@@ -144,13 +156,23 @@ func (v *verification) checks(l *loader.Loader, policy *classes.Policy) ([]verif
 		checks = append(checks, seen...)
 	}
 	if v.inject {
-		seen, err := witness.Inject(l, policy, held.CgroupRoot)
+		seen, err := v.injected(l, policy, held)
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, seen...)
 	}
 	return checks, nil
+}
+
+// injected are the checks with uplinks down. A terminal that goes away with one
+// must not end the command before the uplink is back.
+func (v *verification) injected(l *loader.Loader, policy *classes.Policy, held *loader.Verified) ([]verify.Check, error) {
+	if !v.here {
+		return witness.Inject(l, policy, held.CgroupRoot)
+	}
+	signal.Ignore(syscall.SIGHUP)
+	return witness.TakeDown(l, held)
 }
 
 // sends tells whether connections are asked for.
