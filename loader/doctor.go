@@ -4,6 +4,8 @@ package loader
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -20,10 +22,18 @@ import (
 // silent. Nothing is changed. What cannot be read is named in the report.
 func (l *Loader) Doctor(policy *classes.Policy) (neighbours.Report, error) {
 	h := neighbours.Host{Mask: plan.Mask(classes.DefaultMask)}
+	var unread error
+	if policy == nil {
+		policy, unread = l.Applied()
+	}
 	if err := l.judgeBy(policy, &h); err != nil {
 		return neighbours.Report{}, err
 	}
-	return l.examine(h)
+	report, err := l.examine(h)
+	if unread != nil && !errors.Is(unread, fs.ErrNotExist) {
+		report.Unseen = append(report.Unseen, fmt.Sprintf("the policy that is applied, so that all this is judged by what a policy says where it is silent: %v", unread))
+	}
+	return report, err
 }
 
 // examine adds to what a policy is judged by what no plan asks for, and
@@ -57,13 +67,8 @@ func (l *Loader) examine(h neighbours.Host) (neighbours.Report, error) {
 	return report, nil
 }
 
-// judgeBy fills in what the host is for a policy.
+// judgeBy fills in what the host is for a policy, or for none.
 func (l *Loader) judgeBy(policy *classes.Policy, h *neighbours.Host) error {
-	if policy == nil {
-		if applied, err := l.Applied(); err == nil {
-			policy = applied
-		}
-	}
 	if policy == nil {
 		return l.judgeByDefault(h)
 	}
