@@ -226,6 +226,9 @@ _Static_assert(sizeof(struct text_cell) == sizeof(struct table_cell), "a text is
  * CLASS_STRICT: what main knows by more than its default does not count.
  * CLASS_MOVES and CLASS_RESETS are the fate of open sockets that come into
  * the class by a change; with neither they are kept as they are.
+ * CLASS_ANSWERS is for a number of no class: packets whose connection was
+ * forwarded in by the route's one uplink, and has the number in its own mark.
+ * The number of their class is in tc_index, where tc ingress put it.
  */
 enum class_flags {
 	CLASS_IN_USE = 1,
@@ -235,6 +238,7 @@ enum class_flags {
 	CLASS_STRICT = 16,
 	CLASS_MOVES = 32,
 	CLASS_RESETS = 64,
+	CLASS_ANSWERS = 128,
 };
 
 struct class_entry {

@@ -169,6 +169,26 @@ static __always_inline int strays(const struct __sk_buff *skb, __u32 mark, const
 	       class->route[0] != uplink;
 }
 
+/* Counts an answer under the class of who sends it, which goes by this uplink or was asked by it. */
+static __always_inline int answer(struct __sk_buff *skb)
+{
+	__u32 number = skb->tc_index;
+	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
+
+	if (!class || !(class->flags & CLASS_IN_USE)) {
+		number = 0;
+		class = bpf_map_lookup_elem(&classes, &number);
+	}
+	if (!class)
+		return TCX_NEXT;
+	if (!on_course(class))
+		return leave(skb, class, CAUSE_CHOSEN);
+	struct class_counters *c = line_of(class);
+	if (c)
+		count(skb, class, c);
+	return TCX_NEXT;
+}
+
 static __always_inline int egress_impl(struct __sk_buff *skb)
 {
 	__u32 mark = mark_of(skb), late = 0;
@@ -186,6 +206,8 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 		return TCX_NEXT;
 	if (!on_course(class) || strays(skb, mark, class))
 		return off_course(skb, mark, late ? CAUSE_LATE : CAUSE_UNKNOWN);
+	if (class->flags & CLASS_ANSWERS)
+		return answer(skb);
 	struct class_counters *c = line_of(class);
 	if (!c)
 		return TCX_NEXT;

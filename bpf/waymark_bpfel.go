@@ -87,6 +87,7 @@ const (
 	WaymarkClassFlagsCLASS_STRICT   WaymarkClassFlags = 16
 	WaymarkClassFlagsCLASS_MOVES    WaymarkClassFlags = 32
 	WaymarkClassFlagsCLASS_RESETS   WaymarkClassFlags = 64
+	WaymarkClassFlagsCLASS_ANSWERS  WaymarkClassFlags = 128
 )
 
 type WaymarkDropKey struct {

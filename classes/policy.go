@@ -80,6 +80,7 @@ type Uplink struct {
 	SNAT      bool           // packets that leave here get another source: one of the uplink's own addresses, or of SNATTo
 	SNATTo    []AddressRange // at most one of each family; a family without one gets the uplink's own
 	Strict    bool           // nothing but what its own table holds is reachable from its addresses
+	Lopsided  bool           // answers to what is forwarded in here need not leave here: `symmetric: false`
 	Probe     *Probe         // nil: a link that is up is trusted
 	Pos       Position
 }

@@ -63,6 +63,7 @@ var uplinkFields = []field[Uplink]{
 	{key: "snat", example: "true", read: (*decoder).snat},
 	{key: "probe", example: "{icmp: [192.0.2.1]}", read: (*decoder).probe},
 	{key: "strict", example: "true", read: func(d *decoder, u *Uplink, n *node) { u.Strict = d.truth(n) }},
+	{key: "symmetric", example: "false", read: func(d *decoder, u *Uplink, n *node) { u.Lopsided = !d.truth(n) }},
 }
 
 func (d *decoder) mark(p *Policy, n *node) {

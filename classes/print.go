@@ -62,6 +62,9 @@ func (u *Uplink) print(b *strings.Builder) {
 	if u.Strict {
 		b.WriteString("    strict: true\n")
 	}
+	if u.Lopsided {
+		b.WriteString("    symmetric: false\n")
+	}
 }
 
 // String returns the gateway as a policy says it: auto, none or its addresses.

@@ -52,7 +52,7 @@ func (r dice) policy() *Policy {
 		if r.IntN(3) == 0 {
 			u.SNATTo = [][]AddressRange{{{v4, v4}}, {{v6, v6.Next()}}, {{v4, v4.Next()}, {v6, v6}}}[r.IntN(3)]
 		}
-		u.SNAT, u.Strict = u.SNATTo != nil || r.IntN(2) == 0, r.IntN(2) == 0
+		u.SNAT, u.Strict, u.Lopsided = u.SNATTo != nil || r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
 		if u.Gateway.Auto = r.IntN(2) == 0; !u.Gateway.Auto {
 			u.Gateway.Addresses = [][]netip.Addr{nil, {v4}, {v6}, {v4, v6}, {v6, v4}}[r.IntN(5)]
 		}

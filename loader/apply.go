@@ -194,11 +194,10 @@ func (a *apply) addRules() {
 	}
 }
 
-// translate puts the table that gives forwarded packets another source in
-// the other one's place.
+// translate puts the nftables table in the other one's place.
 func (a *apply) translate() {
-	if a.changes.SNAT {
-		a.do(func() error { return nat.Write(a.plan.SNAT) }, func() error { return nat.Write(a.have.SNAT) })
+	if a.changes.Table {
+		a.do(func() error { return nat.Write(a.plan.Table()) }, func() error { return nat.Write(a.have.Table) })
 	}
 }
 

@@ -35,7 +35,7 @@ type Removed struct {
 	Instance bool     `json:"instance"` // BPF programs and maps
 	Sysctls  int      `json:"sysctls"`  // put back
 	Rules    int      `json:"rules"`
-	SNAT     int      `json:"snat"` // rules of the nftables table
+	Table    bool     `json:"table"` // of nftables
 	Routes   int      `json:"routes"`
 	Unknown  []string `json:"unknown,omitempty"` // sysctls that may be as we set them: the memory of how they were is lost
 	Left     []string `json:"left,omitempty"`    // what others have in the pin directory
@@ -43,7 +43,7 @@ type Removed struct {
 
 // Nothing tells whether there was nothing of ours.
 func (r Removed) Nothing() bool {
-	return !r.Instance && r.Sysctls == 0 && r.Rules == 0 && r.Routes == 0 && r.SNAT == 0
+	return !r.Instance && r.Sysctls == 0 && r.Rules == 0 && r.Routes == 0 && !r.Table
 }
 
 // remove takes everything away. The lock is held.
@@ -111,12 +111,12 @@ func (l *Loader) forget(dir string, r *Removed) (err error) {
 }
 
 func (l *Loader) removeRouting(r *Removed) error {
-	translations, err := nat.Read()
+	table, err := nat.Read()
 	if err != nil {
 		return err
 	}
-	if r.SNAT = len(translations); translations != nil {
-		if err := nat.Write(nil); err != nil {
+	if r.Table = !table.Empty(); r.Table {
+		if err := nat.Write(plan.Table{}); err != nil {
 			return err
 		}
 	}

@@ -5,11 +5,13 @@ package loader
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/match"
+	"waymark/internal/nat"
 	"waymark/internal/plan"
 )
 
@@ -59,9 +61,15 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 	if f.InUse, err = host.SocketMarks(); err != nil {
 		return f, err
 	}
-	f.Sysctls, err = host.Sysctls(names)
-	return f, err
+	if f.Sysctls, err = host.Sysctls(names); err != nil {
+		return f, err
+	}
+	f.Tracks = f.Forwards() && tracks()
+	return f, nil
 }
+
+// tracks asks the kernel once.
+var tracks = sync.OnceValue(nat.Tracks)
 
 // userNames are those that a policy's matches name.
 func userNames(policy *classes.Policy) (names []string) {

@@ -213,7 +213,7 @@ func (w *survey) make(l *Loader, want wanted, before plan.Numbers) (*plan.Plan, 
 func (l *Loader) holds(w *survey) (plan.Kernel, error) {
 	k := plan.Kernel{Sysctls: w.facts.Sysctls}
 	var err error
-	if k.SNAT, err = nat.Read(); err != nil {
+	if k.Table, err = nat.Read(); err != nil {
 		return k, err
 	}
 	for _, r := range w.facts.Rules {

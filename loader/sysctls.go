@@ -75,7 +75,7 @@ func (l *Loader) suspects() (found []string, err error) {
 	}
 	now, err := host.Sysctls(plan.SysctlNames(interfaces))
 	for _, name := range slices.Sorted(maps.Keys(now)) {
-		if name != "net/ipv4/conf/all/rp_filter" && plan.Sets(name, now[name]) {
+		if !plan.OnlyRead(name) && plan.Sets(name, now[name]) {
 			found = append(found, name+" is "+now[name])
 		}
 	}

@@ -13,9 +13,9 @@ import (
 
 const translated = `
 uplinks:
-  - {name: a, interface: up-a}
-  - {name: b, interface: up-b, gateway: [10.0.2.1, "2001:db8:2::1"], snat: true}
-  - {name: c, interface: up-c, gateway: [10.0.3.1, "2001:db8:3::1"], snat: [10.0.3.77-10.0.3.78]}
+  - {name: a, interface: up-a, symmetric: false}
+  - {name: b, interface: up-b, gateway: [10.0.2.1, "2001:db8:2::1"], snat: true, symmetric: false}
+  - {name: c, interface: up-c, gateway: [10.0.3.1, "2001:db8:3::1"], snat: [10.0.3.77-10.0.3.78], symmetric: false}
 classes:
   - {name: range, route: [c], match: [{iif: br-lan, dst: [203.0.113.3, "2001:db8:f::3"]}]}
   - {name: guests, route: [b], match: [{iif: br-lan}]}

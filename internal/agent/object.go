@@ -31,8 +31,8 @@ func routeObject(r plan.Route) Object   { return Object{"route", r.String(), whe
 func sysctlObject(s plan.Sysctl) Object { return Object{"sysctl", s.Name + "=" + s.Value, ""} }
 func hookObject(h plan.Hook) Object     { return Object{"hook", h.Program + " at " + h.Place, ""} }
 
-// snatObject is the nftables table, which is written whole.
-var snatObject = Object{"nat", "nftables table inet " + plan.SNATTable, ""}
+// tableObject is the nftables table, which is written whole.
+var tableObject = Object{"nat", "nftables table inet " + plan.Nftables, ""}
 
 // mapsObject is what the programs read, which is written whole.
 var mapsObject = Object{"map", "classes and matches", ""}
@@ -58,7 +58,7 @@ func objectsOf(c plan.Changes) (all []Object) {
 
 // everything is a plan as the changes of an empty kernel.
 func everything(p *plan.Plan) plan.Changes {
-	return plan.Changes{AddRules: p.Rules, AddRoutes: p.Routes, SNAT: len(p.SNAT) > 0, SetSysctls: p.Sysctls, Attach: p.Hooks}
+	return plan.Changes{AddRules: p.Rules, AddRoutes: p.Routes, Table: !p.Table().Empty(), SetSysctls: p.Sysctls, Attach: p.Hooks}
 }
 
 // only leaves the changes of some objects.
@@ -77,7 +77,7 @@ func only(c plan.Changes, keep func(Object) bool) plan.Changes {
 		Detach:       filter(c.Detach, func(h plan.Hook) bool { return again(h) || keep(removed(hookObject(h))) }),
 		DeleteRules:  filter(c.DeleteRules, func(r plan.Rule) bool { return keep(removed(ruleObject(r))) }),
 		DeleteRoutes: filter(c.DeleteRoutes, func(r plan.Route) bool { return replaced(r) || keep(removed(routeObject(r))) }),
-		SNAT:         c.SNAT && keep(snatObject),
+		Table:        c.Table && keep(tableObject),
 		Classes:      c.Classes,
 	}
 }

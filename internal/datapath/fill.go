@@ -302,6 +302,9 @@ func classEntries(p *plan.Plan) (numbers []uint32, entries []bpf.WaymarkClassEnt
 	for _, c := range p.Classes {
 		numbers, entries = append(numbers, c.Number), append(entries, classEntry(p, c))
 	}
+	for _, a := range p.Answers {
+		numbers, entries = append(numbers, p.Mask.Gather(a.Mark)), append(entries, answerEntry(p, a))
+	}
 	return numbers, entries
 }
 
@@ -359,8 +362,20 @@ func classEntry(p *plan.Plan, c plan.Class) bpf.WaymarkClassEntry {
 	return e
 }
 
+// answerEntry is of the number that answers have: their class is in the packet.
+func answerEntry(p *plan.Plan, a plan.Answer) bpf.WaymarkClassEntry {
+	k := slices.IndexFunc(p.Uplinks, func(u plan.Uplink) bool { return u.Interface == a.Interface })
+	n := p.Uplinks[k].Number
+	return bpf.WaymarkClassEntry{Uplinks: 1 << n, Hops: 1, Route: [bpf.WaymarkLimitsMAX_ROUTE]uint8{uint8(n)},
+		Flags:   uint16(bpf.WaymarkClassFlagsCLASS_IN_USE | bpf.WaymarkClassFlagsCLASS_NO_LEAK | bpf.WaymarkClassFlagsCLASS_ANSWERS),
+		Refusal: uint8(refusals[classes.OtherwiseUnreachable])}
+}
+
 func (i *Instance) forgetNumbers(p *plan.Plan) error {
 	kept := map[uint32]bool{0: true}
+	for _, a := range p.Answers {
+		kept[p.Mask.Gather(a.Mark)] = true
+	}
 	for _, b := range p.Blocks {
 		for n := b.First; n < b.First+b.Size; n++ {
 			kept[n] = true

@@ -8,7 +8,7 @@ import "slices"
 type Kernel struct {
 	Rules       []Rule            // those with our protocol number
 	Routes      []Route           // those with our protocol number
-	SNAT        []SNAT            // of our nftables table, in its order
+	Table       Table             // our nftables table
 	Sysctls     map[string]string // of the plan's names, those that exist
 	Hooks       []Hook            // those that are attached and ours
 	Fingerprint string            // of the plan whose matches and classes are in the maps; "" for none
@@ -20,7 +20,7 @@ type Changes struct {
 	DeleteRules  []Rule   `json:"deleteRules,omitempty"`
 	AddRoutes    []Route  `json:"addRoutes,omitempty"`
 	DeleteRoutes []Route  `json:"deleteRoutes,omitempty"`
-	SNAT         bool     `json:"snat,omitempty"` // the nftables table is another
+	Table        bool     `json:"table,omitempty"` // the nftables table is another
 	SetSysctls   []Sysctl `json:"setSysctls,omitempty"`
 	Attach       []Hook   `json:"attach,omitempty"`
 	Detach       []Hook   `json:"detach,omitempty"`
@@ -30,7 +30,7 @@ type Changes struct {
 // Empty tells whether there is nothing to do.
 func (c Changes) Empty() bool {
 	return len(c.AddRules)+len(c.DeleteRules)+len(c.AddRoutes)+len(c.DeleteRoutes)+
-		len(c.SetSysctls)+len(c.Attach)+len(c.Detach) == 0 && !c.Classes && !c.SNAT
+		len(c.SetSysctls)+len(c.Attach)+len(c.Detach) == 0 && !c.Classes && !c.Table
 }
 
 // Diff is what has to change in the kernel for it to hold the plan. Lists
@@ -44,7 +44,7 @@ func (p *Plan) DiffOf(fingerprint string, have Kernel) Changes {
 	var c Changes
 	c.AddRules, c.DeleteRules = difference(p.Rules, have.Rules, Rule.Key)
 	c.AddRoutes, c.DeleteRoutes = difference(p.Routes, have.Routes, func(r Route) string { return r.String() })
-	c.SNAT = !slices.Equal(p.SNAT, have.SNAT)
+	c.Table = !p.Table().equal(have.Table)
 	slices.Reverse(c.DeleteRules)
 	slices.Reverse(c.DeleteRoutes)
 	for _, s := range p.Sysctls {

@@ -69,6 +69,7 @@ func TestDiffSeesEveryField(t *testing.T) {
 		{"Route", func(p *Plan) reflect.Value { return reflect.ValueOf(p.Routes) }},
 		{"Sysctl", func(p *Plan) reflect.Value { return reflect.ValueOf(p.Sysctls) }},
 		{"SNAT", func(p *Plan) reflect.Value { return reflect.ValueOf(p.SNAT) }},
+		{"Answer", func(p *Plan) reflect.Value { return reflect.ValueOf(p.Answers) }},
 		{"Hook", func(p *Plan) reflect.Value { return reflect.ValueOf(p.Hooks) }},
 	} {
 		for i := range c.list(p).Len() {
@@ -93,7 +94,7 @@ func TestDiffSeesEveryField(t *testing.T) {
 
 // The fields of a plan that the BPF maps do not hold.
 var notInTheMaps = map[string]string{
-	"Plan.Rules": "the kernel's", "Plan.SNAT": "nftables'", "Plan.Routes": "the kernel's", "Plan.Sysctls": "the kernel's", "Plan.Hooks": "links",
+	"Plan.Rules": "the kernel's", "Plan.SNAT": "nftables'", "Plan.Answers.Family": "nftables'", "Plan.Answers.Mask": "the instance's own", "Plan.Routes": "the kernel's", "Plan.Sysctls": "the kernel's", "Plan.Hooks": "links",
 	"Plan.Waiting": "text", "Plan.Notes": "text", "Plan.Blocks": "in the rules", "Plan.Numbers": "the numbers are in Classes and Uplinks",
 	"Plan.Uplinks.Interface": "its index is there", "Plan.Uplinks.Table": "in the rules", "Plan.Uplinks.Gateways": "in the routes",
 	"Plan.Uplinks.Addresses": "in the rules", "Plan.Uplinks.Strict": "in the rules", "Plan.Uplinks.VRF": "its index is in the hook", "Plan.Uplinks.Withdrawn": "its flag is written at once, without the rest", "Plan.Uplinks.Probes": "in the rules",

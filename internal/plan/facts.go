@@ -35,6 +35,10 @@ type Facts struct {
 	// their misroutes are counted and not repaired.
 	Silent map[Family]bool `json:"silent,omitempty"`
 
+	// Tracks says that the kernel follows connections and gives them marks, by
+	// rules of nftables.
+	Tracks bool
+
 	// Withdrawn are uplinks that nothing is to be sent by though their link is
 	// up, by name, each with the reason: their probes find nobody.
 	Withdrawn map[string]string `json:"withdrawn,omitempty"`

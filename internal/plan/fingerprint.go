@@ -25,6 +25,9 @@ func (p *Plan) Fingerprint() string {
 	for _, c := range p.Classes {
 		fmt.Fprintln(b, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights, c.Fate)
 	}
+	for _, a := range p.Answers {
+		fmt.Fprintln(b, a.Interface, a.Mark)
+	}
 	var line []byte
 	for i := range p.Lines {
 		line = p.Lines[i].append(line[:0])

@@ -44,6 +44,12 @@ var hosts = map[string]func() *host{
 		h.route("ppp0", "", 0)
 		return h
 	},
+	"forwards": func() *host {
+		h := forwardingHost()
+		h.link("eth2", "10.0.3.2/24")
+		h.link("eth4", "192.168.1.1/24")
+		return h
+	},
 	"balance":   twoUplinks,
 	"strict":    twoUplinks,
 	"otherwise": twoUplinks,

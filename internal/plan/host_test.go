@@ -121,7 +121,7 @@ func (h *host) make(t testing.TB, text string, before Numbers) *Plan {
 
 // holding is the kernel after a plan was applied.
 func holding(p *Plan) Kernel {
-	k := Kernel{Rules: slices.Clone(p.Rules), Routes: slices.Clone(p.Routes), Hooks: slices.Clone(p.Hooks), SNAT: slices.Clone(p.SNAT),
+	k := Kernel{Rules: slices.Clone(p.Rules), Routes: slices.Clone(p.Routes), Hooks: slices.Clone(p.Hooks), Table: Table{SNAT: slices.Clone(p.SNAT), Answers: slices.Clone(p.Answers)},
 		Sysctls: map[string]string{}, Fingerprint: p.Fingerprint()}
 	for _, s := range p.Sysctls {
 		k.Sysctls[s.Name] = s.Value

@@ -55,6 +55,7 @@ func (m *maker) rungs(family Family) (rungs []rung) {
 	rungs = append(rungs, m.probeRungs()...)
 	rungs = append(rungs, m.sourceRungs(family)...)
 	rungs = append(rungs, m.uplinkRungs(family)...)
+	rungs = append(rungs, m.answerRungs(family)...)
 	return append(rungs, m.blockRungs()...)
 }
 

@@ -54,7 +54,7 @@ func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) 
 func emptyPlan(mask Mask) *Plan {
 	return &Plan{Mask: mask, Main: -1,
 		Uplinks: []Uplink{}, Classes: []Class{}, Lines: []Line{}, Blocks: []Block{}, Rules: []Rule{}, Routes: []Route{},
-		SNAT: []SNAT{}, Sysctls: []Sysctl{}, Hooks: []Hook{}, Waiting: []string{}, Notes: []string{}}
+		SNAT: []SNAT{}, Answers: []Answer{}, Sysctls: []Sysctl{}, Hooks: []Hook{}, Waiting: []string{}, Notes: []string{}}
 }
 
 // maker makes one plan.
@@ -67,6 +67,7 @@ type maker struct {
 	room     []match.Range   // of the lines' short lists
 	waiting  map[string]bool // what plan.Waiting says already
 	lastSlot uint32          // the highest that a class has; 0 before the first look
+	cramped  []string        // uplinks whose answers the mask has no number for
 }
 
 // lines turns every match's names into numbers.

@@ -25,6 +25,9 @@ func (m *maker) notes() {
 		note("misroutes are counted and not repaired for IPv6: the kernel would drop its default routes from router advertisements if it were allowed to be asked; a static default route makes it possible")
 	}
 	m.vrfNotes(note)
+	if len(m.cramped) > 0 {
+		note("answers to what is forwarded in by %s go by their sender's class, or by main: the mask %s has no number left for them: widen `mark: {mask: ...}`, or say `symmetric: false`", strings.Join(m.cramped, ", "), m.plan.Mask)
+	}
 	if named := func(l Line) bool { return l.Match.Cgroup != nil }; !m.facts.Arms && slices.ContainsFunc(m.plan.Lines, named) {
 		note("this kernel has no tracepoint at which cgroups are armed as they are made: run the agent, which hears of them a moment later, or `waymark apply` again when one of the policy's is made")
 	}

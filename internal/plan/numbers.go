@@ -105,6 +105,7 @@ func (m *maker) number() error {
 			return err
 		}
 	}
+	m.answers(carried)
 	m.finishNumbers()
 	return nil
 }
@@ -234,7 +235,7 @@ func (m *maker) finishNumbers() {
 // of one mask.
 func (n Numbers) under(p *classes.Policy) Numbers {
 	if n.Mask != Mask(p.Mark.Mask) {
-		n.Mask, n.Classes, n.Blocks = Mask(p.Mark.Mask), nil, nil
+		n.Mask, n.Classes, n.Answers, n.Blocks = Mask(p.Mark.Mask), nil, nil, nil
 	}
 	return n
 }

@@ -20,7 +20,8 @@ type Plan struct {
 	Blocks     []Block        `json:"blocks"`  // by number; each is a selector of the ladder
 	Rules      []Rule         `json:"rules"`   // the ladder, in its order, IPv4 before IPv6
 	Routes     []Route        `json:"routes"`  // of our tables
-	SNAT       []SNAT         `json:"snat"`    // by uplink; none: there is no table either
+	SNAT       []SNAT         `json:"snat"`    // by uplink
+	Answers    []Answer       `json:"answers"` // by uplink; none while the host forwards nothing
 	Sysctls    []Sysctl       `json:"sysctls"` // by name
 	Hooks      []Hook         `json:"hooks"`   //
 	Waiting    []string       `json:"waiting"` // what the policy names and the host does not have yet, in sentences
@@ -105,6 +106,7 @@ type Numbers struct {
 	Tables   map[string]uint32                `json:"tables"`   // uplink name, or a balance's key, to its table
 	Slots    map[string]uint32                `json:"slots"`    // class name to its line of counters
 	Classes  map[string]uint32                `json:"classes"`  // class name to its number
+	Answers  map[string]uint32                `json:"answers"`  // uplink name to the number of its answers
 	Blocks   []Block                          `json:"blocks"`   //
 	Gateways map[string]map[Family]netip.Addr `json:"gateways"` // interface to its next hops, for `auto` on a link whose routes are gone
 }

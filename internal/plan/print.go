@@ -28,7 +28,7 @@ func (p *Plan) Print(w io.Writer) error {
 		out.section("%s rules, first match first", family)
 		p.printRules(out, family)
 	}
-	p.printSNAT(out)
+	p.printTable(out)
 	out.section("sysctls")
 	for _, s := range p.Sysctls {
 		out.line("sysctl -w %s=%s\t# %s", s.Name, s.Value, s.Why)
@@ -70,14 +70,27 @@ func (p *Plan) printRules(out *printer, family Family) {
 	}
 }
 
-// printSNAT writes Waymark's nftables table, if it has one.
-func (p *Plan) printSNAT(out *printer) {
-	if len(p.SNAT) == 0 {
+// printTable writes Waymark's nftables table, if it has one.
+func (p *Plan) printTable(out *printer) {
+	if p.Table().Empty() {
 		return
 	}
 	out.section("nftables")
-	for _, command := range SNATSetup() {
-		out.line("%s", command)
+	out.line("nft add table inet %s", Nftables)
+	if len(p.Answers) > 0 {
+		out.line("# what is forwarded in by an uplink is answered by it: the connection's mark says which")
+		for _, command := range AnswersSetup() {
+			out.line("%s", command)
+		}
+	}
+	for _, a := range p.Answers {
+		out.line("%s", a.Comes())
+	}
+	for _, a := range p.Answers {
+		out.line("%s", a.Goes())
+	}
+	if len(p.SNAT) > 0 {
+		out.line("%s", SNATSetup())
 	}
 	for _, s := range p.SNAT {
 		out.line("%s", s)
@@ -166,8 +179,8 @@ func (c Changes) Print(w io.Writer) error {
 	for _, r := range c.AddRules {
 		fmt.Fprintf(&b, "+ %s\n", r)
 	}
-	if c.SNAT {
-		fmt.Fprintf(&b, "~ nftables table inet %s\n", SNATTable)
+	if c.Table {
+		fmt.Fprintf(&b, "~ nftables table inet %s\n", Nftables)
 	}
 	for _, s := range c.SetSysctls {
 		fmt.Fprintf(&b, "~ sysctl -w %s=%s\n", s.Name, s.Value)

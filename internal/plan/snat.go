@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"waymark/classes"
 )
@@ -18,30 +19,47 @@ type SNAT struct {
 	Last      netip.Addr `json:"last"`
 }
 
-// SNATTable and SNATChain are where the rules are, in the family inet.
+// Nftables is the name of Waymark's own table, in the family inet; the others
+// are its chains. Each is there if it has a rule.
 const (
-	SNATTable = "waymark"
-	SNATChain = "postrouting"
+	Nftables     = "waymark"
+	SNATChain    = "postrouting"
+	ComesChain   = "forward"
+	AnswersChain = "prerouting"
 )
 
-// SNATSetup are the commands that make the table and its chain.
-func SNATSetup() []string {
-	return []string{
-		"nft add table inet " + SNATTable,
-		fmt.Sprintf("nft 'add chain inet %s %s { type nat hook postrouting priority srcnat; policy accept; }'", SNATTable, SNATChain),
-	}
+// SNATSetup is the command that makes the chain.
+func SNATSetup() string {
+	return fmt.Sprintf("nft 'add chain inet %s %s { type nat hook postrouting priority srcnat; policy accept; }'", Nftables, SNATChain)
 }
+
+// Table is all that the table holds. The zero value is no table.
+type Table struct {
+	SNAT    []SNAT
+	Answers []Answer
+	Others  int // rules and chains that no plan has, and rules that are missing
+}
+
+// Empty tells whether there is nothing in it.
+func (t Table) Empty() bool { return len(t.SNAT)+len(t.Answers)+t.Others == 0 }
+
+func (t Table) equal(o Table) bool {
+	return slices.Equal(t.SNAT, o.SNAT) && slices.Equal(t.Answers, o.Answers) && t.Others == o.Others
+}
+
+// Table is what the plan wants in it.
+func (p *Plan) Table() Table { return Table{SNAT: p.SNAT, Answers: p.Answers} }
+
+// nft is the family as `meta nfproto` has it.
+func (f Family) nft() string { return map[Family]string{IPv4: "ipv4", IPv6: "ipv6"}[f] }
 
 // String is the command that would add the rule.
 func (s SNAT) String() string {
-	family, what := "ipv4", "masquerade"
-	if s.Family == IPv6 {
-		family = "ipv6"
-	}
+	what := "masquerade"
 	if s.First.IsValid() {
 		what = map[Family]string{IPv4: "snat ip to ", IPv6: "snat ip6 to "}[s.Family] + classes.AddressRange{First: s.First, Last: s.Last}.String()
 	}
-	return fmt.Sprintf("nft add rule inet %s %s oifname %q meta nfproto %s %s", SNATTable, SNATChain, s.Interface, family, what)
+	return fmt.Sprintf("nft add rule inet %s %s oifname %q meta nfproto %s %s", Nftables, SNATChain, s.Interface, s.Family.nft(), what)
 }
 
 func (m *maker) snat() {

@@ -10,7 +10,7 @@ import (
 // SysctlNames are the values a plan may want to know or change for the
 // given interfaces, as paths under /proc/sys.
 func SysctlNames(interfaces []string) []string {
-	names := append([]string{bridgeFilter, "net/ipv4/conf/all/rp_filter", loForwarding("ipv4"), loForwarding("ipv6")}, acceptsAcross...)
+	names := append([]string{bridgeFilter, "net/ipv4/conf/all/rp_filter", ForwardingNames[IPv4], ForwardingNames[IPv6], loForwarding("ipv4"), loForwarding("ipv6")}, acceptsAcross...)
 	for _, i := range interfaces {
 		names = append(names, rpFilter(i), linkdown("ipv4", i), linkdown("ipv6", i))
 	}
@@ -24,6 +24,11 @@ var acceptsAcross = []string{"net/ipv4/tcp_l3mdev_accept", "net/ipv4/udp_l3mdev_
 
 // bridgeFilter is there if the packet filter can see what is bridged.
 const bridgeFilter = "net/bridge/bridge-nf-call-iptables"
+
+// OnlyRead tells whether no plan changes a sysctl of SysctlNames.
+func OnlyRead(name string) bool {
+	return name == "net/ipv4/conf/all/rp_filter" || name == ForwardingNames[IPv4] || name == ForwardingNames[IPv6] || name == bridgeFilter || slices.Contains(acceptsAcross, name)
+}
 
 func rpFilter(i string) string { return "net/ipv4/conf/" + i + "/rp_filter" }
 func linkdown(family, i string) string {

@@ -13,7 +13,7 @@ import (
 // plan.Conflicts, or nil.
 func Structures(p *plan.Plan, facts plan.Facts, changes plan.Changes, conflict error) []Check {
 	rules := append(texts(changes.AddRules, "there is no "), texts(changes.DeleteRules, "one too many: ")...)
-	if changes.SNAT {
+	if changes.Table {
 		rules = append(rules, "the nftables table is another")
 	}
 	routes := append(texts(changes.AddRoutes, "there is no "), texts(changes.DeleteRoutes, "one too many: ")...)
