@@ -155,6 +155,7 @@ func (a *apply) run() error {
 	a.setSysctls()
 	a.fill()
 	a.attach(func(h plan.Hook) bool { return !h.Arms() })
+	a.writeMoves()
 	a.keepState()
 	a.walk()
 	a.detach()
@@ -168,6 +169,16 @@ func (a *apply) run() error {
 		return err
 	}
 	return a.settle()
+}
+
+// writeMoves writes the overrides down for the next start of the machine.
+func (a *apply) writeMoves() {
+	next := a.next.Overrides
+	written := a.state == nil || a.state.Unfinished == "" && (len(next) == 0 || exists(a.movesFile()))
+	if written && sameOverrides(a.held, next) {
+		return
+	}
+	a.do(func() error { return a.keepMoves(next) }, func() error { return a.keepMoves(a.held) })
 }
 
 func (a *apply) addRoutes() {

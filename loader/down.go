@@ -77,6 +77,9 @@ func (l *Loader) remove() (r Removed, err error) {
 	for _, s := range append(states(dir), &State{CgroupRoot: l.root}) {
 		removePlaces(s.CgroupRoot)
 	}
+	if err := l.forgetMoves(); err != nil {
+		return r, err
+	}
 	return r, l.forget(dir, &r)
 }
 

@@ -27,6 +27,7 @@ import (
 // whole host.
 type Options struct {
 	CgroupRoot string              // directory to attach to; "": the top of the cgroup2 tree
+	StateDir   string              // of what outlives the machine's memory; "": nothing does
 	Author     string              // who asks, for the states' list
 	Waiting    func(holder string) // called once when another process has held the lock for a moment; nil: nobody wants to know
 	Done       <-chan struct{}     // closed when nobody waits for the lock any more; nil: never
@@ -126,6 +127,8 @@ type survey struct {
 	arming   datapath.Arming
 	fresh    bool // the instance there is, if any, cannot carry the plan
 
+	held        []Override // the overrides in force
+	unread      error      // why some that were kept for it are not; nil: they are
 	overrides   []Override // that the plan was made with
 	fingerprint string     // of the plan
 }
@@ -166,7 +169,8 @@ func (l *Loader) survey(want wanted) (*survey, error) {
 
 func (w *survey) compare(l *Loader, want wanted) error {
 	var err error
-	w.overrides = want.overrides(w.state)
+	w.held, w.unread = l.inForce(w.state)
+	w.overrides = want.overrides(w.held)
 	if w.facts, err = l.facts(want.policy, w.overrides, w.state); err != nil {
 		return err
 	}
@@ -186,6 +190,9 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	}
 	if err := w.numbered(l, want, before); err != nil || w.plan == nil {
 		return errors.Join(err, w.conflict)
+	}
+	if w.unread != nil {
+		w.plan.Notes = append(w.plan.Notes, w.unread.Error())
 	}
 	w.table = datapath.Compile(w.plan, l.top)
 	if want.text != nil && w.conflict == nil {

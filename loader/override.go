@@ -47,13 +47,19 @@ func planned(overrides []Override) (out []plan.Override) {
 	return out
 }
 
-// overrides are those that there will be: the state's, edited, without those
-// that the policy itself says by now.
-func (want wanted) overrides(state *State) []Override {
-	var overrides []Override
+// inForce are the overrides in force: those of the state, or, where nothing is
+// applied, those that were before the machine started.
+func (l *Loader) inForce(state *State) ([]Override, error) {
 	if state != nil {
-		overrides = slices.Clone(state.Overrides)
+		return slices.Clone(state.Overrides), nil
 	}
+	return l.keptMoves()
+}
+
+// overrides are those that there will be: those in force, edited, without those
+// that the policy itself says by now.
+func (want wanted) overrides(held []Override) []Override {
+	overrides := slices.Clone(held)
 	if want.edit != nil {
 		overrides = want.edit(overrides)
 	}

@@ -48,6 +48,7 @@ type site struct {
 	before   string         // the laboratory's State before the first apply
 	seen     objects        // what any apply has pinned
 
+	stateDir   string         // of what outlives the namespace; "": nothing does
 	foreigners []func() error // end what is not ours, when ours is down
 }
 
@@ -106,10 +107,20 @@ func (s *site) waymark(t *testing.T, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	c := s.Host.Command(s.command(t), args...)
 	c.Stdout, c.Stderr = &stdout, &stderr
+	c.Env = s.environ(c)
 	if err := c.Run(); err != nil && c.ProcessState == nil {
 		t.Fatal(err)
 	}
 	return outcome{stdout.String(), stderr.String(), c.ProcessState.ExitCode()}
+}
+
+// environ is a command's environment, with the directory that outlives its
+// namespace.
+func (s *site) environ(c *lab.Cmd) []string {
+	if s.stateDir == "" {
+		return c.Env
+	}
+	return append(c.Environ(), "STATE_DIRECTORY="+s.stateDir)
 }
 
 // ok runs a command that has to succeed, and returns what it printed.

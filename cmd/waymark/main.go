@@ -11,10 +11,12 @@ import (
 	"os/signal"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"waymark/internal/host"
 	"waymark/internal/lab"
 	"waymark/internal/witness"
 )
@@ -23,6 +25,7 @@ import (
 type env struct {
 	stdout, stderr io.Writer
 	author         string          // who runs it, behind sudo
+	stateDir       string          // of what outlives the machine's memory; "": nothing does
 	done           <-chan struct{} // closed when they want it to end
 }
 
@@ -31,9 +34,22 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, author: author(), done: ctx.Done()}, os.Args[1:])
+	code := run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, author: author(), stateDir: stateDir(), done: ctx.Done()}, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// stateDir is what systemd gives a unit's StateDirectory=, or the same for who
+// works on the machine's own network. What is applied in another network
+// namespace ends with it.
+func stateDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if host.FirstNetns() {
+		return "/var/lib/waymark"
+	}
+	return ""
 }
 
 // author is the user who runs this, behind sudo: by name, or by uid where

@@ -97,7 +97,7 @@ func (s *source) verb(ctx context.Context, author string, args []string) (json.R
 		words = append(words, "--cgroup-root="+s.cgroupRoot)
 	}
 	var stdout, stderr bytes.Buffer
-	e := env{stdout: &stdout, stderr: &stderr, author: author, done: ctx.Done()}
+	e := env{stdout: &stdout, stderr: &stderr, author: author, stateDir: s.stateDir, done: ctx.Done()}
 	if code := run(ctx, e, append(words, args[1:]...)); code != exitDone {
 		return nil, errors.New(strings.ReplaceAll(strings.TrimSpace(stderr.String()), "waymark: ", ""))
 	}

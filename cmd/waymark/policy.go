@@ -67,7 +67,7 @@ func (s *source) load() (*classes.Policy, error) {
 
 // onHost calls do with the host taken up.
 func (s *source) onHost(do func(*loader.Loader) error) error {
-	l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot, Author: s.author, Done: s.done,
+	l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot, Author: s.author, StateDir: s.stateDir, Done: s.done,
 		Waiting: func(holder string) { fmt.Fprintf(s.stderr, "waymark: waiting for %s to finish\n", holder) }})
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func (s *source) topOptions(meter *loader.Meter, interval time.Duration) top.Opt
 // topMove is the verb move, with a loader of its own: the meter's is in use.
 func (s *source) topMove(m *move, act func(*loader.Loader, loader.Order) (*loader.Moved, error)) top.Moving {
 	return func(ctx context.Context, order loader.Order) (string, error) {
-		l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot, Author: s.author, Done: ctx.Done()})
+		l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot, Author: s.author, StateDir: s.stateDir, Done: ctx.Done()})
 		if err != nil {
 			return "", err
 		}

@@ -23,6 +23,7 @@ var rows = []string{
 	"TestOpenedBeforeApply/^IPv4/^TCP",
 	"TestInbound/^classed$/^by_uplink_1$/^(TCP|plain_UDP)$", "TestKernelsOwnAnswers/^(echo|tcp_refused)_by_uplink_1$", "TestEndOfConnections/^(host|container)$/^IPv4", "TestResetsFromBehind",
 	"TestForwarded/^(bridge_and_port,_in_fragments|destination)$",
+	"TestPortForwards/^by_uplink_1$//^port_8080$",
 	"TestForwardedTagged", "TestContainers//^(cgroup|destination)$/^tcp$/^IPv",
 	"TestTagged/^IPv/tcp", "TestTunnels/^(ipip|ip6gre|vxlan|wireguard)$/^(unclassed|by_destination)$",
 	"TestRawHeader//^IPv4", "TestRing//^IPv4", "TestPacketSocket//^IPv4", "TestSegmentsAreCounted",

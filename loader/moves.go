@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"waymark/internal/host"
+)
+
+// The pins go with the machine's memory, and the moves with them. So these are
+// kept in a file as well, for the first apply after a start of the machine.
+
+// movesFormat is the number of this form of keptMoves.
+const movesFormat = 1
+
+type keptMoves struct {
+	Format int        `json:"format"`
+	Moves  []keptMove `json:"moves"`
+}
+
+// keptMove is an override whose end is a moment by the clock: the time since
+// the machine started says nothing after the next start.
+type keptMove struct {
+	Override
+	Ends time.Time `json:"ends,omitzero"`
+}
+
+func (l *Loader) movesFile() string { return filepath.Join(l.options.StateDir, "moves.json") }
+
+// keepMoves writes the overrides down for the next start of the machine; none
+// removes the file. It is there whole or as it was.
+func (l *Loader) keepMoves(all []Override) error {
+	if l.options.StateDir == "" {
+		return nil
+	}
+	if len(all) == 0 {
+		return l.forgetMoves()
+	}
+	kept := keptMoves{Format: movesFormat}
+	for _, o := range all {
+		k := keptMove{Override: o}
+		if o.Until != 0 {
+			k.Ends = time.Now().Add(o.Left()).UTC().Truncate(time.Second)
+		}
+		kept.Moves = append(kept.Moves, k)
+	}
+	text, err := json.MarshalIndent(kept, "", "  ")
+	if err == nil {
+		err = host.Replace(l.movesFile(), append(text, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("keep the moves for the next start of the machine: %w", err)
+	}
+	return nil
+}
+
+// forgetMoves removes the file, and its directory if nothing else is in it.
+func (l *Loader) forgetMoves() error {
+	if l.options.StateDir == "" {
+		return nil
+	}
+	if err := os.Remove(l.movesFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the moves that were kept: %w", err)
+	}
+	_ = os.Remove(l.options.StateDir) // it may hold what is others'
+	return nil
+}
+
+// keptMoves are those of before the machine started, that are not over. What
+// cannot be read is no reason to leave a policy unapplied: the error says what
+// is not in force.
+func (l *Loader) keptMoves() (all []Override, err error) {
+	if l.options.StateDir == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(l.movesFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var kept keptMoves
+	if err == nil {
+		err = json.Unmarshal(text, &kept)
+	}
+	if err == nil && kept.Format != movesFormat {
+		err = fmt.Errorf("it has format %d and this binary knows %d", kept.Format, movesFormat)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the moves kept in %s are not in force: %w: mend or remove it, and move anew", l.movesFile(), err)
+	}
+	for _, k := range kept.Moves {
+		if o := k.Override; k.Ends.IsZero() {
+			all = append(all, o)
+		} else if left := time.Until(k.Ends); left > 0 {
+			o.Until = host.SinceBoot() + left
+			all = append(all, o)
+		}
+	}
+	return slices.Clip(all), nil
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"waymark/internal/lab"
+)
+
+// rebooted has a class that must not leak, one that may go elsewhere, and one
+// that moves are made to.
+const rebooted = threeUplinks + `
+classes:
+  - {name: closed, route: [b], otherwise: unreachable, match: [{cgroup: closed.slice}]}
+  - {name: group, route: [b], match: [{cgroup: app.slice}]}
+  - {name: other, route: [c], otherwise: unreachable, match: [{uid: 2999}]}
+`
+
+// TestReboot starts the agent in a namespace that has nothing but lo and the
+// files of one before: it is ready before there is a link, nothing of a closed
+// class leaves while they come one by one, in the worst order, and each first
+// packet is right as soon as its uplink is there. Moves of before are in force,
+// but for those whose time is over.
+func TestReboot(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	before := newSite(t, lab.Options{Uplinks: 3})
+	before.stateDir = dir
+	before.cgroups(t, "moved.slice", "hour.slice", "brief.slice", "back.slice")
+	before.apply(t, rebooted)
+	for _, move := range []string{"moved.slice other", "hour.slice other --for 1h", "brief.slice other --for 1s", "back.slice other", "--undo back.slice"} {
+		before.ok(t, append([]string{"move"}, strings.Fields(move)...)...)
+	}
+	kept := must[[]byte](t)(os.ReadFile(filepath.Join(dir, "moves.json")))
+	before.ok(t, "down")
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after down %s: %v, want that it does not exist", dir, err)
+	}
+
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.stateDir = dir
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "moves.json"), kept, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s.cgroups(t, "closed.slice", "app.slice", "moved.slice", "hour.slice", "brief.slice", "back.slice")
+	s.unmade(t)
+	s.agent(t, rebooted)
+	s.before = "" // was without the interfaces
+	end := s.insist(t, "closed.slice")
+	for _, iface := range []string{"up-a", "up-c"} {
+		s.comes(t, iface)
+	}
+	for _, f := range bothFamilies {
+		s.leavesSoon(t, in("app.slice", f.job(lab.TCP, 1)), byA)
+		s.leavesSoon(t, in("moved.slice", f.job(lab.TCP, 1)), byC)
+		s.leavesSoon(t, in("hour.slice", f.job(lab.TCP, 1)), byC)
+		s.leavesSoon(t, in("brief.slice", f.job(lab.TCP, 1)), byA)
+		s.leavesSoon(t, in("back.slice", f.job(lab.TCP, 1)), byA)
+	}
+	s.comes(t, "up-b")
+	for _, f := range bothFamilies {
+		s.leavesSoon(t, in("app.slice", f.job(lab.TCP, 1)), byB)
+		s.leavesSoon(t, in("closed.slice", f.job(lab.TCP, 1)), byB)
+	}
+	end()
+}
+
+// unmade takes the host's interfaces away, until each of them comes: their
+// names, addresses, routes and neighbours, all but the cables.
+func (s *site) unmade(t *testing.T) {
+	t.Helper()
+	for n := range s.Routers {
+		name := s.Uplink(n).Interface
+		s.shell(t, fmt.Sprintf("ip link set %[1]s down; ip addr flush dev %[1]s; ip link set %[1]s name to-come-%[1]s", name))
+	}
+}
+
+// comes is what a network manager does with an interface.
+func (s *site) comes(t *testing.T, iface string) {
+	t.Helper()
+	s.shell(t, fmt.Sprintf("ip link set to-come-%[1]s name %[1]s", iface))
+	if err := errors.Join(s.Host.SetLink(iface, true), s.Host.Restore(iface)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// insist has processes of a cgroup connect, again and again, to a service that
+// nobody else asks. The end of it checks what of them the routers got: nothing,
+// but at b.
+func (s *site) insist(t *testing.T, cgroup string) (end func()) {
+	t.Helper()
+	done, ended := make(chan bool), make(chan int)
+	go func() {
+		for tries := 0; ; tries++ {
+			for _, f := range bothFamilies {
+				job := in(cgroup, f.job(lab.TCP, lab.Services))
+				job.Timeout = 200 * time.Millisecond
+				_, _ = s.Host.Run(job) // most are refused
+			}
+			select {
+			case <-done:
+				ended <- tries
+				return
+			default:
+			}
+		}
+	}()
+	insisting := func(p lab.Packet) bool {
+		return p.Dst.Addr() == lab.Service4(lab.Services) || p.Dst.Addr() == lab.Service6(lab.Services)
+	}
+	seen := make([]*lab.Capture, len(s.Routers))
+	for n, r := range s.Routers {
+		seen[n] = must[*lab.Capture](t)(r.Capture("down"))
+	}
+	return func() {
+		close(done)
+		if tries := <-ended; tries < 3 {
+			t.Errorf("%d tries say nothing", tries)
+		}
+		for n, c := range seen {
+			got := slices.DeleteFunc(must[[]lab.Packet](t)(c.Packets()), func(p lab.Packet) bool { return !insisting(p) })
+			if (n == byB) != (len(got) > 0) {
+				t.Errorf("router %d got %v of a class that leaves by router %d alone", n, got, byB)
+			}
+		}
+	}
+}
+
+// leavesSoon is leaves, once an agent has followed what came.
+func (s *site) leavesSoon(t *testing.T, job lab.Job, router int) {
+	t.Helper()
+	job.Count, job.Size = 1, 16
+	soon(t, fmt.Sprintf("%s of %s leaves by %d", job.Kind, job.Cgroup, router), func() error {
+		s.drain(t)
+		r := must[lab.Result](t)(s.Host.Run(job))
+		if err := r.Err(); err != nil {
+			return err
+		}
+		if at := s.collect(t, socketOf(job, r)); len(at[router]) == 0 {
+			return fmt.Errorf("the routers got %v", at)
+		}
+		return nil
+	})
+	s.leaves(t, job, router)
+}
