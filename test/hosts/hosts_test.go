@@ -44,8 +44,9 @@ func build() (err error) {
 	return c.Run()
 }
 
-// TestSystemd has one host for all of it: it boots for a while.
-func TestSystemd(t *testing.T) {
+// rootOf is the root file system, for a test that leaves nothing.
+func rootOf(t *testing.T) string {
+	t.Helper()
 	root := os.Getenv(rootVariable)
 	if root == "" {
 		t.Skip("left out: a host with systemd: run `make test-hosts`")
@@ -54,6 +55,12 @@ func TestSystemd(t *testing.T) {
 		t.Skip("not root: it makes namespaces and cgroups")
 	}
 	nothingLeft(t)
+	return root
+}
+
+// TestSystemd has one host for all of it: it boots for a while.
+func TestSystemd(t *testing.T) {
+	root := rootOf(t)
 	m := boot(t, lab.Options{Uplinks: 3}, root)
 	m.installUnits(t)
 	before := m.state(t)

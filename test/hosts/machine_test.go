@@ -21,8 +21,10 @@ const bootScript = `set -e
 mount --make-rprivate /
 mount -t tmpfs none /run
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
-exec systemd-nspawn -D "$1" --volatile=overlay --bind-ro="$2:/usr/local/sbin" --machine=waymark-hosts --register=no --keep-unit \
-	--capability=all --system-call-filter="bpf perf_event_open" --private-users=no --console=pipe -b systemd.unified_cgroup_hierarchy=1 >"$3" 2>&1 </dev/null`
+root=$1 sbin=$2 console=$3 wants=$4
+shift 4
+exec systemd-nspawn -D "$root" --volatile=overlay --bind-ro="$sbin:/usr/local/sbin" "$@" --machine=waymark-hosts --register=no --keep-unit \
+	--capability=all --system-call-filter="bpf perf_event_open" --private-users=no --console=pipe -b systemd.unified_cgroup_hierarchy=1 $wants >"$console" 2>&1 </dev/null`
 
 // servicePort is where the far server answers.
 const servicePort = 7
@@ -35,19 +37,31 @@ type machine struct {
 	*lab.Lab
 	pid      string         // of its systemd, as this process sees it
 	captures []*lab.Capture // by router: what it gets from the host
+	console  string         // the file of what it says
 }
 
 // boot returns when all units of the boot have started.
 func boot(t *testing.T, options lab.Options, root string) *machine {
 	t.Helper()
+	m := newMachine(t, options)
+	m.start(t, root, "")
+	m.ok(t, "sh", "-c", asOnEveryHost)
+	return m
+}
+
+// asOnEveryHost is what a host has that is no container.
+const asOnEveryHost = "mount -o remount,rw /proc/sys; mount -t bpf -o nosuid,nodev,noexec,mode=700 bpf /sys/fs/bpf"
+
+// newMachine is a machine that is off.
+func newMachine(t *testing.T, options lab.Options) *machine {
+	t.Helper()
 	if _, err := exec.LookPath("systemd-nspawn"); err != nil {
 		t.Fatalf("%v: install Debian's systemd-container", err)
 	}
-	m := &machine{Lab: must[*lab.Lab](t)(lab.New(options))}
-	console := filepath.Join(t.TempDir(), "console")
+	m := &machine{Lab: must[*lab.Lab](t)(lab.New(options)), console: filepath.Join(t.TempDir(), "console")}
 	t.Cleanup(func() {
 		if t.Failed() {
-			text, _ := os.ReadFile(console)
+			text, _ := os.ReadFile(m.console)
 			t.Logf("the console:\n%s", text[max(0, len(text)-4000):])
 		}
 		if err := m.Close(); err != nil {
@@ -58,15 +72,18 @@ func boot(t *testing.T, options lab.Options, root string) *machine {
 	for _, r := range m.Routers {
 		m.captures = append(m.captures, must[*lab.Capture](t)(r.Capture("down")))
 	}
-	c := m.Host.Command("unshare", "-m", "sh", "-c", bootScript, "sh", must[string](t)(filepath.Abs(root)), built, console).In(cgroup)
-	if err := c.Start(); err != nil {
+	return m
+}
+
+// start boots it with more units than it has by itself, and options of
+// systemd-nspawn.
+func (m *machine) start(t *testing.T, root, wants string, options ...string) {
+	t.Helper()
+	args := append([]string{"-m", "sh", "-c", bootScript, "sh", must[string](t)(filepath.Abs(root)), built, m.console, wants}, options...)
+	if err := m.Host.Command("unshare", args...).In(cgroup).Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "systemd has booted", m.booted)
-	// As on every host that is no container.
-	m.ok(t, "mount", "-o", "remount,rw", "/proc/sys")
-	m.ok(t, "mount", "-t", "bpf", "-o", "nosuid,nodev,noexec,mode=700", "bpf", "/sys/fs/bpf")
-	return m
 }
 
 // booted finds systemd, and asks it.
