@@ -81,7 +81,9 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 
 // healSingly is for when what is to be put back cannot be all at once: one
 // object after the other, so that a single one does not keep the rest. It
-// returns the first error beside the last attempt.
+// returns the first error beside the last attempt. The host may change
+// meanwhile, and the plan with it: no rule goes while one is still to come that
+// may stand in for it.
 func (a *Agent) healSingly(first error) (*loader.Healed, error) {
 	var all []Object
 	if _, err := a.Loader.Heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
@@ -93,6 +95,9 @@ func (a *Agent) healSingly(first error) (*loader.Healed, error) {
 	var last *loader.Healed
 	for _, one := range all {
 		h, err := a.heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
+			if one.Kind == "rule" && one.Removed() && len(c.AddRules) > 0 {
+				return plan.Changes{}
+			}
 			return only(c, func(o Object) bool { return o == one })
 		}})
 		if err != nil {
