@@ -228,7 +228,8 @@ _Static_assert(sizeof(struct text_cell) == sizeof(struct table_cell), "a text is
  * the class by a change; with neither they are kept as they are.
  * CLASS_ANSWERS is for a number of no class: packets whose connection was
  * forwarded in by the route's one uplink, and has the number in its own mark.
- * The number of their class is in tc_index, where tc ingress put it.
+ * Twice the number of their class is in tc_index, where tc ingress put it
+ * (no more than 15 bits of it).
  */
 enum class_flags {
 	CLASS_IN_USE = 1,

@@ -50,7 +50,7 @@ static __always_inline int ingress_impl(struct __sk_buff *skb)
 		remember_ending(&flow, class_mark);
 	if (class_mark)
 		skb->mark = with_class(skb->mark, class_mark);
-	skb->tc_index = class_number(class_mark); /* for an answer, whose mark will be its uplink's */
+	skb->tc_index = class_number(class_mark) << 1 & 0xffff; /* for an answer, whose mark will be its uplink's */
 	return TCX_NEXT;
 }
 #endif

@@ -28,7 +28,7 @@ static __always_inline struct queued *queued_as(__u32 tag)
 /* For a packet that leaves by a line which had so many packets before it, and has so many with it. */
 static __noinline void enter_queue(struct __sk_buff *skb, __u32 slot, __u32 number, __u64 before, __u64 with)
 {
-	if (before / QUEUE_SAMPLE == with / QUEUE_SAMPLE || skb->tc_index || is_off(OFF_QUEUE))
+	if (before / QUEUE_SAMPLE == with / QUEUE_SAMPLE || skb->tc_index & 1 || is_off(OFF_QUEUE))
 		return;
 	__u64 now = bpf_ktime_get_ns();
 	__u16 tag = (now >> 5 | 1) & 0xffff;
@@ -47,7 +47,7 @@ static __always_inline void leave_queue(const struct sk_buff *skb)
 {
 	__u16 tag = skb->tc_index;
 
-	if (!tag)
+	if (!(tag & 1)) /* none, or a class from tc ingress */
 		return;
 	struct queued *q = queued_as(tag);
 	if (!q || q->tag != tag || skb->dev->nd_net.net->net_cookie != netns_cookie || is_off(OFF_QUEUE))
