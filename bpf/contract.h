@@ -376,6 +376,29 @@ enum time_kind {
 	TIME_RTT,     /* of TCP, each measurement of the kernel's */
 	TIME_CONNECT, /* of TCP, from the first SYN to established */
 	TIME_QUEUE,   /* from tc egress to the driver */
+
+	/* User space's own: of an uplink that failed, with an enum turn_cause for a slot. */
+	TIME_TURN,     /* from its last sign of life to the first packet that left by another in its place */
+	TIME_TURN_SUM, /* octave 0's entry 0: all of these together, in nanoseconds */
+};
+
+/* What an uplink failed by. */
+enum turn_cause {
+	TURN_CARRIER, /* its link went down, or its interface away */
+	TURN_GATEWAY, /* its probes find nobody behind a link that is up */
+	TURN_ADDRESS, /* it has no address any more */
+};
+
+/*
+ * By an uplink's number: `awaited` is set by user space while the first packet
+ * is waited for that leaves by another uplink in its place, and cleared by
+ * that packet, whose time is `ns` (CLOCK_MONOTONIC). Only what is on its
+ * class's way and not by the first of its route looks at it.
+ */
+struct turn {
+	__u64 ns;
+	__u32 awaited;
+	__u32 : 32;
 };
 
 enum time_limits {
@@ -524,6 +547,11 @@ enum walk_versions { NO_VERSION = 2 };
  * packets, one by one, by the table that is in force. `holds` is set for a walk
  * there before the new table is: it notes the class of flows that the change
  * will leave as they are, and counts none. `rehearses` is set for a walk that counts and does nothing.
+ *
+ * `usable_before` and `usable` are the uplinks that could be used before a
+ * change and can be now, as bitmaps. Where they differ, no class and no
+ * number changed, and the flows meet their fate whose class leaves by other
+ * uplinks of its route now; `from` and `to` are then the version in force.
  */
 struct walk_order {
 	__u32 from;
@@ -532,6 +560,8 @@ struct walk_order {
 	__u32 elsewhere;
 	__u32 holds;
 	__u32 rehearses;
+	__u64 usable_before;
+	__u64 usable;
 };
 
 /*
@@ -575,6 +605,28 @@ struct ending {
 	__u32 family;
 	__u32 class_mark;
 	__u32 seconds;
+};
+
+/*
+ * One open flow that does not leave as new flows of its class do: `due` is
+ * the mark of that class and `mark` the one that it has, another where a
+ * change of class left it as it was. `uplink` is that whose own address its
+ * source is, or the one that it last left by; 64 where neither can be told.
+ * `cgroup` and `inode` are its socket's. Addresses of both families are
+ * words, as everywhere; ports are in host byte order.
+ */
+struct stayed_flow {
+	__u64 cgroup;
+	__u64 inode;
+	struct words addresses[2]; /* source, destination */
+	__u32 family;
+	__u32 uid;
+	__u32 mark;
+	__u32 due;
+	__u32 uplink;
+	__u16 ports[2];
+	__u32 proto;
+	__u32 : 32;
 };
 
 /*

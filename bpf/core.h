@@ -77,12 +77,28 @@ struct sock_common {
 	__u32 skc_rcv_saddr;
 	__u16 skc_dport; /* network byte order */
 	__u16 skc_num;
+	int skc_bound_dev_if;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct inode {
+	unsigned long i_ino;
+};
+
+struct socket {
+	short type;
+};
+
+/* A socket and the inode by which a process's descriptors name it are one allocation. */
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	__u8 sk_userlocks;
 	__u8 sk_kern_sock : 1;
 	__u16 sk_protocol;

@@ -37,49 +37,107 @@ static __always_inline int leaves_otherwise(const struct sock *sk)
 	return uplink_behind(ifindex) == NO_UPLINK;
 }
 
-/* Counts a flow of the host's own in the class that it leaves by; returns whether it leaves by an uplink. */
-static __always_inline int count_open(const struct sock *sk, const struct socket_note *note)
+/* The lowest uplink of a bitmap. */
+static __always_inline __u32 lowest_of(__u64 uplinks)
 {
-	__u32 mark = 0;
+	return log2_of(uplinks & -uplinks);
+}
+
+/* The uplink that a flow is tied to by its source, or left by last. */
+static __noinline __u32 uplink_of(__u64 address)
+{
+	const struct sock *sk = (const struct sock *)address;
+	const struct dst_entry *route = 0;
+	const struct net_device *device = 0;
+	__u64 homes = homes_of(address);
+	int ifindex = 0;
+
+	READ(route, sk->sk_dst_cache);
+	READ(device, route->dev);
+	READ(ifindex, device->ifindex);
+	return homes ? lowest_of(homes) : uplink_behind(ifindex);
+}
+
+/* Tells who a flow is; returns 0 if there was room for it. */
+static __noinline long tell(struct bpf_iter_meta *meta, __u64 address, __u32 mark, __u32 due)
+{
+	struct stayed_flow f = {.mark = mark, .due = due, .uplink = uplink_of(address)};
+	const struct sock *sk = (const struct sock *)address;
+	const struct socket_alloc *socket = 0;
+	const struct cgroup *cgroup = 0;
+	const struct kernfs_node *node = 0;
+	struct flow flow = {};
+	__u16 protocol = 0;
+
+	read_addresses(sk, &flow);
+	f.family = flow.family;
+	f.addresses[0] = flow.addresses[0];
+	f.addresses[1] = flow.addresses[1];
+	READ(f.ports[0], sk->__sk_common.skc_num);
+	READ(f.ports[1], sk->__sk_common.skc_dport);
+	f.ports[1] = bpf_ntohs(f.ports[1]);
+	READ(protocol, sk->sk_protocol);
+	f.proto = protocol_of(protocol);
+	READ(f.uid, sk->sk_uid.val);
+	READ(socket, sk->sk_socket);
+	READ(f.inode, socket->vfs_inode.i_ino);
+	READ(cgroup, sk->sk_cgrp_data.cgroup);
+	READ(node, cgroup->kn);
+	READ(f.cgroup, node->id);
+	return bpf_seq_write(meta->seq, &f, sizeof(f));
+}
+
+/* Whether a flow's source keeps it from the uplink that its class takes now. */
+static __always_inline int has_not_followed(const struct sock *sk, __u32 mark)
+{
+	return class_number(mark) && is_pinned(address_of(sk), mark) && !is_bound(sk);
+}
+
+/*
+ * Counts a flow, and tells of one that stayed elsewhere. Where there is no
+ * room left to tell, the iterator comes by once more, so nothing is counted
+ * before that. Of others' flows only those that were kept are known.
+ */
+static __always_inline void count_flow(struct bpf_iter_meta *meta, void *socket, const struct sock *sk, int accepted)
+{
+	struct socket_note *note = bpf_sk_storage_get(&notes, socket, 0, 0);
+	struct open_flows *f;
+	__u32 mark = 0, kept = note && note->flags & NOTE_KEPT;
 
 	READ(mark, sk->sk_mark);
 	mark = udp_class_mark(mark, note, 1);
-	if (!class_number(mark) && leaves_otherwise(sk))
-		return 0;
-	struct open_flows *f = flows_of(mark);
+	if (order.elsewhere ? !kept : !class_number(mark) && leaves_otherwise(sk))
+		return;
+	accepted |= note && note->flags & NOTE_INBOUND;
+	__u32 due = kept ? classify_socket(address_of(sk), order.to) : mark;
+	if ((kept || (!accepted && has_not_followed(sk, mark))) && tell(meta, address_of(sk), mark, due))
+		return;
+	f = order.elsewhere ? 0 : flows_of(mark);
 	if (f)
 		f->open++;
-	return 1;
-}
-
-static __always_inline void count_flow(void *socket, const struct sock *sk)
-{
-	struct socket_note *note = bpf_sk_storage_get(&notes, socket, 0, 0);
-
-	if (!order.elsewhere && !count_open(sk, note))
-		return;
-	if (!note || !(note->flags & NOTE_KEPT))
-		return;
-	struct open_flows *f = flows_of(classify_socket(address_of(sk), order.to));
+	f = kept ? flows_of(due) : 0;
 	if (f)
 		f->kept++;
 }
 
-static __always_inline void count_tcp_flow(struct sock_common *skc)
+static __always_inline void count_tcp_flow(struct bpf_iter_meta *meta, struct sock_common *skc)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(skc);
 
-	if (tcp && skc->skc_state != TCP_LISTEN)
-		count_flow(tcp, (const struct sock *)tcp);
+	if (!tcp)
+		return;
+	int accepted = was_accepted(skc);
+	if (skc->skc_state != TCP_LISTEN)
+		count_flow(meta, tcp, (const struct sock *)tcp, accepted);
 }
 
-static __always_inline void count_udp_flow(struct udp_sock *udp)
+static __always_inline void count_udp_flow(struct bpf_iter_meta *meta, struct udp_sock *udp)
 {
 	const struct sock *sk = (const struct sock *)udp;
 	__u16 port = 0;
 
 	READ(port, sk->__sk_common.skc_dport);
 	if (port)
-		count_flow(udp, sk);
+		count_flow(meta, udp, sk, 0);
 }
 #endif

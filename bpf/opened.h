@@ -99,15 +99,12 @@ static __always_inline __u64 ways_of(const struct class_entry *class)
 	return ~0ULL;
 }
 
-/* Whether a socket's source is another uplink's own address than those that a class leaves by. */
-__noinline int is_pinned(__u64 address, __u32 mark)
+/* The uplinks of which a socket's source is an own address, as a bitmap. */
+__noinline __u64 homes_of(__u64 address)
 {
-	const struct class_entry *class = class_of(mark);
 	struct flow flow = {};
 	__u64 homes = 0;
 
-	if (!class)
-		return 0;
 	read_addresses((const struct sock *)address, &flow);
 	if (flow.family == AF_INET)
 		flow.addresses[0] = mapped(flow.addresses[0].word[0]);
@@ -119,7 +116,25 @@ __noinline int is_pinned(__u64 address, __u32 mark)
 		if (in_prefix(&pin->source, &flow.addresses[0]))
 			homes |= 1ULL << (pin->uplink & 63);
 	}
-	return homes && !(homes & ways_of(class));
+	return homes;
+}
+
+/* Whether a socket's source is another uplink's own address than those that a class leaves by. */
+__noinline int is_pinned(__u64 address, __u32 mark)
+{
+	const struct class_entry *class = class_of(mark);
+	__u64 homes = homes_of(address);
+
+	return class && homes && !(homes & ways_of(class));
+}
+
+/* Whether the application said where a socket's packets leave, by its address or by a device. */
+static __always_inline int is_bound(const struct sock *sk)
+{
+	int device = 0;
+
+	READ(device, sk->__sk_common.skc_bound_dev_if);
+	return device || locks_at(sk) & SOCK_BINDADDR_LOCK;
 }
 
 #endif

@@ -181,11 +181,10 @@ static __noinline void reset_socket(struct walk_result *r, struct bpf_iter_meta 
 		}
 		r->reset++;
 	} else {
+		/* Where there is no room left, the walk comes by once more. */
 		cookie = bpf_get_socket_cookie(sk);
-		if (bpf_seq_write(meta->seq, &cookie, sizeof(cookie))) {
-			r->failed++;
+		if (bpf_seq_write(meta->seq, &cookie, sizeof(cookie)))
 			return;
-		}
 	}
 	if (c)
 		c->reset_sockets++;
@@ -257,6 +256,8 @@ static __noinline int was_accepted(struct sock_common *skc)
 	return ports && *ports >> (port & 63) & 1;
 }
 
+#include "reroute.h"
+
 static __always_inline void remark_tcp_impl(struct bpf_iter_meta *meta, struct sock_common *skc)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(skc);
@@ -268,6 +269,11 @@ static __always_inline void remark_tcp_impl(struct bpf_iter_meta *meta, struct s
 	const struct sock *sk = (const struct sock *)tcp;
 	READ(carried, sk->sk_mark);
 	struct socket_note *note = bpf_sk_storage_get(&notes, skc, 0, 0);
+	if (reroutes()) {
+		if (skc->skc_state != TCP_LISTEN && !asked)
+			reroute(meta, skc, address_of(sk), rerouted_mark(address_of(sk), order.elsewhere && note ? note->class_mark : carried & mask, note));
+		return;
+	}
 	__u32 has = carried & mask, due = due_mark(address_of(sk), &has, note);
 	struct walk_result *r = result();
 	if (due == has || is_whole(carried) || !r)
@@ -336,6 +342,12 @@ static __always_inline void note_udp_impl(struct bpf_iter_meta *meta, struct udp
 	READ(port, sk->__sk_common.skc_dport);
 	struct socket_note *note = bpf_sk_storage_get(&notes, udp, 0, 0);
 	int connected = port != 0, noted = 0;
+	if (reroutes()) {
+		if (connected)
+			reroute(meta, (struct sock_common *)udp, address_of(sk),
+				rerouted_mark(address_of(sk), udp_class_mark(carried, note, 1), note));
+		return;
+	}
 	__u32 has = udp_class_mark(carried, note, connected), due = due_mark(address_of(sk), &has, note);
 	if (due == has || is_whole(carried))
 		return;

@@ -240,6 +240,29 @@ static __always_inline int lives_elsewhere(const struct flow *flow)
 	return elsewhere;
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_UPLINKS);
+	__type(key, __u32);
+	__type(value, struct turn);
+} turns SEC(".maps");
+
+/* Notes that a packet leaves here in place of the uplinks before this one in its class's route, where that is waited for. */
+static __noinline int note_turn(const struct class_entry *class)
+{
+	for (int i = 0; i < MAX_ROUTE; i++) {
+		if (i >= class->hops || class->route[i] == uplink)
+			break;
+		__u32 index = class->route[i];
+		struct turn *t = bpf_map_lookup_elem(&turns, &index);
+		if (t && t->awaited) {
+			t->ns = bpf_ktime_get_ns();
+			t->awaited = 0;
+		}
+	}
+	return 0;
+}
+
 /*
  * A packet that is on its class's way after all. A datagram that sendmsg
  * gave the address of an uplink that has no route any more is here by a
@@ -253,6 +276,8 @@ static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, cons
 
 	if (u && lives_elsewhere(flow) && !named_source(skb))
 		rewrite_source(skb, flow, at, u);
+	if (class->uplinks >> (uplink & 63) & 1)
+		note_turn(class);
 	count(skb, class, c);
 	return TCX_NEXT;
 }

@@ -262,7 +262,7 @@ SEC("iter/tcp")
 int count_tcp(struct bpf_iter__tcp *ctx)
 {
 	if (ctx->sk_common)
-		count_tcp_flow(ctx->sk_common);
+		count_tcp_flow(ctx->meta, ctx->sk_common);
 	return 0;
 }
 
@@ -270,7 +270,7 @@ SEC("iter/udp")
 int count_udp(struct bpf_iter__udp *ctx)
 {
 	if (ctx->udp_sk)
-		count_udp_flow(ctx->udp_sk);
+		count_udp_flow(ctx->meta, ctx->udp_sk);
 	return 0;
 }
 
@@ -306,6 +306,8 @@ const struct {
 	enum note_flags note;
 	struct socket_note socket;
 	struct walk_result walk;
+	struct stayed_flow stayed;
+	enum turn_cause turn;
 	struct inside_prefix inside;
 	struct pin pin;
 	enum last_words words;

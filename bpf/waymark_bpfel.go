@@ -241,6 +241,24 @@ type WaymarkSocketNote struct {
 	ClassMark uint32
 }
 
+type WaymarkStayedFlow struct {
+	_         structs.HostLayout
+	Cgroup    uint64
+	Inode     uint64
+	Addresses [2]struct {
+		_    structs.HostLayout
+		Word [4]uint32
+	}
+	Family uint32
+	Uid    uint32
+	Mark   uint32
+	Due    uint32
+	Uplink uint32
+	Ports  [2]uint16
+	Proto  uint32
+	_      [4]byte
+}
+
 type WaymarkTableCell struct {
 	_    structs.HostLayout
 	Word [8]uint64
@@ -292,9 +310,11 @@ type WaymarkTimeKey struct {
 type WaymarkTimeKind uint32
 
 const (
-	WaymarkTimeKindTIME_RTT     WaymarkTimeKind = 0
-	WaymarkTimeKindTIME_CONNECT WaymarkTimeKind = 1
-	WaymarkTimeKindTIME_QUEUE   WaymarkTimeKind = 2
+	WaymarkTimeKindTIME_RTT      WaymarkTimeKind = 0
+	WaymarkTimeKindTIME_CONNECT  WaymarkTimeKind = 1
+	WaymarkTimeKindTIME_QUEUE    WaymarkTimeKind = 2
+	WaymarkTimeKindTIME_TURN     WaymarkTimeKind = 3
+	WaymarkTimeKindTIME_TURN_SUM WaymarkTimeKind = 4
 )
 
 type WaymarkTimeLimits int32
@@ -310,6 +330,21 @@ type WaymarkTimeOctave struct {
 	_     structs.HostLayout
 	Count [8]uint64
 }
+
+type WaymarkTurn struct {
+	_       structs.HostLayout
+	Ns      uint64
+	Awaited uint32
+	_       [4]byte
+}
+
+type WaymarkTurnCause uint32
+
+const (
+	WaymarkTurnCauseTURN_CARRIER WaymarkTurnCause = 0
+	WaymarkTurnCauseTURN_GATEWAY WaymarkTurnCause = 1
+	WaymarkTurnCauseTURN_ADDRESS WaymarkTurnCause = 2
+)
 
 type WaymarkUplinkEntry struct {
 	_          structs.HostLayout
@@ -329,13 +364,15 @@ const (
 )
 
 type WaymarkWalkOrder struct {
-	_         structs.HostLayout
-	From      uint32
-	To        uint32
-	Fate      uint32
-	Elsewhere uint32
-	Holds     uint32
-	Rehearses uint32
+	_            structs.HostLayout
+	From         uint32
+	To           uint32
+	Fate         uint32
+	Elsewhere    uint32
+	Holds        uint32
+	Rehearses    uint32
+	UsableBefore uint64
+	Usable       uint64
 }
 
 type WaymarkWalkResult struct {
@@ -385,6 +422,7 @@ const (
 	WaymarkMapSwitches        = "switches"
 	WaymarkMapTables          = "tables"
 	WaymarkMapTimes           = "times"
+	WaymarkMapTurns           = "turns"
 	WaymarkMapUplinks         = "uplinks"
 	WaymarkMapWalked          = "walked"
 	WaymarkMapWholeMarks      = "whole_marks"
@@ -514,6 +552,7 @@ type WaymarkMapSpecs struct {
 	Switches   *ebpf.MapSpec `ebpf:"switches"`
 	Tables     *ebpf.MapSpec `ebpf:"tables"`
 	Times      *ebpf.MapSpec `ebpf:"times"`
+	Turns      *ebpf.MapSpec `ebpf:"turns"`
 	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
 	Walked     *ebpf.MapSpec `ebpf:"walked"`
 	WholeMarks *ebpf.MapSpec `ebpf:"whole_marks"`
@@ -583,6 +622,7 @@ type WaymarkMaps struct {
 	Switches   *ebpf.Map `ebpf:"switches"`
 	Tables     *ebpf.Map `ebpf:"tables"`
 	Times      *ebpf.Map `ebpf:"times"`
+	Turns      *ebpf.Map `ebpf:"turns"`
 	Uplinks    *ebpf.Map `ebpf:"uplinks"`
 	Walked     *ebpf.Map `ebpf:"walked"`
 	WholeMarks *ebpf.Map `ebpf:"whole_marks"`
@@ -615,6 +655,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Switches,
 		m.Tables,
 		m.Times,
+		m.Turns,
 		m.Uplinks,
 		m.Walked,
 		m.WholeMarks,

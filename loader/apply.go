@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -168,7 +169,8 @@ func (a *apply) run() error {
 	if err := a.finish(); err != nil {
 		return err
 	}
-	return a.settle()
+	err := a.reroute()
+	return errors.Join(a.settle(), err)
 }
 
 // writeMoves writes the overrides down for the next start of the machine.

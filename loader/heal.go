@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"waymark/classes"
+	"waymark/internal/datapath"
 	"waymark/internal/match"
 	"waymark/internal/plan"
 )
@@ -38,6 +39,7 @@ type Healed struct {
 	Covered  []string // rules of others that take packets before ours, in sentences
 	Runtimes []string // sockets of the container runtimes whose containers are in it
 	Unarmed  string   // directory whose cgroups nobody arms as they are made: ArmCgroups does; "" for none
+	Walked   datapath.Walked
 }
 
 // Heal brings the kernel back to the policy that is applied, whoever applied
@@ -100,14 +102,14 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	if a.next, err = l.next(want, w); err != nil {
 		return h, err
 	}
-	if w.changes.Empty() && maps.Equal(a.next.Withdrawn, w.state.Withdrawn) {
+	if w.changes.Empty() && maps.Equal(a.next.Withdrawn, w.state.Withdrawn) && slices.Equal(a.next.Usable, w.state.Usable) {
 		return h, nil
 	}
 	a.remain()
 	if err := a.run(); err != nil {
 		return h, fmt.Errorf("heal: %w", err)
 	}
-	h.Changes, h.Filled = w.changes, a.publishes()
+	h.Changes, h.Walked, h.Filled = w.changes, a.walked, a.publishes()
 	return h, nil
 }
 

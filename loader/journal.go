@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"waymark/bpf"
@@ -25,9 +26,12 @@ import (
 func (l *Loader) next(want wanted, w *survey) (*State, error) {
 	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.fingerprint, Numbers: w.plan.Numbers,
 		Sysctls: map[string]string{}, CgroupRoot: l.root, Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
-		Settings: datapath.SettingsFor(w.plan, w.cookie),
-		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
+		Settings: datapath.SettingsFor(w.plan, w.cookie), Usable: []string{},
+		Number: 1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
 	for _, u := range w.plan.Uplinks {
+		if u.Usable() {
+			s.Usable = append(s.Usable, u.Name)
+		}
 		if u.Withdrawn != "" {
 			if s.Withdrawn == nil {
 				s.Withdrawn = map[string]string{}
@@ -96,7 +100,7 @@ func (s *State) same(other *State) bool {
 func (w *survey) settled(next *State) bool {
 	return w.changes.Empty() && w.facts.Arms && w.state != nil && w.state.Unfinished == "" && next.same(w.state) &&
 		next.Trial == w.state.Trial && sameOverrides(next.Overrides, w.state.Overrides) &&
-		maps.Equal(next.Withdrawn, w.state.Withdrawn)
+		maps.Equal(next.Withdrawn, w.state.Withdrawn) && slices.Equal(next.Usable, w.state.Usable)
 }
 
 // journal writes down what is about to be changed. Its undoing comes last of
@@ -138,6 +142,9 @@ func (a *apply) create() (err error) {
 	if err = a.inherit(dir); err == nil {
 		pending := *a.next
 		pending.Unfinished = applying
+		if a.state != nil {
+			pending.Usable = a.state.Usable
+		}
 		err = a.writeState(pending)
 	}
 	if err != nil {
@@ -163,7 +170,7 @@ func (a *apply) inherit(dir string) error {
 func (a *apply) keepState() {
 	if !a.fresh {
 		pending := *a.next
-		pending.Unfinished = applying
+		pending.Unfinished, pending.Usable = applying, a.state.Usable
 		before := *a.state
 		before.Unfinished = applying
 		before.Sysctls, before.Numbers = a.next.Sysctls, a.state.Numbers.With(a.plan.Numbers)

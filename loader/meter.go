@@ -33,6 +33,7 @@ type Meter struct {
 type openFlows struct {
 	counter *datapath.FlowCounter // nil where the programs of another build are attached
 	bySlot  []datapath.Flows
+	stayed  []datapath.Stayed
 	counted time.Time
 }
 
@@ -111,7 +112,7 @@ func (m *Meter) renew(version uint64) error {
 		return err
 	}
 	if m.state.current() {
-		if m.flows.counter, err = m.counts.FlowCounter(); err != nil {
+		if m.flows.counter, err = m.counts.FlowCounter(m.plan); err != nil {
 			return err
 		}
 	}
@@ -151,6 +152,7 @@ func (m *Meter) sample() (*Sample, error) {
 	if err := m.flows.count(s); err != nil {
 		return nil, err
 	}
+	stayedAway := away(m.flows.stayed)
 	for _, c := range append(m.plan.Classes[:len(m.plan.Classes):len(m.plan.Classes)], plan.Class{Name: Unclassed}) {
 		class := ClassSample{Name: c.Name, Mark: c.Mark, Way: append([]string{}, c.Route.Uplinks...)}
 		if c.Number != 0 {
@@ -159,9 +161,10 @@ func (m *Meter) sample() (*Sample, error) {
 		if int(c.Slot) < len(m.flows.bySlot) {
 			class.Open, class.Kept = m.flows.bySlot[c.Slot].Open, m.flows.bySlot[c.Slot].Kept
 		}
+		elsewhere := stayedAway[c.Mark]
 		class.Traffic = make([]UplinkTally, len(m.plan.Uplinks))
 		for k, u := range m.plan.Uplinks {
-			class.Traffic[k] = UplinkTally{u.Name, m.reader.Tally(c.Slot, u.Number)}
+			class.Traffic[k] = UplinkTally{u.Name, elsewhere[u.Number], m.reader.Tally(c.Slot, u.Number)}
 		}
 		s.Classes = append(s.Classes, class)
 	}
@@ -180,7 +183,7 @@ func (f *openFlows) count(s *Sample) (err error) {
 	if f.bySlot != nil && time.Since(f.counted) < flowsAge {
 		return nil
 	}
-	f.bySlot, err = f.counter.Count()
+	f.bySlot, f.stayed, err = f.counter.Count()
 	f.counted = time.Now()
 	return err
 }

@@ -50,6 +50,7 @@ type ClassSample struct {
 // UplinkTally is what a class did by one uplink.
 type UplinkTally struct {
 	Uplink string `json:"uplink"`
+	Away   uint64 `json:"away"` // open flows of the class that stay here for their source address is this uplink's, though new ones leave by another
 	datapath.Tally
 }
 

@@ -38,7 +38,14 @@ type ClassStatus struct {
 	Mark   uint32         `json:"mark"`
 	Route  string         `json:"route"`
 	Kept   uint64         `json:"kept"` // open flows that would be in it now, had a change not left them as they were
+	Away   []UplinkFlows  `json:"away"` // open flows of it that stay on another uplink than its new ones take, for their source address is that one's
 	Counts []UplinkCounts `json:"counts"`
+}
+
+// UplinkFlows is how many flows an uplink has.
+type UplinkFlows struct {
+	Uplink string `json:"uplink"`
+	Flows  uint64 `json:"flows"`
 }
 
 // UplinkCounts is what left by one uplink.
@@ -82,15 +89,18 @@ func (l *Loader) Status() (*Status, error) {
 	if w.conflict != nil {
 		s.Conflict = w.conflict.Error()
 	}
-	kept, err := w.kept(l)
+	flows, stayed, err := w.openFlows(l)
 	if err != nil {
 		return nil, err
 	}
 	all := append(w.plan.Classes, plan.Class{Name: Unclassed})
 	for _, c := range all {
-		class := ClassStatus{Name: c.Name, Mark: c.Mark, Kept: kept[c.Slot]}
+		class := ClassStatus{Name: c.Name, Mark: c.Mark, Away: []UplinkFlows{}}
+		if int(c.Slot) < len(flows) {
+			class.Kept = flows[c.Slot].Kept
+		}
 		if c.Number != 0 {
-			class.Route = c.Route.String()
+			class.Route, class.Away = c.Route.String(), w.away(stayed, c.Mark)
 		}
 		if class.Counts, err = w.counts(c.Slot); err != nil {
 			return nil, err
@@ -98,6 +108,16 @@ func (l *Loader) Status() (*Status, error) {
 		s.Classes = append(s.Classes, class)
 	}
 	return s, nil
+}
+
+func (w *survey) away(stayed []datapath.Stayed, mark uint32) []UplinkFlows {
+	out, n := []UplinkFlows{}, away(stayed)[mark]
+	for _, u := range w.plan.Uplinks {
+		if n[u.Number] > 0 {
+			out = append(out, UplinkFlows{u.Name, n[u.Number]})
+		}
+	}
+	return out
 }
 
 func (w *survey) counts(slot uint32) (counts []UplinkCounts, err error) {
@@ -109,22 +129,4 @@ func (w *survey) counts(slot uint32) (counts []UplinkCounts, err error) {
 		counts = append(counts, UplinkCounts{Uplink: u.Name, Counters: c})
 	}
 	return counts, nil
-}
-
-// kept counts the flows left as they were, by line of counters. Programs of
-// another build may note them otherwise.
-func (w *survey) kept(l *Loader) (map[uint32]uint64, error) {
-	if !w.state.current() {
-		return nil, nil
-	}
-	namespaces, err := (&apply{Loader: l, survey: w}).others()
-	if err != nil {
-		return nil, err
-	}
-	var others []func(func() error) error
-	for _, n := range namespaces {
-		defer n.Close()
-		others = append(others, n.Do)
-	}
-	return w.instance.KeptFlows(others...)
 }

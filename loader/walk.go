@@ -92,7 +92,7 @@ func back(c datapath.Change) datapath.Change {
 // follow walks over the open sockets here, and in the network namespaces of
 // the processes in classed cgroups.
 func (a *apply) follow(c datapath.Change) (datapath.Walked, error) {
-	walked, err := a.walkOnce(c, nil)
+	walked, err := a.walkIn(nil, func() (*datapath.Walker, error) { return a.instance.Walker(c) })
 	if err != nil || c.First {
 		return walked, err
 	}
@@ -103,6 +103,12 @@ func (a *apply) follow(c datapath.Change) (datapath.Walked, error) {
 
 // elsewhere is the walk over the network namespaces of others.
 func (a *apply) elsewhere(c datapath.Change) (walked datapath.Walked, err error) {
+	c.Elsewhere = true
+	return a.walkOthers(func() (*datapath.Walker, error) { return a.instance.Walker(c) })
+}
+
+// walkOthers is a walk over the network namespaces of others.
+func (a *apply) walkOthers(open func() (*datapath.Walker, error)) (walked datapath.Walked, err error) {
 	namespaces, err := a.others()
 	if err != nil || len(namespaces) == 0 {
 		return walked, err
@@ -110,13 +116,12 @@ func (a *apply) elsewhere(c datapath.Change) (walked datapath.Walked, err error)
 	for _, n := range namespaces {
 		defer n.Close()
 	}
-	c.Elsewhere = true
-	return a.walkOnce(c, namespaces)
+	return a.walkIn(namespaces, open)
 }
 
-// walkOnce is one walk, here or in other network namespaces.
-func (a *apply) walkOnce(c datapath.Change, namespaces []*host.Namespace) (sum datapath.Walked, err error) {
-	w, err := a.instance.Walker(c)
+// walkIn is one walk, in these network namespaces; nil: here.
+func (a *apply) walkIn(namespaces []*host.Namespace, open func() (*datapath.Walker, error)) (sum datapath.Walked, err error) {
+	w, err := open()
 	if err != nil {
 		return sum, err
 	}
@@ -131,7 +136,7 @@ func (a *apply) walkOnce(c datapath.Change, namespaces []*host.Namespace) (sum d
 		sum.Reset += uint64(reset)
 		return err
 	}
-	if !c.Elsewhere {
+	if namespaces == nil {
 		err = here()
 		return sum, err
 	}

@@ -22,12 +22,16 @@ import (
 func newStatus(e env) *cobra.Command {
 	s := source{env: e}
 	var o output
+	var flows bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show classes, uplinks and what each class sent by each uplink",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.onHost(func(l *loader.Loader) error {
+				if flows {
+					return printStayed(e, &o, l)
+				}
 				status, err := l.Status()
 				if errors.Is(err, fs.ErrNotExist) {
 					return errNothingApplied
@@ -49,6 +53,7 @@ func newStatus(e env) *cobra.Command {
 			})
 		},
 	}
+	c.Flags().BoolVar(&flows, "flows", false, "list the open flows that stay elsewhere than new ones of their class leave")
 	o.flag(c)
 	return c
 }
@@ -127,6 +132,11 @@ func printStatus(w io.Writer, s *loader.Status) error {
 	for _, c := range s.Classes {
 		if c.Kept > 0 {
 			fmt.Fprintf(t, "\nkept: %s of class %s, where a change found them", count(int(c.Kept), "open flow"), c.Name)
+		}
+	}
+	for _, c := range s.Classes {
+		for _, a := range c.Away {
+			fmt.Fprintf(t, "\naway: %s of class %s with uplink %s's own address: `waymark status --flows` lists them", count(int(a.Flows), "open flow"), c.Name, a.Uplink)
 		}
 	}
 	for _, o := range s.Overrides {

@@ -73,6 +73,9 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 	for _, o := range objectsOf(h.Changes) {
 		a.book(o)
 	}
+	if w := h.Walked; w.Total() > 0 {
+		a.Log.Info("open flows met their fate", "moved", w.Moved, "kept", w.Kept, "pinned", w.Pinned, "reset", w.Reset, "failed", w.Failed)
+	}
 	if do.Maps && h.Changes.Classes {
 		a.book(mapsObject)
 	}

@@ -3,18 +3,37 @@
 package datapath
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
+	"waymark/internal/plan"
 )
 
 // Flows are TCP connections, and UDP sockets that are connected, that are open.
 type Flows struct {
 	Open uint64 // leave as the class does
 	Kept uint64 // would, had a change not left them as they were
+}
+
+// Stayed is an open flow that does not leave as new flows of its class do: a
+// change of class left it as it was, or its source is the own address of an
+// uplink that its class does not take now.
+type Stayed struct {
+	Proto  uint8
+	Source netip.AddrPort
+	Peer   netip.AddrPort
+	UID    uint32
+	Cgroup uint64 // id of its socket's
+	Inode  uint64 // of its socket, as /proc/PID/fd names it; 0: no process holds it any more
+	Mark   uint32 // of the class that it leaves by
+	Due    uint32 // of the class that it would have
+	Uplink int    // number of the one that it leaves by; -1: none of ours
 }
 
 // FlowCounter counts the open flows, again and again, until the table changes.
@@ -24,8 +43,8 @@ type FlowCounter struct {
 	found  []bpf.WaymarkOpenFlows
 }
 
-// FlowCounter prepares the programs. Close it after use.
-func (i *Instance) FlowCounter() (*FlowCounter, error) {
+// FlowCounter prepares the programs for the plan in force. Close it after use.
+func (i *Instance) FlowCounter(p *plan.Plan) (*FlowCounter, error) {
 	live, err := i.live()
 	if err != nil {
 		return nil, err
@@ -34,7 +53,7 @@ func (i *Instance) FlowCounter() (*FlowCounter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.ask(bpf.WaymarkWalkOrder{To: live}); err != nil {
+	if err := errors.Join(w.ask(bpf.WaymarkWalkOrder{To: live}), w.fillPins(p)); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("prepare to count the open sockets: %w", err)
 	}
@@ -49,67 +68,103 @@ func (i *Instance) FlowCounter() (*FlowCounter, error) {
 func (c *FlowCounter) Close() { c.walker.Close() }
 
 // Count counts those of the calling thread's network namespace, by the class's
-// line of counters.
-func (c *FlowCounter) Count() ([]Flows, error) {
-	if err := c.count(); err != nil {
-		return nil, fmt.Errorf("count the open sockets: %w", err)
+// line of counters, and lists those that stayed.
+func (c *FlowCounter) Count() (flows []Flows, stayed []Stayed, err error) {
+	printed, err := c.count()
+	if err != nil {
+		return nil, nil, fmt.Errorf("count the open sockets: %w", err)
 	}
-	flows := make([]Flows, len(c.found))
+	flows = make([]Flows, len(c.found))
 	for k, f := range c.found {
 		flows[k] = Flows{f.Open, f.Kept}
 	}
-	return flows, nil
+	var f bpf.WaymarkStayedFlow
+	for len(printed) > 0 {
+		n, err := binary.Decode(printed, binary.NativeEndian, &f)
+		if err != nil {
+			return nil, nil, fmt.Errorf("list the open sockets: %w", err)
+		}
+		stayed, printed = append(stayed, stayedOf(&f)), printed[n:]
+	}
+	return flows, stayed, nil
 }
 
-func (c *FlowCounter) count() error {
+func stayedOf(f *bpf.WaymarkStayedFlow) Stayed {
+	end := func(k int) netip.AddrPort {
+		return netip.AddrPortFrom(addressOf(f.Family, f.Addresses[k].Word), f.Ports[k])
+	}
+	s := Stayed{Proto: uint8(f.Proto), Source: end(0), Peer: end(1), UID: f.Uid, Cgroup: f.Cgroup, Inode: f.Inode,
+		Mark: f.Mark, Due: f.Due, Uplink: int(f.Uplink)}
+	if f.Uplink >= uint32(bpf.WaymarkLimitsMAX_UPLINKS) {
+		s.Uplink = -1
+	}
+	return s
+}
+
+// addressOf is the address that words in host byte order are.
+func addressOf(family uint32, words [4]uint32) netip.Addr {
+	var b [16]byte
+	for k, w := range words {
+		binary.BigEndian.PutUint32(b[4*k:], w)
+	}
+	if family == unix.AF_INET {
+		return netip.AddrFrom4([4]byte(b[:4]))
+	}
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// count returns what the programs printed.
+func (c *FlowCounter) count() (all []byte, err error) {
 	clear(c.found)
 	counted := c.walker.maps[bpf.WaymarkMapFlows]
 	if _, err := counted.BatchUpdate(c.slots, c.found, nil); err != nil {
-		return err
+		return nil, err
+	}
+	if err := c.walker.forgetListeners(); err != nil {
+		return nil, err
 	}
 	for _, program := range []string{bpf.WaymarkProgCountTcp, bpf.WaymarkProgCountUdp} {
-		if _, _, err := iterate(c.walker.programs[program]); err != nil {
-			return err
+		printed, _, err := iterate(c.walker.programs[program])
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, printed...)
 	}
 	var cursor ebpf.MapBatchCursor
 	keys := make([]uint32, len(c.slots))
 	if _, err := counted.BatchLookup(&cursor, keys, c.found, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return err
+		return nil, err
 	}
-	return nil
+	return all, nil
 }
 
-// KeptFlows counts the open flows that a change left as they were, by the line
-// of counters of the class they would have otherwise: of the calling thread's
-// network namespace, and of others, given by what does something in them.
-func (i *Instance) KeptFlows(others ...func(func() error) error) (map[uint32]uint64, error) {
-	c, err := i.FlowCounter()
+// OpenFlows counts the flows that are open, by line of counters, and lists those
+// that stayed: of the calling thread's network namespace, and what changes left
+// as they were in others, given by what does something in them.
+func (i *Instance) OpenFlows(p *plan.Plan, others ...func(func() error) error) (flows []Flows, stayed []Stayed, err error) {
+	c, err := i.FlowCounter(p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer c.Close()
-	kept := map[uint32]uint64{}
-	count := func() error {
-		flows, err := c.Count()
-		for slot, f := range flows {
-			if f.Kept > 0 {
-				kept[uint32(slot)] += f.Kept
-			}
-		}
-		return err
+	if flows, stayed, err = c.Count(); err != nil {
+		return nil, nil, err
 	}
-	if err := count(); err != nil {
-		return nil, err
-	}
-	// Of others' flows only those that were kept are known.
 	if err := c.walker.elsewhere(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, do := range others {
-		if err := do(count); err != nil {
-			return nil, err
+		err := do(func() error {
+			kept, theirs, err := c.Count()
+			for slot, f := range kept {
+				flows[slot].Kept += f.Kept
+			}
+			stayed = append(stayed, theirs...)
+			return err
+		})
+		if err != nil {
+			return nil, nil, err
 		}
 	}
-	return kept, nil
+	return flows, stayed, nil
 }

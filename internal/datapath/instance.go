@@ -253,6 +253,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapSwitches:   &i.maps.Switches,
 		bpf.WaymarkMapTables:     &i.maps.Tables,
 		bpf.WaymarkMapTimes:      &i.maps.Times,
+		bpf.WaymarkMapTurns:      &i.maps.Turns,
 		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
 		bpf.WaymarkMapWholeMarks: &i.maps.WholeMarks,
 	}

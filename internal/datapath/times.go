@@ -23,6 +23,9 @@ var lowestOctaves = map[bpf.WaymarkTimeKind]int{
 	bpf.WaymarkTimeKindTIME_RTT:     -16,
 	bpf.WaymarkTimeKindTIME_CONNECT: -16,
 	bpf.WaymarkTimeKindTIME_QUEUE:   int(bpf.WaymarkTimeLimitsLOWEST_OCTAVE),
+	bpf.WaymarkTimeKindTIME_TURN:    -16,
+
+	bpf.WaymarkTimeKindTIME_TURN_SUM: highestOctave, // no histogram: one number
 }
 
 // series is one histogram's name.

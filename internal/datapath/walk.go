@@ -93,6 +93,44 @@ func (i *Instance) Walker(c Change) (*Walker, error) {
 	return w, nil
 }
 
+// Reroute is a walk's task where classes leave by other uplinks of their route
+// than before, and nothing else of them changed.
+type Reroute struct {
+	Plan      *plan.Plan // in force
+	Before    []string   // names of the uplinks that could be used
+	After     []string   // those that can be now
+	Elsewhere bool       // walk network namespaces that are not the instance's
+}
+
+// Rerouter prepares a walk over the flows whose classes leave by other uplinks
+// now. The rules have to lead there already: what is reset connects again at once.
+func (i *Instance) Rerouter(r Reroute) (*Walker, error) {
+	live, err := i.live()
+	if err != nil {
+		return nil, err
+	}
+	w, err := i.changeWalker()
+	if err != nil {
+		return nil, err
+	}
+	order := bpf.WaymarkWalkOrder{From: live, To: live, Elsewhere: truth(r.Elsewhere), UsableBefore: numbersOf(r.Plan, r.Before), Usable: numbersOf(r.Plan, r.After)}
+	if err := errors.Join(w.ask(order), w.fillPins(r.Plan)); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("prepare the walk over the open sockets: %w", err)
+	}
+	return w, nil
+}
+
+// numbersOf are uplinks as a bitmap; those that the plan does not have are left out.
+func numbersOf(p *plan.Plan, names []string) (bits uint64) {
+	for _, name := range names {
+		if u := p.UplinkNamed(name); u != nil {
+			bits |= 1 << u.Number
+		}
+	}
+	return bits
+}
+
 // fates are the fates as the programs know them.
 var fates = map[classes.Fate]uint32{
 	"":                uint32(bpf.WaymarkFateFATE_OF_CLASS),
@@ -179,13 +217,17 @@ func (w *Walker) Walk() (done Walked, doomed []uint64, err error) {
 
 // forget makes the maps ready for another network namespace.
 func (w *Walker) forget() error {
+	return errors.Join(w.forgetListeners(), w.maps[bpf.WaymarkMapWalked].Put(uint32(0), bpf.WaymarkWalkResult{}))
+}
+
+func (w *Walker) forgetListeners() error {
 	listened := w.maps[bpf.WaymarkMapListened]
 	words := make([]uint32, listened.MaxEntries())
 	for k := range words {
 		words[k] = uint32(k)
 	}
 	_, err := listened.BatchUpdate(words, make([]uint64, len(words)), nil)
-	return errors.Join(err, w.maps[bpf.WaymarkMapWalked].Put(uint32(0), bpf.WaymarkWalkResult{}))
+	return err
 }
 
 // iterate runs one iterator to its end, and returns what it printed and the

@@ -2,7 +2,10 @@
 
 package metrics
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 var classFamilies = []Family{
 	gauge("waymark_class_info", "1; its labels say what the class is.", []string{"class", "mark", "route"}, func(in *input, s *series) {
@@ -28,6 +31,16 @@ var classFamilies = []Family{
 	gauge("waymark_class_kept_flows", "Open flows that would be in the class now, had a change not left them where they were.", byClass, func(in *input, s *series) {
 		for i := range sampled(in).Classes {
 			s.set(float64(in.sample.Classes[i].Kept), in.sample.Classes[i].Name)
+		}
+	}),
+	gauge("waymark_class_away_flows", "Open flows of the class that stay on the uplink, for their source address is that one's, though new flows leave by another.", byUplink, func(in *input, s *series) {
+		for i := range sampled(in).Classes {
+			c := &in.sample.Classes[i]
+			for k := range c.Traffic {
+				if u := &c.Traffic[k]; c.Mark != 0 && (u.Away > 0 || slices.Contains(c.Way, u.Uplink)) {
+					s.set(float64(u.Away), c.Name, u.Uplink)
+				}
+			}
 		}
 	}),
 	counter("waymark_class_changed_sockets_total", "Open sockets that a change found, by what became of them: move, keep, reset.", []string{"class", "fate"}, changedSockets),

@@ -54,6 +54,10 @@ type Uplink struct {
 	Strict    bool                    `json:"strict"`
 }
 
+// Usable tells whether classes leave by the uplink: its link is up, its probes
+// do not find that it leads nowhere, and of some family it has a way out.
+func (u *Uplink) Usable() bool { return u.Up && u.Withdrawn == "" && len(u.Families) > 0 }
+
 // Class is a class, in numbers.
 type Class struct {
 	Name    string       `json:"name"`
@@ -132,6 +136,17 @@ type Block struct {
 func (p *Plan) UplinkNamed(name string) *Uplink {
 	for i := range p.Uplinks {
 		if p.Uplinks[i].Name == name {
+			return &p.Uplinks[i]
+		}
+	}
+	return nil
+}
+
+// UplinkNumbered finds an uplink by its place in the BPF maps; nil if the plan
+// has none there.
+func (p *Plan) UplinkNumbered(n int) *Uplink {
+	for i := range p.Uplinks {
+		if p.Uplinks[i].Number == n {
 			return &p.Uplinks[i]
 		}
 	}
