@@ -138,7 +138,7 @@ func (m *Meter) word() {
 
 func (m *Meter) sample() (*Sample, error) {
 	s := &Sample{Time: time.Now(), Applied: m.state.Applied, State: m.state.Number,
-		Overrides: len(m.state.Overrides), Waiting: len(m.plan.Waiting), Drops: []DropSample{}, Off: []string{}}
+		Overrides: len(m.state.Overrides), Waiting: len(m.plan.Waiting), Drops: []DropSample{}, Turns: []TurnSample{}, Off: []string{}}
 	up, err := m.uplinks(s)
 	if err != nil {
 		return nil, err
@@ -169,6 +169,7 @@ func (m *Meter) sample() (*Sample, error) {
 		s.Classes = append(s.Classes, class)
 	}
 	m.hits(s)
+	m.turns(s)
 	m.drops(s)
 	m.off(s)
 	m.decided(s)
@@ -223,6 +224,16 @@ func (m *Meter) hits(s *Sample) {
 	s.Lines = slices.Clone(m.lines)
 	for k, n := range m.reader.Hits() {
 		s.Lines[k].Hits = n
+	}
+}
+
+func (m *Meter) turns(s *Sample) {
+	for _, u := range m.plan.Uplinks {
+		for _, cause := range datapath.TurnCauses {
+			if h := m.reader.Turns(u.Number, cause); h.Count > 0 {
+				s.Turns = append(s.Turns, TurnSample{u.Name, cause.String(), h})
+			}
+		}
 	}
 }
 

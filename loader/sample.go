@@ -23,6 +23,7 @@ type Sample struct {
 	Overrides int            `json:"overrides"` // moves that are in force beside the policy
 	Waiting   int            `json:"waiting"`   // what the policy names and the host does not have yet
 	Drops     []DropSample   `json:"drops"`
+	Turns     []TurnSample   `json:"turns"`
 	Off       []string       `json:"off"` // what is not counted and why, in sentences
 }
 
@@ -32,6 +33,14 @@ type UplinkSample struct {
 	Interface string `json:"interface"`
 	Table     uint32 `json:"table"`
 	Up        bool   `json:"up"` // its link is, now
+}
+
+// TurnSample is how long the classes of an uplink that failed took to leave by
+// another: from its last sign of life to their first packet.
+type TurnSample struct {
+	Uplink string             `json:"uplink"`
+	Cause  string             `json:"cause"` // what it failed by
+	Took   datapath.Histogram `json:"took"`
 }
 
 // ClassSample is a class.

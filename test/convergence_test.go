@@ -44,18 +44,49 @@ func TestConvergence(t *testing.T) {
 	job.NoReply = true
 	c := must[*lab.Client](t)(s.Host.Open(job))
 	defer c.Close()
+	soon(t, "b answers", func() error {
+		if r := s.record(t); r == nil || len(r.Probes) == 0 || r.Probes[0].Targets[0].Latency == 0 {
+			return fmt.Errorf("the agent says %+v", r)
+		}
+		return nil
+	})
 
 	dead := s.converges(t, c, rounds, func(broken bool) { s.dead(t, byB, broken) })
 	t.Logf("gateway dead behind a live link: %s", spread(dead))
+	s.turned(t, a, "gateway", rounds)
+	s.converges(t, c, 1, func(broken bool) { s.pull(t, byB, broken) })
+	s.turned(t, a, "carrier", 1)
 	a.stop(t)
-	carrier := s.converges(t, c, rounds, func(broken bool) {
-		if broken {
-			s.check(t, s.Unplug(byB))
-		} else {
-			s.check(t, s.Plug(byB))
-		}
-	})
+	carrier := s.converges(t, c, rounds, func(broken bool) { s.pull(t, byB, broken) })
 	t.Logf("carrier lost, no agent: %s", spread(carrier))
+}
+
+// pull pulls an uplink's cable, or plugs it.
+func (s *site) pull(t *testing.T, router int, out bool) {
+	t.Helper()
+	if out {
+		s.check(t, s.Unplug(router))
+	} else {
+		s.check(t, s.Plug(router))
+	}
+}
+
+// turned waits until so many failures of b were measured inside, by their cause.
+func (s *site) turned(t *testing.T, a *agentRun, cause string, times int) {
+	t.Helper()
+	soon(t, "failures of b by "+cause+" are measured", func() error {
+		if n := strings.Count(a.logged(), `"classes leave by another uplink" uplink=b cause=`+cause); n != times {
+			return fmt.Errorf("%d were, want %d", n, times)
+		}
+		return nil
+	})
+	for _, turn := range s.metered(t).Turns {
+		if turn.Uplink == "b" && turn.Cause == cause && turn.Took.Count == uint64(times) {
+			t.Logf("measured inside, %s: mean %.3f ms", cause, 1e3*turn.Took.Sum/float64(times))
+			return
+		}
+	}
+	t.Errorf("the meter does not say that b failed %d times by its %s", times, cause)
 }
 
 func (s *site) check(t *testing.T, err error) {

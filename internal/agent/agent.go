@@ -52,6 +52,7 @@ type Agent struct {
 	cgroups cgroups
 	probes  *probe.Probes
 	probing bool // they follow the plan
+	turns   turns
 	limits  limits
 	said    map[string]string // the last complaint of each kind
 
@@ -177,6 +178,7 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 
 // beat looks at what has no notices, and at everything now and then.
 func (a *Agent) beat() {
+	a.countTurns()
 	pulse, err := a.Loader.Pulse(a.current)
 	switch {
 	case err != nil:

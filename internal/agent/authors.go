@@ -48,6 +48,7 @@ func (a *Agent) listen() (stop func(), err error) {
 		defer close(done)
 		err := w.Run(func(c rpdb.Change) {
 			a.authors.note(c, time.Now())
+			a.turns.hear(c.Lost)
 			if c.Lost != 0 {
 				a.probes.Lost(c.Lost)
 			}

@@ -18,7 +18,9 @@ func (a *Agent) look() {
 	begun, used := time.Now(), processorTime()
 	before, _ := a.Loader.Pulse(a.current)
 	maps := a.damaged(before) && !a.limits.holds(mapsObject, begun)
-	h, err := a.heal(loader.Healing{Maps: maps, Withdrawn: a.withdrawn(), Choose: a.choose})
+	withdrawn := a.withdrawn()
+	a.awaitWithdrawal(withdrawn)
+	h, err := a.heal(loader.Healing{Maps: maps, Withdrawn: withdrawn, Choose: a.choose})
 	if err != nil && h != nil && !errors.Is(err, fs.ErrNotExist) {
 		h, err = a.healSingly(err)
 	}
@@ -157,6 +159,7 @@ func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
 	a.follows.only(h.Runtimes, a.hear)
 	a.followCgroups(h.Unarmed)
 	a.probe(h)
+	a.turn(h.Plan)
 	taken := h.Covered
 	if h.Conflict != nil {
 		taken = append(taken, h.Conflict.Error())

@@ -190,7 +190,7 @@ func TestFormats(t *testing.T) {
 			}
 		}
 	}
-	if want := 3 * 3; native != want {
+	if want := 3*3 + 1; native != want {
 		t.Errorf("%d native histograms, want %d", native, want)
 	}
 }

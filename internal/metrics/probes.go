@@ -7,6 +7,12 @@ import "waymark/internal/probe"
 var byTarget = []string{"uplink", "target"}
 
 var probeFamilies = []Family{
+	histogram("waymark_uplink_convergence_seconds", "Time from the last sign of life of an uplink that failed (its probes' last answer, the kernel's notice that its carrier or address went) to the first packet of its classes that left by another, by what it failed by: carrier, gateway, address. Only an agent measures it.", []string{"uplink", "cause"}, func(in *input, s *series) {
+		for i := range sampled(in).Turns {
+			t := &in.sample.Turns[i]
+			s.observe(&t.Took, t.Uplink, t.Cause)
+		}
+	}),
 	gauge("waymark_uplink_probe_up", "1 while the uplink's probes say that it leads somewhere; only of uplinks that the policy has probed.", []string{"uplink"}, func(in *input, s *series) {
 		if in.agent == nil {
 			return

@@ -40,6 +40,7 @@ func made(classes, uplinks int) *loader.Sample {
 		{Rule: plan.Rule{Family: plan.IPv6, Priority: 1020, Table: 7000, Action: plan.Lookup}, Text: "priority 1020 lookup 7000", Packets: 6, Classes: []loader.RuleClass{{Class: "class0", Packets: 6}}},
 		{Rule: plan.Rule{Family: plan.IPv4, Priority: 1020, Table: 254, Action: plan.Lookup}, Text: "priority 1020 lookup main", Packets: 0},
 	}
+	s.Turns = []loader.TurnSample{{Uplink: "u0", Cause: "gateway", Took: madeTally(0).RTT}}
 	s.Drops = []loader.DropSample{{Class: "class0", Reason: "IP_RPFILTER", Place: "ip_rcv_finish", Packets: 2}}
 	return s
 }

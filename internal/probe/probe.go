@@ -52,8 +52,11 @@ type Probes struct {
 // running is one uplink's.
 type running struct {
 	verdict
-	key  string // of what it was begun with
-	link int    // ifindex
+	key  string    // of what it was begun with
+	link int       // ifindex
+	last time.Time // of any target's answer
+	sign time.Time // last, as it was when the verdict became down; zero: there was none
+	cut  bool      // the verdict became down for the link did
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
@@ -83,14 +86,14 @@ func (p *Probes) Follow(uplinks []Uplink, down map[string]string) {
 		r := &running{key: key, link: u.Index, stop: func() {}}
 		r.policy, r.down = u.Probe, down[u.Name]
 		if old != nil {
-			r.down, r.since = old.down, old.since
+			r.down, r.since, r.last, r.sign, r.cut = old.down, old.since, old.last, old.sign, old.cut
 			ended = append(ended, old)
 		}
 		p.running[u.Name] = r
 		if u.Up {
 			p.begin(r, u)
 		} else if r.down == "" {
-			r.down = "its link is down"
+			r.down, r.cut = "its link is down", true
 			if old != nil {
 				r.since = time.Now()
 				p.tell()
@@ -162,10 +165,27 @@ func (p *Probes) repeat(ctx context.Context, r *running, t *target, w way, ask a
 func (p *Probes) add(r *running, t *target, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.add(took)
+	if t.add(took); took != lost {
+		r.last = time.Now()
+	}
 	if r.judge(time.Now()) {
+		if r.down != "" {
+			r.sign, r.cut = r.last, false
+		}
 		p.tell()
 	}
+}
+
+// LastSign is when a target of an uplink answered last before the probes found
+// that it leads nowhere; zero: none ever did. cut says that it was its link that
+// went down.
+func (p *Probes) LastSign(uplink string) (sign time.Time, cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.running[uplink]; r != nil {
+		return r.sign, r.cut
+	}
+	return time.Time{}, false
 }
 
 // Lost takes up that a link lost its carrier, though it may be back by now.
@@ -174,7 +194,7 @@ func (p *Probes) Lost(link int) {
 	defer p.mu.Unlock()
 	for _, r := range p.running {
 		if r.link == link && r.down == "" {
-			r.down, r.since = "its link went down", time.Now()
+			r.down, r.since, r.cut = "its link went down", time.Now(), true
 			for _, t := range r.targets {
 				t.answers = 0
 			}
