@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"waymark/internal/lab"
+)
+
+const balanceFlows = 10000
+
+// balanceTo is one of the destinations of a balance's flows.
+func balanceTo(f ip, n int) netip.Addr {
+	if f == v4 {
+		return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)})
+	}
+	return netip.MustParseAddr(fmt.Sprintf("2001:db8:ba1a:%x::1", n))
+}
+
+// spreads connects sockets with a mark, one to each destination, and returns
+// the uplink that each of them got its address of.
+func (s *site) spreads(t *testing.T, f ip, mark uint32) (ways []int, shares map[int]float64) {
+	t.Helper()
+	uplinks := map[netip.Addr]int{}
+	for n := range s.Routers {
+		uplinks[s.address(n, balanceTo(f, 0))] = n
+	}
+	shares = map[int]float64{}
+	s.check(t, s.Host.Do(func() error {
+		for n := range balanceFlows {
+			from, err := chosenSource(balanceTo(f, n), mark)
+			if err != nil {
+				return err
+			}
+			way, known := uplinks[from]
+			if !known {
+				return fmt.Errorf("a flow goes from %s", from)
+			}
+			ways = append(ways, way)
+			shares[way] += 1. / balanceFlows
+		}
+		return nil
+	}))
+	return ways, shares
+}
+
+// chosenSource is the source address that the kernel gives a datagram socket
+// with a mark when it is connected.
+func chosenSource(to netip.Addr, mark uint32) (netip.Addr, error) {
+	fd, err := unix.Socket(familyOf(to), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)); err != nil {
+		return netip.Addr{}, err
+	}
+	var address unix.Sockaddr = &unix.SockaddrInet6{Port: 9, Addr: to.As16()}
+	if to.Is4() {
+		address = &unix.SockaddrInet4{Port: 9, Addr: to.As4()}
+	}
+	if err := unix.Connect(fd, address); err != nil {
+		return netip.Addr{}, err
+	}
+	local, err := unix.Getsockname(fd)
+	switch a := local.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(a.Addr), err
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(a.Addr), err
+	}
+	return netip.Addr{}, err
+}
+
+// TestBalance measures the shares of a balance over ten thousand flows, each to
+// a destination of its own; has a flow stay on its uplink; and takes a member
+// away, whose share the other gets, and gives it back.
+func TestBalance(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "shared.slice")
+	s.apply(t, twoUplinks+"classes: [{name: shared, route: {a: 3, b: 1}, match: [{cgroup: shared.slice}]}]\n")
+	mark := s.status(t).Classes[0].Mark
+	for _, f := range bothFamilies {
+		t.Run(string(f), func(t *testing.T) {
+			first, shares := s.spreads(t, f, mark)
+			s.near(t, shares, 0.75)
+			again, _ := s.spreads(t, f, mark)
+			for n := range first {
+				if first[n] != again[n] {
+					t.Fatalf("the flow to %s went by %d, and goes by %d", balanceTo(f, n), first[n], again[n])
+				}
+			}
+			s.check(t, s.Unplug(byB))
+			if _, shares := s.spreads(t, f, mark); shares[byA] < 0.9999 {
+				t.Errorf("with b dead the shares are %v", shares)
+			}
+			s.check(t, s.Plug(byB))
+			_, shares = s.spreads(t, f, mark)
+			s.near(t, shares, 0.75)
+		})
+	}
+}
+
+// near checks the share of a, to 2 per cent of the flows.
+func (s *site) near(t *testing.T, shares map[int]float64, want float64) {
+	t.Helper()
+	t.Logf("shares %.4f and %.4f", shares[byA], shares[byB])
+	if d := shares[byA] - want; d < -0.02 || d > 0.02 {
+		t.Errorf("a has %.4f of the flows, want %.2f", shares[byA], want)
+	}
+}
