@@ -18,9 +18,9 @@ type Tally struct {
 	Reset         uint64      `json:"reset"`
 	SendErrors    uint64      `json:"sendErrors"` // datagrams, and connects of datagram sockets, that a hook of ours refused
 	Sends         FailedSends `json:"failedSends"`
-	RTT           Histogram   `json:"rtt"`        // of TCP, a value for every measurement of the kernel's
-	Connect       Histogram   `json:"connect"`    // of TCP, from the first SYN to established
-	Queue         Histogram   `json:"queue"`      // from tc egress to the driver, of one packet in QueueSample
+	RTT           Histogram   `json:"rtt"`     // of TCP, a value for every measurement of the kernel's
+	Connect       Histogram   `json:"connect"` // of TCP, from the first SYN to established
+	Queue         Histogram   `json:"queue"`   // from tc egress to the driver, of one packet in QueueSample
 }
 
 // QueueSample is how many packets go by for each whose time in the queue is
