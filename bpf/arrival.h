@@ -35,11 +35,14 @@ static __always_inline int is_open_server(struct bpf_sock *sk)
 }
 
 /* For a datagram that came in by an uplink. */
-static __always_inline void remember_arrival(struct __sk_buff *skb, struct bpf_sock *sk)
+static __always_inline void remember_arrival(struct __sk_buff *skb)
 {
+	struct bpf_sock *sk = skb->sk;
 	struct flow flow = {};
 
-	if (!is_open_server(sk) || !read_packet(skb, &flow))
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk || !is_open_server(sk) || !read_packet(skb, &flow))
 		return;
 	__u32 slot = arrival_slot(&flow.addresses[0], flow.ports[0], sk->src_port);
 	struct arrival *a = bpf_map_lookup_elem(&arrivals, &slot);

@@ -56,7 +56,10 @@ static __always_inline int find_connection(struct connection *of, struct bpf_soc
 	if (!of->class)
 		return 0;
 	const struct dst_entry *route = kernel_sk->sk_dst_cache;
-	of->number = route ? uplink_behind(route->dev->ifindex) : first_way(of->class);
+	if (unlikely(!route))
+		of->number = first_way(of->class);
+	else
+		of->number = uplink_of(of->class, route->dev->ifindex);
 	if (of->number == NO_UPLINK)
 		return 0;
 	of->c = counters_of(of->class, of->number);

@@ -101,12 +101,14 @@ struct sock {
 	struct socket *sk_socket;
 	__u8 sk_userlocks;
 	__u8 sk_kern_sock : 1;
+	__u16 sk_type;
 	__u16 sk_protocol;
 	__u32 sk_mark;
 	int sk_err;
 	struct dst_entry *sk_dst_cache;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+	void *sk_bpf_storage;
 };
 
 struct inet_connection_sock {
@@ -162,6 +164,22 @@ static long (*const bpf_probe_read_kernel)(void *to, __u32 size, const void *fro
 
 #define READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), &(from))
 
+/*
+ * The kernel's own structure behind a program's context, whose fields are read
+ * without a call. Kernels before 6.2 lack it, and are asked by helpers.
+ */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __kfunc_if_there;
+
+enum { TCP_TIME_WAIT = 6, TCP_NEW_SYN_RECV = 12 };
+
+/* Whether a socket is one at all: those of connections that begin or are over are less, and end early. */
+static __always_inline int is_full(const struct sock *sk)
+{
+	__u8 state = sk->__sk_common.skc_state;
+
+	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
+}
+
 /* A pointer as a number: the verifier lets nobody calculate with a bpf_sock, but a copy of one is anybody's. */
 static __always_inline __u64 address_of(const void *pointer)
 {
@@ -204,6 +222,45 @@ static __always_inline __u64 cookie_of_netns(struct bpf_sock *sk)
 	const struct sock *tcp = (const struct sock *)bpf_skc_to_tcp_sock(sk);
 
 	return tcp ? tcp->__sk_common.skc_net.net->net_cookie : cookie_of_any(sk);
+}
+
+/* The socket that a packet is of; all zero: none, or one of a connection that begins or is over. */
+struct owner {
+	__u32 type;
+	__u32 mark;
+	__u32 noted; /* whether there may be a note of it */
+};
+
+static __always_inline struct owner owner_by_call(struct bpf_sock *sk)
+{
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	return sk ? (struct owner){sk->type, sk->mark, 1} : (struct owner){};
+}
+
+static __always_inline struct owner owner_of(struct __sk_buff *skb)
+{
+	if (!bpf_cast_to_kern_ctx)
+		return owner_by_call(skb->sk);
+	const struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
+	const struct sock *sk = kernel_skb->sk;
+	if (!sk || !is_full(sk))
+		return (struct owner){};
+	return (struct owner){sk->sk_type, sk->sk_mark, !!sk->sk_bpf_storage};
+}
+
+/* The network namespace's cookie of a packet's full socket. */
+static __always_inline __u64 cookie_of_owner(struct __sk_buff *skb)
+{
+	if (bpf_cast_to_kern_ctx) {
+		const struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
+		const struct sock *owner = kernel_skb->sk;
+		return owner ? owner->__sk_common.skc_net.net->net_cookie : 0;
+	}
+	struct bpf_sock *sk = skb->sk;
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	return sk ? cookie_of_netns(sk) : 0;
 }
 
 static __always_inline __u8 locks_at(const struct sock *kernel_sk)

@@ -54,7 +54,7 @@ static __always_inline __u32 segments_of(const struct __sk_buff *skb)
 }
 
 /* The first uplink that a class may leave by. */
-static __always_inline __u32 first_way(const struct class_entry *class)
+static __noinline __u32 first_way(const struct class_entry *class)
 {
 	for (int i = 0; i < MAX_ROUTE; i++) {
 		if (i >= class->hops)
@@ -65,6 +65,17 @@ static __always_inline __u32 first_way(const struct class_entry *class)
 			return index;
 	}
 	return class->hops ? class->route[0] : NO_UPLINK;
+}
+
+/* The number of the uplink that is an interface, most likely the first of the class; NO_UPLINK: none is. */
+static __always_inline __u32 uplink_of(const struct class_entry *class, __u32 ifindex)
+{
+	__u32 first = class->route[0];
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &first);
+
+	if (unlikely(!u || u->ifindex != ifindex))
+		return uplink_behind(ifindex);
+	return first;
 }
 
 /* The line of what concerns a class and no packet: of the first uplink that it may leave by. */

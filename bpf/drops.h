@@ -6,7 +6,7 @@
 #include "core.h"
 #include "count.h"
 
-enum { DROPS = 4096, TCP_TIME_WAIT = 6, TCP_NEW_SYN_RECV = 12 };
+enum { DROPS = 4096 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -18,15 +18,6 @@ struct {
 
 /* Whether the tracepoint tells the socket that a packet was for (6.11). */
 const volatile __u32 drop_tells_socket;
-
-/* A socket if it has a mark: those of connections that begin or are over have none. */
-static __always_inline const struct sock *marked(const struct sock *sk)
-{
-	if (!sk)
-		return 0;
-	__u8 state = sk->__sk_common.skc_state;
-	return state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV ? 0 : sk;
-}
 
 static __always_inline int is_ours(const struct sk_buff *skb, const struct sock *sk)
 {
@@ -42,8 +33,7 @@ static __always_inline void count_drop(const struct sk_buff *skb, __u64 location
 
 	if (!is_ours(skb, sk) || is_off(OFF_DROPS))
 		return;
-	sk = marked(sk);
-	if (sk && !class_number(mark))
+	if (sk && is_full(sk) && !class_number(mark))
 		mark = sk->sk_mark;
 	const struct class_entry *class = class_of(mark);
 	struct drop_key key = {.slot = class ? class->slot : 0, .reason = reason, .location = location};

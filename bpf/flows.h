@@ -44,7 +44,7 @@ static __always_inline __u32 lowest_of(__u64 uplinks)
 }
 
 /* The uplink that a flow is tied to by its source, or left by last. */
-static __noinline __u32 uplink_of(__u64 address)
+static __noinline __u32 flows_uplink(__u64 address)
 {
 	const struct sock *sk = (const struct sock *)address;
 	const struct dst_entry *route = 0;
@@ -61,7 +61,7 @@ static __noinline __u32 uplink_of(__u64 address)
 /* Tells who a flow is; returns 0 if there was room for it. */
 static __noinline long tell(struct bpf_iter_meta *meta, __u64 address, __u32 mark, __u32 due)
 {
-	struct stayed_flow f = {.mark = mark, .due = due, .uplink = uplink_of(address)};
+	struct stayed_flow f = {.mark = mark, .due = due, .uplink = flows_uplink(address)};
 	const struct sock *sk = (const struct sock *)address;
 	const struct socket_alloc *socket = 0;
 	const struct cgroup *cgroup = 0;

@@ -22,6 +22,7 @@ typedef long long __s64;
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline __attribute__((noinline))
 #define __kfunc_if_there __attribute__((section(".ksyms"), weak))
+#define unlikely(x) __builtin_expect(!!(x), 0)
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define bpf_ntohs(x) ((__u16)__builtin_bswap16((__u16)(x)))

@@ -25,10 +25,10 @@ static __always_inline struct queued *queued_as(__u32 tag)
 	return bpf_map_lookup_elem(&queue, &place);
 }
 
-/* For a packet that leaves by a line which had so many packets before it, and has so many with it. */
-static __noinline void enter_queue(struct __sk_buff *skb, __u32 slot, __u32 number, __u64 before, __u64 with)
+/* For a packet that is a sample. */
+static __noinline void enter_queue(struct __sk_buff *skb, __u32 slot, __u32 number)
 {
-	if (before / QUEUE_SAMPLE == with / QUEUE_SAMPLE || skb->tc_index & 1 || is_off(OFF_QUEUE))
+	if (skb->tc_index & 1 || is_off(OFF_QUEUE))
 		return;
 	__u64 now = bpf_ktime_get_ns();
 	__u16 tag = (now >> 5 | 1) & 0xffff;

@@ -34,15 +34,8 @@ static __always_inline __u32 segments_in(const struct __sk_buff *skb, __u32 head
 	return (skb->len - headers + skb->gso_size - 1) / skb->gso_size;
 }
 
-/* For a packet that came in by an uplink to a full socket. */
-static __always_inline void count_received(struct __sk_buff *skb, struct bpf_sock *sk, __u32 number, __u32 link)
+static __always_inline void count_received(struct __sk_buff *skb, struct class_counters *c, __u32 link)
 {
-	__u32 carried = sk->type == SOCK_DGRAM ? datagram_standing(sk, sk->mark) : sk->mark;
-	const struct class_entry *class = class_of(carried);
-	struct class_counters *c = class ? counters_of(class, number) : 0;
-
-	if (!c)
-		return;
 	__u32 headers = skb->gso_size ? headers_of(skb) : 0;
 	__u32 segments = segments_in(skb, headers);
 	__u64 bytes = skb->len + link + (segments - 1) * (headers + link);
@@ -58,18 +51,24 @@ static __always_inline void count_received(struct __sk_buff *skb, struct bpf_soc
 /* Raw sockets get copies, and what comes by no uplink is nobody's. */
 static __always_inline void receive(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct owner of = owner_of(skb);
+	__u32 mark = of.mark;
 
-	if (skb->ifindex == LOOPBACK || !sk)
+	if (!of.type || of.type == SOCK_RAW || skb->ifindex == LOOPBACK || cookie_of_owner(skb) != netns_cookie)
 		return;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->type == SOCK_RAW)
+	if (of.type == SOCK_DGRAM && of.noted)
+		mark = noted_mark(skb, mark);
+	const struct class_entry *class = class_of(mark);
+	if (!class)
 		return;
-	__u32 number = uplink_behind(skb->ifindex);
+	__u32 number = uplink_of(class, skb->ifindex);
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &number);
-	if (!u || cookie_of_netns(sk) != netns_cookie)
+	if (!u)
 		return;
-	count_received(skb, sk, number, u->link_header);
-	remember_arrival(skb, sk);
+	struct class_counters *c = counters_of(class, number);
+	if (c)
+		count_received(skb, c, u->link_header);
+	if (of.type == SOCK_DGRAM)
+		remember_arrival(skb);
 }
 #endif

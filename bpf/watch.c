@@ -40,7 +40,7 @@ static __u64 (*const bpf_ringbuf_query)(void *ring, __u64 what) = (void *)134;
 
 enum { TCX_NEXT = -1 };
 enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
-enum { TCP_NEW_SYN_RECV = 12, TCP_TIME_WAIT = 6, TCP_FLAGS = 13, SYN = 2, ACK = 16 };
+enum { TCP_FLAGS = 13, SYN = 2, ACK = 16 };
 
 #define SECOND 1000000000ULL
 #define FORGOTTEN (60 * SECOND) /* a flow without a connection that was silent for so long begins anew */
