@@ -44,10 +44,18 @@ struct connection {
 	struct class_counters *c;
 };
 
-/* Returns whether it is one of ours, by an uplink; one without a route is on its class's way. */
-static __always_inline int find_connection(struct connection *of, struct bpf_sock *sk)
+static __always_inline const struct sock *kernel_sock(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
-	const struct sock *kernel_sk = (const struct sock *)bpf_skc_to_tcp_sock(sk);
+	if (!bpf_cast_to_kern_ctx)
+		return (const struct sock *)bpf_skc_to_tcp_sock(sk);
+	const struct bpf_sock_ops_kern *kernel_ctx = bpf_cast_to_kern_ctx(ctx);
+	return kernel_ctx->sk;
+}
+
+/* Returns whether it is one of ours, by an uplink; one without a route is on its class's way. */
+static __always_inline int find_connection(struct connection *of, struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	const struct sock *kernel_sk = kernel_sock(ctx, sk);
 
 	if (!kernel_sk || kernel_sk->__sk_common.skc_net.net->net_cookie != netns_cookie)
 		return 0;
@@ -148,7 +156,7 @@ static __always_inline void follow_connection(struct bpf_sock_ops *ctx, struct b
 	struct connection of = {};
 	__u32 op = ctx->op;
 
-	if (op < BPF_SOCK_OPS_TCP_CONNECT_CB || op > BPF_SOCK_OPS_RTT_CB || !find_connection(&of, sk))
+	if (op < BPF_SOCK_OPS_TCP_CONNECT_CB || op > BPF_SOCK_OPS_RTT_CB || !find_connection(&of, ctx, sk))
 		return;
 	switch (op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:

@@ -155,6 +155,10 @@ struct sk_buff {
 	__u16 inner_network_header;
 };
 
+struct bpf_sock_ops_kern {
+	struct sock *sk;
+};
+
 #pragma clang attribute pop
 
 /* What an application chose when it bound a socket. */

@@ -86,6 +86,15 @@ static __always_inline struct class_counters *first_line(const struct class_entr
 	return number < uplink_limit ? counters_of(class, number) : 0;
 }
 
+/* An octave that nothing was counted in yet. */
+static __noinline struct time_octave *first_of_octave(const struct time_key *key)
+{
+	struct time_octave none = {};
+
+	bpf_map_update_elem(&times, key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&times, key);
+}
+
 /* Counts a time. One for which there is no room is lost, and never another's. */
 static __noinline void observe(__u32 slot, __u32 number, __u32 kind, __u64 ns)
 {
@@ -93,11 +102,8 @@ static __noinline void observe(__u32 slot, __u32 number, __u32 kind, __u64 ns)
 	struct time_key key = {.slot = slot, .uplink = number, .kind = kind, .octave = octave_of(ns, &part)};
 	struct time_octave *o = bpf_map_lookup_elem(&times, &key);
 
-	if (!o) {
-		struct time_octave none = {};
-		bpf_map_update_elem(&times, &key, &none, BPF_NOEXIST);
-		o = bpf_map_lookup_elem(&times, &key);
-	}
+	if (unlikely(!o))
+		o = first_of_octave(&key);
 	if (o)
 		__sync_fetch_and_add(&o->count[part & 7], 1);
 }
