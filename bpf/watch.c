@@ -19,6 +19,14 @@ struct net_device___watch {
 	possible_net_t nd_net;
 };
 
+struct sock_common___watch {
+	struct sock *skc_listener;
+};
+
+struct sock___watch {
+	struct sock_common___watch __sk_common;
+};
+
 struct sk_buff___watch {
 	struct sock *sk;
 	struct net_device___watch *dev;
@@ -120,7 +128,9 @@ static __always_inline int see(struct sight *s, const void *skb)
 	if (cookie != netns_cookie)
 		return 0;
 	READ(s->ifindex, dev->ifindex);
-	if (state != TCP_NEW_SYN_RECV && state != TCP_TIME_WAIT)
+	if (state == TCP_NEW_SYN_RECV) /* of a connection that begins: it is its listener's */
+		READ(sk, ((const struct sock___watch *)sk)->__sk_common.skc_listener);
+	if (state != TCP_TIME_WAIT)
 		s->sk = (__u64)sk;
 	return read_headers(s, k);
 }
