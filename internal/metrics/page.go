@@ -29,7 +29,7 @@ the code by ` + "`go generate ./internal/metrics`" + `; do not edit.
 - Beside these, ` + "`/metrics`" + ` has client_golang's own ` + "`process_*` and `go_*`" + ` of the server;
   ` + "`--once`" + ` leaves them out.
 - A scrape of 1,000 classes on four uplinks, each with three histograms, 140,000 lines, takes
-  about 20 ms of one CPU, half of it for reading; in protobuf, which native histograms need,
+  about 30 ms of one CPU, half of it for reading; in protobuf, which native histograms need,
   several times as much.
 
 | metric | type | labels | meaning |
