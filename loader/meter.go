@@ -227,12 +227,12 @@ func (m *Meter) hits(s *Sample) {
 	}
 }
 
+// turns adds every uplink's, by each cause: a series that begins with its first
+// value has no increase.
 func (m *Meter) turns(s *Sample) {
 	for _, u := range m.plan.Uplinks {
 		for _, cause := range datapath.TurnCauses {
-			if h := m.reader.Turns(u.Number, cause); h.Count > 0 {
-				s.Turns = append(s.Turns, TurnSample{u.Name, cause.String(), h})
-			}
+			s.Turns = append(s.Turns, TurnSample{u.Name, cause.String(), m.reader.Turns(u.Number, cause)})
 		}
 	}
 }

@@ -32,6 +32,9 @@ const seenPolicy = `uplinks:
   - name: stranded
     route: [c]
     match: {cgroup: stranded.slice}
+  - name: turned
+    route: [c, b]
+    match: {uid: 2002}
 `
 
 // TestPrometheus has two real ones scrape a host with traffic, one of which
@@ -45,11 +48,11 @@ func TestPrometheus(t *testing.T) {
 		s.prometheus(t, "classic", 9090, exporterAddress),
 		s.prometheus(t, "native", 9091, exporterAddress, "--enable-feature=native-histograms"),
 	}
-	unplug(t, s, byC)
 	end := s.busy(t)
 	for _, p := range servers {
 		soon(t, p.name+" scrapes", func() error { return p.hasData("waymark_policy_state") })
 	}
+	unplug(t, s, byC) // now, for what was before the first scrape is no increase
 	s.write(t, seenPolicy+"  - {name: late, route: [a], match: {uid: 2003}}\n") // which the agent applies
 	for _, p := range servers {
 		expressions := s.withoutOff(t, everyExpression(t))
@@ -104,6 +107,7 @@ func (s *site) busy(t *testing.T) (end func()) {
 	}{
 		{s.Host, lab.Job{Kind: lab.TCP, To: to("203.0.113.1:7"), Count: 100, Size: 1400, UID: 2000, GID: 2000}},
 		{s.Host, lab.Job{Kind: lab.UDP, To: to("[2001:db8:f::1]:7"), Count: 20, Size: 100, UID: 2000, GID: 2000}},
+		{s.Host, lab.Job{Kind: lab.UDP, To: to("203.0.113.1:7"), Count: 1, Size: 1, UID: 2002, GID: 2002}},  // by b, for c is unplugged
 		{s.Host, lab.Job{Kind: lab.TCP, To: to("203.0.113.1:1"), UID: 2000, GID: 2000}},                     // refused
 		{s.Routers[byA], lab.Job{Kind: lab.SendTo, To: to("10.0.1.2:9"), Count: 1, Size: 1, NoReply: true}}, // dropped by the host
 	}
@@ -144,7 +148,7 @@ var (
 func everyExpression(t *testing.T) []string {
 	t.Helper()
 	all := map[string]bool{}
-	values := strings.NewReplacer("$__rate_interval", "5m", "$instance", ".*", "$class", ".*", "$uplink", ".*")
+	values := strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h", "$instance", ".*", "$class", ".*", "$uplink", ".*")
 	for _, d := range dashboards(t) {
 		for _, e := range d.expressions() {
 			all[values.Replace(e)] = true
