@@ -52,7 +52,7 @@ func TestPrometheus(t *testing.T) {
 	for _, p := range servers {
 		soon(t, p.name+" scrapes", func() error { return p.hasData("waymark_policy_state") })
 	}
-	unplug(t, s, byC) // now, for what was before the first scrape is no increase
+	unplug(t, s, byC)                                                           // now, for what was before the first scrape is no increase
 	s.write(t, seenPolicy+"  - {name: late, route: [a], match: {uid: 2003}}\n") // which the agent applies
 	for _, p := range servers {
 		expressions := s.withoutOff(t, everyExpression(t))
