@@ -167,6 +167,21 @@ func (l *Loader) survey(want wanted) (*survey, error) {
 	return w, nil
 }
 
+// surveyApplied is the policy that is applied, held against the kernel. An
+// error that is fs.ErrNotExist says that nothing is applied.
+func (l *Loader) surveyApplied() (*survey, error) {
+	policy, err := l.Applied()
+	if err != nil {
+		return nil, err
+	}
+	w, err := l.survey(wanted{policy: policy})
+	if err == nil && w.state == nil {
+		w.close()
+		return nil, fs.ErrNotExist
+	}
+	return w, err
+}
+
 func (w *survey) compare(l *Loader, want wanted) error {
 	var err error
 	w.held, w.unread = l.inForce(w.state)

@@ -60,20 +60,12 @@ const Unclassed = classes.Unclassed
 // Status reads what is applied. An error that is fs.ErrNotExist says that
 // nothing is.
 func (l *Loader) Status() (*Status, error) {
-	state, err := l.State()
-	if err != nil {
-		return nil, err
-	}
-	policy, err := state.Policy()
-	if err != nil {
-		return nil, err
-	}
-	l.root = state.CgroupRoot
-	w, err := l.survey(wanted{policy: policy})
+	w, err := l.surveyApplied()
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
+	state := w.state
 	s := &Status{Applied: state.Applied, Netns: l.netns, CgroupRoot: l.root, Mask: w.plan.Mask.String(),
 		Uplinks: w.plan.Uplinks, Waiting: append([]string{}, w.plan.Waiting...), Notes: append([]string{}, w.plan.Notes...), Drift: w.changes,
 		GoesBack: state.Trial.GoesBack(), Unfinished: string(state.Unfinished)}
@@ -93,14 +85,14 @@ func (l *Loader) Status() (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := append(w.plan.Classes, plan.Class{Name: Unclassed})
+	all, elsewhere := append(w.plan.Classes, plan.Class{Name: Unclassed}), away(stayed)
 	for _, c := range all {
 		class := ClassStatus{Name: c.Name, Mark: c.Mark, Away: []UplinkFlows{}}
 		if int(c.Slot) < len(flows) {
 			class.Kept = flows[c.Slot].Kept
 		}
 		if c.Number != 0 {
-			class.Route, class.Away = c.Route.String(), w.away(stayed, c.Mark)
+			class.Route, class.Away = c.Route.String(), w.away(elsewhere[c.Mark])
 		}
 		if class.Counts, err = w.counts(c.Slot); err != nil {
 			return nil, err
@@ -110,8 +102,9 @@ func (l *Loader) Status() (*Status, error) {
 	return s, nil
 }
 
-func (w *survey) away(stayed []datapath.Stayed, mark uint32) []UplinkFlows {
-	out, n := []UplinkFlows{}, away(stayed)[mark]
+// away words a class's flows by the number of the uplink that they leave by.
+func (w *survey) away(n map[int]uint64) []UplinkFlows {
+	out := []UplinkFlows{}
 	for _, u := range w.plan.Uplinks {
 		if n[u.Number] > 0 {
 			out = append(out, UplinkFlows{u.Name, n[u.Number]})

@@ -29,16 +29,7 @@ type StayedFlow struct {
 // StayedFlows are all of them, in no order. An error that is fs.ErrNotExist says
 // that nothing is applied.
 func (l *Loader) StayedFlows() ([]StayedFlow, error) {
-	state, err := l.State()
-	if err != nil {
-		return nil, err
-	}
-	policy, err := state.Policy()
-	if err != nil {
-		return nil, err
-	}
-	l.root = state.CgroupRoot
-	w, err := l.survey(wanted{policy: policy})
+	w, err := l.surveyApplied()
 	if err != nil {
 		return nil, err
 	}
