@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cilium/ebpf"
-
 	"waymark/bpf"
 	"waymark/internal/plan"
 )
@@ -36,22 +34,14 @@ func (i *Instance) CarriedLook(alone bool) (*CarriedLook, error) {
 		return nil, err
 	}
 	l := &CarriedLook{w, i.settings.Mask}
-	numbers := l.numbers()
-	_, cleared := w.maps[bpf.WaymarkMapCarried].BatchUpdate(numbers, make([]uint32, len(numbers)), nil)
+	carried := w.maps[bpf.WaymarkMapCarried]
+	cleared := putEntries(carried, make([]uint32, carried.MaxEntries()))
 	if err := errors.Join(w.forgetHeirs(), cleared); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("prepare to look for marks that are noted: %w", err)
 	}
 	order := bpf.WaymarkWalkOrder{From: live, To: live, Rehearses: 1}
 	return l, w.ask(order)
-}
-
-func (l *CarriedLook) numbers() []uint32 {
-	all := make([]uint32, l.walker.maps[bpf.WaymarkMapCarried].MaxEntries())
-	for n := range all {
-		all[n] = uint32(n)
-	}
-	return all
 }
 
 // Elsewhere makes the next walks those of other network namespaces.
@@ -65,16 +55,14 @@ func (l *CarriedLook) Walk() error {
 
 // Marks are those that were found.
 func (l *CarriedLook) Marks() (map[uint32]bool, error) {
-	numbers := l.numbers()
-	found := make([]uint32, len(numbers))
-	var cursor ebpf.MapBatchCursor
-	if _, err := l.walker.maps[bpf.WaymarkMapCarried].BatchLookup(&cursor, numbers, found, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	found, err := entriesOf[uint32](l.walker.maps[bpf.WaymarkMapCarried])
+	if err != nil {
 		return nil, fmt.Errorf("read the marks that are noted: %w", err)
 	}
 	marks := map[uint32]bool{}
-	for k, here := range found {
+	for number, here := range found {
 		if here != 0 {
-			marks[l.mask.Spread(numbers[k])] = true
+			marks[l.mask.Spread(uint32(number))] = true
 		}
 	}
 	return marks, nil

@@ -156,11 +156,7 @@ func (i *Instance) putTable(version uint32, t *match.Table) error {
 		return err
 	}
 	defer m.Close()
-	keys := make([]uint32, len(t.Cells))
-	for k := range keys {
-		keys[k] = uint32(k)
-	}
-	if _, err := m.BatchUpdate(keys, t.Cells, nil); err != nil {
+	if err := putEntries(m, t.Cells); err != nil {
 		return err
 	}
 	// Nobody writes into it from here on, root or not.

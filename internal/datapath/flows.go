@@ -39,8 +39,7 @@ type Stayed struct {
 // FlowCounter counts the open flows, again and again, until the table changes.
 type FlowCounter struct {
 	walker *Walker
-	slots  []uint32
-	found  []bpf.WaymarkOpenFlows
+	counts *ebpf.Map
 }
 
 // FlowCounter prepares the programs for the plan in force. Close it after use.
@@ -57,11 +56,7 @@ func (i *Instance) FlowCounter(p *plan.Plan) (*FlowCounter, error) {
 		w.Close()
 		return nil, fmt.Errorf("prepare to count the open sockets: %w", err)
 	}
-	c := &FlowCounter{w, make([]uint32, i.settings.Slots), make([]bpf.WaymarkOpenFlows, i.settings.Slots)}
-	for k := range c.slots {
-		c.slots[k] = uint32(k)
-	}
-	return c, nil
+	return &FlowCounter{w, w.maps[bpf.WaymarkMapFlows]}, nil
 }
 
 // Close lets the programs go.
@@ -74,8 +69,12 @@ func (c *FlowCounter) Count() (flows []Flows, stayed []Stayed, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("count the open sockets: %w", err)
 	}
-	flows = make([]Flows, len(c.found))
-	for k, f := range c.found {
+	found, err := entriesOf[bpf.WaymarkOpenFlows](c.counts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("count the open sockets: %w", err)
+	}
+	flows = make([]Flows, len(found))
+	for k, f := range found {
 		flows[k] = Flows{f.Open, f.Kept}
 	}
 	var f bpf.WaymarkStayedFlow
@@ -115,9 +114,7 @@ func addressOf(family uint32, words [4]uint32) netip.Addr {
 
 // count returns what the programs printed.
 func (c *FlowCounter) count() (all []byte, err error) {
-	clear(c.found)
-	counted := c.walker.maps[bpf.WaymarkMapFlows]
-	if _, err := counted.BatchUpdate(c.slots, c.found, nil); err != nil {
+	if err := putEntries(c.counts, make([]bpf.WaymarkOpenFlows, c.counts.MaxEntries())); err != nil {
 		return nil, err
 	}
 	if err := c.walker.forgetListeners(); err != nil {
@@ -129,11 +126,6 @@ func (c *FlowCounter) count() (all []byte, err error) {
 			return nil, err
 		}
 		all = append(all, printed...)
-	}
-	var cursor ebpf.MapBatchCursor
-	keys := make([]uint32, len(c.slots))
-	if _, err := counted.BatchLookup(&cursor, keys, c.found, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return nil, err
 	}
 	return all, nil
 }

@@ -150,3 +150,13 @@ func entriesOf[T any](m *ebpf.Map) ([]T, error) {
 	}
 	return values[:n], nil
 }
+
+// putEntries writes the values of an array, from the first on.
+func putEntries[T any](m *ebpf.Map, values []T) error {
+	keys := make([]uint32, len(values))
+	for k := range keys {
+		keys[k] = uint32(k)
+	}
+	_, err := m.BatchUpdate(keys, values, nil)
+	return err
+}

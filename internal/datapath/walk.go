@@ -160,18 +160,14 @@ func (w *Walker) fill(c Change) error {
 
 // fillPins writes all of them: those of the walk before are forgotten.
 func (w *Walker) fillPins(p *plan.Plan) error {
-	places, pins := make([]uint32, bpf.WaymarkLimitsMAX_PINS), make([]bpf.WaymarkPin, bpf.WaymarkLimitsMAX_PINS)
-	for k := range places {
-		places[k] = uint32(k)
-	}
+	pins := make([]bpf.WaymarkPin, bpf.WaymarkLimitsMAX_PINS)
 	for k, pin := range p.Pins() {
 		if k == len(pins) {
 			break
 		}
 		pins[k] = bpf.WaymarkPin{Source: insidePrefix(pin.Source), Uplink: uint32(pin.Uplink)}
 	}
-	_, err := w.maps[bpf.WaymarkMapPins].BatchUpdate(places, pins, nil)
-	return err
+	return putEntries(w.maps[bpf.WaymarkMapPins], pins)
 }
 
 // forgetHeirs takes out those of the walk before.
@@ -222,12 +218,7 @@ func (w *Walker) forget() error {
 
 func (w *Walker) forgetListeners() error {
 	listened := w.maps[bpf.WaymarkMapListened]
-	words := make([]uint32, listened.MaxEntries())
-	for k := range words {
-		words[k] = uint32(k)
-	}
-	_, err := listened.BatchUpdate(words, make([]uint64, len(words)), nil)
-	return err
+	return putEntries(listened, make([]uint64, listened.MaxEntries()))
 }
 
 // iterate runs one iterator to its end, and returns what it printed and the
