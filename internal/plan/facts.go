@@ -37,7 +37,7 @@ type Facts struct {
 
 	// Tracks says that the kernel follows connections and gives them marks, by
 	// rules of nftables.
-	Tracks bool
+	Tracks bool `json:"tracks,omitempty"`
 
 	// Withdrawn are uplinks that nothing is to be sent by though their link is
 	// up, by name, each with the reason: their probes find nobody.
