@@ -40,10 +40,8 @@ func (l *Loader) ArmCgroups() error {
 // unarmed is the directory whose cgroups nobody arms as they are made though
 // the plan has matches that name some; "" for none.
 func (w *survey) unarmed(root string) string {
-	for _, line := range w.plan.Lines {
-		if line.Match.Cgroup != nil && !w.facts.Arms {
-			return root
-		}
+	if !w.facts.Arms && w.plan.NamesCgroups() {
+		return root
 	}
 	return ""
 }

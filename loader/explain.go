@@ -57,9 +57,7 @@ func (l *Loader) Explain(policy *classes.Policy, q Question) (*Explanation, erro
 	x := &Explanation{Question: q, Class: Unclassed, Mask: uint32(w.plan.Mask)}
 	if line := w.plan.Winner(q.flow()); line != nil {
 		x.Line, x.Position = line.Text.String(), line.Pos.String()
-		if line.Class != plan.NoClass {
-			x.Class, x.Mark = w.plan.Classes[line.Class].Name, w.plan.Classes[line.Class].Mark
-		}
+		x.Class, x.Mark = w.plan.ClassName(line.Class), w.plan.ClassMark(line.Class)
 	}
 	for _, family := range plan.Families {
 		if q.asks(family) {

@@ -125,11 +125,7 @@ func (m *Meter) renew(version uint64) error {
 func (m *Meter) word() {
 	m.lines, m.rules = make([]LineSample, len(m.plan.Lines)), make([]RuleSample, len(m.plan.Rules))
 	for k, l := range m.plan.Lines {
-		name := Unclassed
-		if l.Class != plan.NoClass {
-			name = m.plan.Classes[l.Class].Name
-		}
-		m.lines[k] = LineSample{Class: name, Text: l.Text.String(), Where: l.Pos.String()}
+		m.lines[k] = LineSample{Class: m.plan.ClassName(l.Class), Text: l.Text.String(), Where: l.Pos.String()}
 	}
 	for k, r := range m.plan.Rules {
 		m.rules[k] = RuleSample{Rule: r, Text: r.Args()}

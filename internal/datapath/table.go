@@ -24,9 +24,7 @@ func Compile(p *plan.Plan, root match.Root) Compiled {
 func marks(p *plan.Plan) []uint32 {
 	all := make([]uint32, len(p.Lines))
 	for k := range p.Lines {
-		if class := p.Lines[k].Class; class != plan.NoClass {
-			all[k] = p.Classes[class].Mark
-		}
+		all[k] = p.ClassMark(p.Lines[k].Class)
 	}
 	return all
 }

@@ -28,7 +28,7 @@ func (m *maker) notes() {
 	if len(m.cramped) > 0 {
 		note("answers to what is forwarded in by %s go by their sender's class, or by main: the mask %s has no number left for them: widen `mark: {mask: ...}`, or say `symmetric: false`", strings.Join(m.cramped, ", "), m.plan.Mask)
 	}
-	if named := func(l Line) bool { return l.Match.Cgroup != nil }; !m.facts.Arms && slices.ContainsFunc(m.plan.Lines, named) {
+	if !m.facts.Arms && m.plan.NamesCgroups() {
 		note("this kernel has no tracepoint at which cgroups are armed as they are made: run the agent, which hears of them a moment later, or `waymark apply` again when one of the policy's is made")
 	}
 }

@@ -6,6 +6,7 @@ package plan
 
 import (
 	"net/netip"
+	"slices"
 
 	"waymark/classes"
 	"waymark/internal/match"
@@ -71,6 +72,22 @@ type Class struct {
 
 // NoClass is in place of a class's index for a line whose traffic has none.
 const NoClass = -1
+
+// ClassName is a class's name by its index; classes.Unclassed of NoClass.
+func (p *Plan) ClassName(class int) string {
+	if class == NoClass {
+		return classes.Unclassed
+	}
+	return p.Classes[class].Name
+}
+
+// ClassMark is a class's mark by its index; 0 of NoClass.
+func (p *Plan) ClassMark(class int) uint32 {
+	if class == NoClass {
+		return 0
+	}
+	return p.Classes[class].Mark
+}
 
 // Line is one match of a class, as the policy says it and in numbers.
 type Line struct {
@@ -161,6 +178,11 @@ func (p *Plan) ClassOf(mark uint32) *Class {
 		}
 	}
 	return nil
+}
+
+// NamesCgroups tells whether any line takes traffic by its cgroup.
+func (p *Plan) NamesCgroups() bool {
+	return slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Match.Cgroup != nil })
 }
 
 // Holds tells whether a mark is of a number that is kept for the plan's

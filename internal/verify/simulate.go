@@ -68,17 +68,11 @@ func ownSource(p *plan.Plan, q plan.Packet) bool {
 
 // Mark is what the flow's socket should carry: 0 for unclassed.
 func (s Sample) Mark(p *plan.Plan) uint32 {
-	if class := p.Lines[s.Line].Class; class != plan.NoClass {
-		return p.Classes[class].Mark
-	}
-	return 0
+	return p.ClassMark(p.Lines[s.Line].Class)
 }
 
 // Name says which line and family it is of.
 func (s Sample) Name(p *plan.Plan) string {
-	line, name := p.Lines[s.Line], classes.Unclassed
-	if line.Class != plan.NoClass {
-		name = p.Classes[line.Class].Name
-	}
-	return fmt.Sprintf("%s, class %s, %s, %s", line.Pos, name, line.Text, s.Family)
+	line := p.Lines[s.Line]
+	return fmt.Sprintf("%s, class %s, %s, %s", line.Pos, p.ClassName(line.Class), line.Text, s.Family)
 }

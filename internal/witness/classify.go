@@ -154,13 +154,9 @@ func (c *classifier) judge(f match.Flow, s verify.Sample, mark uint32, check *ve
 		check.Skipped = fmt.Sprintf("what is below its cgroup, or this process's own, is of class %s", c.name(want))
 		return
 	}
-	number := uint32(0)
-	if want != plan.NoClass {
-		number = c.Plan.Classes[want].Mark
-	}
 	got := mark & uint32(c.Plan.Mask)
 	check.Answer = fmt.Sprintf("mark %#x", mark)
-	if got != number {
+	if got != c.Plan.ClassMark(want) {
 		check.Wrong = append(check.Wrong, fmt.Sprintf("the programs give it %s and not %s: `waymark apply` fills their maps, `waymark explain` names the match", c.markName(got), c.name(want)))
 	}
 }

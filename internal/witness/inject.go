@@ -189,7 +189,7 @@ func (i *injection) gateways(policy *classes.Policy, o loader.Options) error {
 func (i *injection) try(failure string, p *plan.Plan) error {
 	first := len(i.checks)
 	for _, a := range i.attempts {
-		i.checks = append(i.checks, verify.NewCheck(verify.Injected, fmt.Sprintf("%s: class %s, %s", failure, i.className(a.class), a.family)))
+		i.checks = append(i.checks, verify.NewCheck(verify.Injected, fmt.Sprintf("%s: class %s, %s", failure, i.Plan.ClassName(a.class), a.family)))
 	}
 	return i.each(i.attempts, func(n int, client *client, a attempt) error {
 		e, err := i.observe(client, a, 0)

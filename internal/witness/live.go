@@ -51,7 +51,7 @@ func Live(l *loader.Loader, held *loader.Verified, targets []netip.AddrPort) (ch
 		v.judge(v.Plan, a, e, c)
 		unanswered(a, e, c)
 		for _, device := range v.devices(e) {
-			sent[v.className(a.class)+" "+device] = true
+			sent[v.Plan.ClassName(a.class)+" "+device] = true
 		}
 		return nil
 	}, func(n int, why string) { checks[which[n]].Skipped = why })

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"waymark/classes"
 	"waymark/internal/match"
 	"waymark/internal/plan"
 	"waymark/internal/verify"
@@ -40,13 +39,6 @@ func (v *view) possible(f match.Flow) bool {
 func (v *view) wins(n int, f match.Flow) bool {
 	first, ok := match.First(v.lines, f)
 	return ok && v.Plan.Lines[first].Class == v.Plan.Lines[n].Class
-}
-
-func (v *view) className(class int) string {
-	if class == plan.NoClass {
-		return classes.Unclassed
-	}
-	return v.Plan.Classes[class].Name
 }
 
 // device is the name of an interface by its index, of those that are uplinks.
