@@ -41,7 +41,7 @@ func (l *Loader) Doctor(policy *classes.Policy) (neighbours.Report, error) {
 func (l *Loader) examine(h neighbours.Host) (neighbours.Report, error) {
 	var unseen []string
 	miss := func(err error) {
-		if err != nil && !errors.Is(err, host.ErrNotInstalled) {
+		if err != nil {
 			unseen = append(unseen, err.Error())
 		}
 	}
@@ -52,16 +52,11 @@ func (l *Loader) examine(h neighbours.Host) (neighbours.Report, error) {
 		return neighbours.Report{}, err
 	}
 	miss(l.scan(&h))
-	for _, name := range []string{"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"} {
-		text, err := host.Output(name + "-save")
-		if err == nil {
-			h.Iptables = append(h.Iptables, neighbours.Saved{Command: name, Text: text})
-		}
+	var missed []error
+	h.Iptables, h.Nft, missed = readFilters()
+	for _, err := range missed {
 		miss(err)
 	}
-	nft, err := host.Output("nft", "-j", "list", "ruleset")
-	h.Nft = []byte(nft)
-	miss(err)
 	report := neighbours.Examine(h)
 	report.Unseen = append(report.Unseen, unseen...)
 	return report, nil

@@ -3,14 +3,11 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"waymark/internal/host"
 	"waymark/internal/importer"
-	"waymark/internal/plan"
 )
 
 // Import is the policy that does what this host's rules, routes, filters and
@@ -22,22 +19,10 @@ func (l *Loader) Import() (importer.Imported, error) {
 		return importer.Imported{}, err
 	}
 	s := importer.Setup{Facts: facts}
-	for k, name := range []string{"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"} {
-		family := plan.Families[k%2]
-		text, err := host.Output(name + "-save")
-		switch {
-		case errors.Is(err, host.ErrNotInstalled):
-		case err != nil:
-			return importer.Imported{}, err
-		default:
-			s.Iptables = append(s.Iptables, importer.Saved{Family: family, Name: name, Text: text})
-		}
+	var missed []error
+	if s.Iptables, s.Nft, missed = readFilters(); missed != nil {
+		return importer.Imported{}, missed[0]
 	}
-	nft, err := host.Output("nft", "-j", "list", "ruleset")
-	if err != nil && !errors.Is(err, host.ErrNotInstalled) {
-		return importer.Imported{}, err
-	}
-	s.Nft = []byte(nft)
 	if err := addFiles(&s, routingFiles()); err != nil {
 		return importer.Imported{}, err
 	}

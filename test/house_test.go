@@ -18,6 +18,7 @@ var floors = map[string]int{
 	"waymark/bpf":                 0,
 	"waymark/classes":             0,
 	"waymark/internal/registry":   0,
+	"waymark/internal/filters":    0,
 	"waymark/internal/match":      1,
 	"waymark/internal/plan":       2,
 	"waymark/internal/datapath":   3,

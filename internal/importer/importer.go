@@ -11,23 +11,17 @@ import (
 	"slices"
 
 	"waymark/classes"
+	"waymark/internal/filters"
 	"waymark/internal/plan"
 )
 
 // Setup is what there is to import. A zero field was not looked at, or is not
 // there.
 type Setup struct {
-	Facts    plan.Facts // rules, routes and links, of the kernel
-	Iptables []Saved    // what iptables-save and the like printed
-	Nft      []byte     // what `nft -j list ruleset` printed
-	Files    []File     // of netplan and systemd-networkd
-}
-
-// Saved is what one of the iptables-save commands printed.
-type Saved struct {
-	Family plan.Family
-	Name   string // the command, or the file that it was written to
-	Text   string
+	Facts    plan.Facts      // rules, routes and links, of the kernel
+	Iptables []filters.Saved // what iptables-save and the like printed
+	Nft      []byte          // what `nft -j list ruleset` printed
+	Files    []File          // of netplan and systemd-networkd
 }
 
 // File is a netplan file, *.yaml, or one of systemd-networkd's *.network.

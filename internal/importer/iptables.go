@@ -10,41 +10,37 @@ import (
 	"strings"
 
 	"waymark/classes"
+	"waymark/internal/filters"
+	"waymark/internal/plan"
 )
 
 // addIptables takes the mark rules of iptables-save's text.
-func (c *carrier) addIptables(all []Saved) {
+func (c *carrier) addIptables(all []filters.Saved) {
 	for _, saved := range all {
-		t := table{carrier: c, saved: saved, chains: map[string][][]string{}}
-		for line := range strings.Lines(saved.Text) {
-			t.line(strings.TrimSpace(line))
+		for _, t := range saved.Tables() {
+			c.addTable(saved, t)
 		}
-		t.end()
 	}
 }
 
-// table is one of iptables-save's, as it is read.
+// table is one of iptables', whose rules are read.
 type table struct {
 	*carrier
-	saved  Saved
-	name   string
-	chains map[string][][]string // rules in words, by chain
+	family  plan.Family
+	command string
+	name    string
+	chains  map[string][][]string // rules in words, by chain
 }
 
-func (t *table) line(line string) {
-	name, begins := strings.CutPrefix(line, "*")
-	words := quotedFields(line)
-	switch {
-	case begins:
-		t.end()
-		t.name, t.chains = name, map[string][][]string{}
-	case len(words) > 2 && words[0] == "-A":
-		t.chains[words[1]] = append(t.chains[words[1]], words[2:])
+// addTable takes the chains through which packets come, of a table that can
+// mark.
+func (c *carrier) addTable(saved filters.Saved, of filters.Table) {
+	t := table{carrier: c, family: savedFamily(saved), command: saved.Command, name: of.Name, chains: map[string][][]string{}}
+	for _, rule := range of.Rules {
+		if words := quotedFields(rule); len(words) > 2 {
+			t.chains[words[1]] = append(t.chains[words[1]], words[2:])
+		}
 	}
-}
-
-// end takes the chains through which packets come, in a table that can mark.
-func (t *table) end() {
 	if t.name == "nat" || t.name == "filter" && !t.marks() {
 		return
 	}
@@ -73,7 +69,7 @@ const mostJumps = 16
 // walk turns a chain into steps, those of the chains that it jumps to within.
 func (t *table) walk(chain string, incoming bool, outer classes.Match, depth int) (steps []step) {
 	for _, words := range t.chains[chain] {
-		r := iptablesRule{step: step{family: t.saved.Family, origin: fmt.Sprintf("%s -t %s -A %s %s", t.saved.Name, t.name, chain, strings.Join(words, " "))}}
+		r := iptablesRule{step: step{family: t.family, origin: fmt.Sprintf("%s -t %s -A %s %s", t.command, t.name, chain, strings.Join(words, " "))}}
 		err := r.read(words)
 		switch _, jumps := t.chains[r.target]; {
 		case jumps && depth < mostJumps && err == nil && restrict(&r.match, outer) == nil:

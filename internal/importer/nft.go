@@ -3,43 +3,13 @@
 package importer
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"waymark/classes"
+	"waymark/internal/filters"
 	"waymark/internal/plan"
 )
-
-// ruleset is nftables' in nft's JSON (libnftables-json(5)).
-type ruleset struct {
-	Nftables []struct {
-		Chain *nftChain
-		Rule  *nftRule
-		Set   *nftSet
-		Map   *nftSet
-	}
-}
-
-type nftChain struct {
-	Family, Table, Name, Type, Hook string
-	Prio                            int
-}
-
-type nftRule struct {
-	Family, Table, Chain string
-	Handle               int
-	Expr                 []map[string]any
-}
-
-type nftSet struct {
-	Family, Table, Name string
-	Elem                []any
-}
-
-// ownTable is the table that is Waymark's own.
-const ownTable = "waymark"
 
 // addNft takes the mark rules of nftables. Those of iptables in nftables are
 // taken as iptables shows them.
@@ -47,18 +17,13 @@ func (c *carrier) addNft(text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
-	var all ruleset
-	if err := json.Unmarshal(text, &all); err != nil {
-		return fmt.Errorf("read what `nft -j list ruleset` printed: %w", err)
+	all, err := filters.ParseNft(text)
+	if err != nil {
+		return err
 	}
 	n := nftables{carrier: c, ruleset: all}
-	var bases []nftChain
-	for _, o := range all.Nftables {
-		if o.Chain != nil && o.Chain.takes(c.iptables) {
-			bases = append(bases, *o.Chain)
-		}
-	}
-	slices.SortStableFunc(bases, func(a, b nftChain) int { return a.Prio - b.Prio })
+	bases := slices.DeleteFunc(all.Chains, func(b filters.Chain) bool { return !c.comesThrough(b) })
+	slices.SortStableFunc(bases, func(a, b filters.Chain) int { return a.Prio - b.Prio })
 	for _, hook := range []string{"prerouting", "output"} {
 		for _, f := range plan.Families {
 			var steps []step
@@ -75,17 +40,17 @@ func (c *carrier) addNft(text []byte) error {
 	return nil
 }
 
-// takes tells whether packets come through a chain that may mark them, and that
-// iptables did not show already.
-func (n *nftChain) takes(iptables bool) bool {
-	shown := iptables && (n.Family == "ip" || n.Family == "ip6") && slices.Contains([]string{"raw", "mangle", "nat", "filter", "security"}, n.Table)
-	return (n.Hook == "output" || n.Hook == "prerouting") && n.Table != ownTable && n.Type != "nat" && !shown
+// comesThrough tells whether packets come through a chain that may mark them,
+// and that iptables did not show already.
+func (c *carrier) comesThrough(b filters.Chain) bool {
+	shown := c.iptables && filters.OfIptables(b.Family, b.Table)
+	return (b.Hook == "output" || b.Hook == "prerouting") && b.Table != plan.Nftables && b.Type != "nat" && !shown
 }
 
 // nftables is a ruleset that is carried over.
 type nftables struct {
 	*carrier
-	ruleset ruleset
+	ruleset filters.Ruleset
 }
 
 // shows tells whether a family of nftables sees packets of ours.
@@ -98,9 +63,9 @@ func (n *nftables) walk(f plan.Family, family, table, chain, hook string, outer 
 	if !shows(family, f) {
 		return nil
 	}
-	for _, o := range n.ruleset.Nftables {
-		r := o.Rule
-		if r == nil || r.Family != family || r.Table != table || r.Chain != chain {
+	for k := range n.ruleset.Rules {
+		r := &n.ruleset.Rules[k]
+		if r.Family != family || r.Table != table || r.Chain != chain {
 			continue
 		}
 		t := nftTurned{nftables: n, rule: r, family: f, match: outer}
@@ -127,12 +92,10 @@ func (n *nftables) walk(f plan.Family, family, table, chain, hook string, outer 
 }
 
 // named are the elements of a set or map that goes by a name.
-func (n *nftables) named(r *nftRule, name string) []any {
-	for _, o := range n.ruleset.Nftables {
-		for _, s := range []*nftSet{o.Set, o.Map} {
-			if s != nil && s.Family == r.Family && s.Table == r.Table && s.Name == name {
-				return s.Elem
-			}
+func (n *nftables) named(r *filters.Rule, name string) []any {
+	for _, s := range n.ruleset.Sets {
+		if s.Family == r.Family && s.Table == r.Table && s.Name == name {
+			return s.Elem
 		}
 	}
 	return nil

@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"waymark/classes"
+	"waymark/internal/filters"
 	"waymark/internal/plan"
 )
 
 // nftTurned is a rule of nftables, as it is read.
 type nftTurned struct {
 	*nftables
-	rule       *nftRule
+	rule       *filters.Rule
 	family     plan.Family
 	match      classes.Match
 	by         []keyed // what it sets by a map; nil: mark

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"waymark/internal/filters"
 	"waymark/internal/plan"
 )
 
@@ -23,7 +24,7 @@ func (s *Setup) Add(name, text string) error {
 		}
 		s.Nft = []byte(text)
 	case strings.HasPrefix(text, "*") || strings.Contains(text, "\n*"):
-		s.Iptables = append(s.Iptables, Saved{savedFamily(name, text), name, text})
+		s.Iptables = append(s.Iptables, filters.Saved{Command: name, Text: text})
 	default:
 		return fmt.Errorf("read %s: it is nothing that can be imported: name *.yaml of netplan, *.network of systemd-networkd, or what iptables-save or `nft -j list ruleset` printed", name)
 	}
@@ -32,9 +33,9 @@ func (s *Setup) Add(name, text string) error {
 
 // savedFamily is the family of a text of iptables-save, which says it in its
 // first comment, if anywhere.
-func savedFamily(name, text string) plan.Family {
-	first, _, _ := strings.Cut(text, "\n")
-	if strings.Contains(filepath.Base(name), "6") || strings.Contains(first, "ip6tables") {
+func savedFamily(s filters.Saved) plan.Family {
+	first, _, _ := strings.Cut(s.Text, "\n")
+	if strings.Contains(filepath.Base(s.Command), "6") || strings.Contains(first, "ip6tables") {
 		return plan.IPv6
 	}
 	return plan.IPv4

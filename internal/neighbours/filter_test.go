@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"waymark/internal/filters"
 	"waymark/internal/plan"
 )
 
@@ -45,7 +46,7 @@ func TestNft(t *testing.T) {
 
 func TestNftLeavesToIptablesWhatIsIts(t *testing.T) {
 	text := []byte(`{"nftables": [{"rule": {"family": "ip", "table": "mangle", "chain": "OUTPUT", "handle": 2, "expr": [{"match": {"op": "!=", "left": {"meta": {"key": "mark"}}, "right": 1}}]}}]}`)
-	if found := nftFindings(Host{Mask: usual, Nft: text, Iptables: []Saved{{"iptables", ""}}}); len(found) != 0 {
+	if found := nftFindings(Host{Mask: usual, Nft: text, Iptables: []filters.Saved{{Command: "iptables", Text: ""}}}); len(found) != 0 {
 		t.Errorf("found twice: %v", found)
 	}
 	if found := nftFindings(Host{Mask: usual, Nft: text}); len(found) != 1 {
@@ -71,7 +72,7 @@ var iptablesCases = []struct {
 
 func TestIptables(t *testing.T) {
 	for _, c := range iptablesCases {
-		check(t, c.name, iptablesFindings(Host{Mask: usual, Iptables: []Saved{{"iptables", "*mangle\n:OUTPUT ACCEPT [0:0]\n" + c.rule + "\nCOMMIT\n"}}}), c.severity, c.says)
+		check(t, c.name, iptablesFindings(Host{Mask: usual, Iptables: []filters.Saved{{Command: "iptables", Text: "*mangle\n:OUTPUT ACCEPT [0:0]\n" + c.rule + "\nCOMMIT\n"}}}), c.severity, c.says)
 	}
 }
 
@@ -95,7 +96,7 @@ func check(t *testing.T, name string, found []Finding, severity Severity, says s
 
 func TestTranslation(t *testing.T) {
 	host := func(forward, nat string) Host {
-		h := Host{Mask: usual, Uplinks: []string{"eth0", "wwan0"}, Iptables: []Saved{{"iptables", "*nat\n" + nat + "\nCOMMIT\n"}}}
+		h := Host{Mask: usual, Uplinks: []string{"eth0", "wwan0"}, Iptables: []filters.Saved{{Command: "iptables", Text: "*nat\n" + nat + "\nCOMMIT\n"}}}
 		h.Facts.Sysctls = map[string]string{"net/ipv4/ip_forward": forward}
 		return h
 	}
@@ -130,7 +131,7 @@ func FuzzIptables(f *testing.F) {
 		f.Add("*mangle\n" + c.rule + "\nCOMMIT\n")
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		h := Host{Mask: usual, Iptables: []Saved{{"iptables", text}}, Uplinks: []string{"a", "b"}}
+		h := Host{Mask: usual, Iptables: []filters.Saved{{Command: "iptables", Text: text}}, Uplinks: []string{"a", "b"}}
 		h.Facts.Sysctls = map[string]string{"net/ipv4/ip_forward": "1"}
 		iptablesFindings(h)
 		natFindings(h)

@@ -3,24 +3,25 @@
 package neighbours
 
 import (
+	"waymark/internal/filters"
 	"waymark/internal/plan"
 )
 
 // Host is what is looked at. A zero field was not looked at, or is not there.
 type Host struct {
-	Facts      plan.Facts  // rules, routes, links, sysctls, sockets' marks
-	Plan       *plan.Plan  // of the policy that is applied or asked about; nil: there is none
-	Mask       plan.Mask   // the bits that are Waymark's, or will be
-	Conflict   error       // a plan.Conflicts of Plan
-	Interfaces []Interface //
-	Uplinks    []string    // interfaces that are ways out
-	Nft        []byte      // what `nft -j list ruleset` prints
-	Iptables   []Saved     //
-	Xfrm       []Mark      // of IPsec policies and states
-	Programs   []Program   // BPF programs of others, at the places of ours
-	Networkd   *Networkd   // nil: it does not run
-	Resolv     string      // /etc/resolv.conf
-	Lacks      error       // what the kernel lacks that Waymark cannot do without
+	Facts      plan.Facts      // rules, routes, links, sysctls, sockets' marks
+	Plan       *plan.Plan      // of the policy that is applied or asked about; nil: there is none
+	Mask       plan.Mask       // the bits that are Waymark's, or will be
+	Conflict   error           // a plan.Conflicts of Plan
+	Interfaces []Interface     //
+	Uplinks    []string        // interfaces that are ways out
+	Nft        []byte          // what `nft -j list ruleset` prints
+	Iptables   []filters.Saved //
+	Xfrm       []Mark          // of IPsec policies and states
+	Programs   []Program       // BPF programs of others, at the places of ours
+	Networkd   *Networkd       // nil: it does not run
+	Resolv     string          // /etc/resolv.conf
+	Lacks      error           // what the kernel lacks that Waymark cannot do without
 }
 
 // Interface is a network interface.
@@ -31,12 +32,6 @@ type Interface struct {
 
 // Mark is an fwmark under a mask, both in host byte order.
 type Mark struct{ Mark, Mask uint32 }
-
-// Saved is what one of the iptables-save commands printed.
-type Saved struct {
-	Command string // without "-save"
-	Text    string
-}
 
 // Program is an attached BPF program.
 type Program struct {

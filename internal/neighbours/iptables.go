@@ -25,13 +25,9 @@ func iptablesFindings(h Host) (found []Finding) {
 // eachIptables calls do with every rule, as a line and in words.
 func (h Host) eachIptables(do func(command, table, line string, words []string)) {
 	for _, saved := range h.Iptables {
-		table := ""
-		for _, line := range strings.Split(saved.Text, "\n") {
-			if name, ok := strings.CutPrefix(line, "*"); ok {
-				table = name
-			}
-			if strings.HasPrefix(line, "-A ") {
-				do(saved.Command, table, line, strings.Fields(line))
+		for _, t := range saved.Tables() {
+			for _, line := range t.Rules {
+				do(saved.Command, t.Name, line, strings.Fields(line))
 			}
 		}
 	}

@@ -3,9 +3,10 @@
 package neighbours
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
+
+	"waymark/internal/filters"
+	"waymark/internal/plan"
 )
 
 // nftFindings are rules of nftables that look at marks or change them.
@@ -22,39 +23,19 @@ func nftFindings(h Host) (found []Finding) {
 	return found
 }
 
-// nftRule is a rule in nft's JSON (libnftables-json(5)).
-type nftRule struct {
-	Family, Table, Chain string
-	Handle               int
-	Expr                 []map[string]any
-}
-
-// iptablesTables are those that iptables makes in nftables.
-var iptablesTables = []string{"raw", "mangle", "nat", "filter", "security"}
-
 // nftRules are those of nftables that iptables-save does not show too.
-func (h Host) nftRules() (rules []nftRule) {
-	var ruleset struct {
-		Nftables []struct{ Rule *nftRule }
-	}
-	if json.Unmarshal(h.Nft, &ruleset) != nil {
+func (h Host) nftRules() (rules []filters.Rule) {
+	ruleset, err := filters.ParseNft(h.Nft)
+	if err != nil {
 		return nil
 	}
-	for _, object := range ruleset.Nftables {
-		r := object.Rule
-		if r == nil || r.Table == ownTable {
-			continue
-		}
-		shown := h.Iptables != nil && (r.Family == "ip" || r.Family == "ip6") && slices.Contains(iptablesTables, r.Table)
-		if !shown {
-			rules = append(rules, *r)
+	for _, r := range ruleset.Rules {
+		if r.Table != plan.Nftables && (h.Iptables == nil || !filters.OfIptables(r.Family, r.Table)) {
+			rules = append(rules, r)
 		}
 	}
 	return rules
 }
-
-// ownTable is the table that is Waymark's own.
-const ownTable = "waymark"
 
 // nftUses are what one statement does with marks.
 func nftUses(x map[string]any) (uses []markUse) {
