@@ -36,8 +36,8 @@ func (c *carrier) addFileRoute(r fileRoute) error {
 		return err
 	}
 	hop := plan.NextHop{Interface: r.device}
-	if g, err := netip.ParseAddr(r.via); err == nil {
-		hop.Gateway = g
+	if g, err := netip.ParseAddr(r.via); err == nil && !g.IsUnspecified() && !g.IsLoopback() && !g.IsMulticast() {
+		hop.Gateway = g.Unmap().WithZone("")
 	}
 	route := plan.Route{Family: plan.IPv4, Table: table, Hops: []plan.NextHop{hop}}
 	switch to, err := prefix(r.to); {

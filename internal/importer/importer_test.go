@@ -83,6 +83,24 @@ func TestRuleOfFileAndKernel(t *testing.T) {
 	}
 }
 
+// TestGatewayThatIsNone has one that a policy would not take: it is looked for
+// on the host.
+func TestGatewayThatIsNone(t *testing.T) {
+	for _, via := range []string{"::", "0.0.0.0", "127.0.0.1", "ff02::1", "_dhcp4"} {
+		var s Setup
+		if err := s.Add("a.network", "[Match]\nName=eth0\n[Route]\nGateway="+via+"\nTable=7\n"); err != nil {
+			t.Fatal(err)
+		}
+		imported, err := Import(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := classes.Parse("policy.yaml", []byte(imported.Policy)); err != nil || !strings.Contains(imported.Policy, "gateway: auto") {
+			t.Errorf("%s: %v\n%s", via, err, imported.Policy)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"a.txt":     "hello",
