@@ -166,18 +166,10 @@ func TestHeldBack(t *testing.T) {
 	if len(before.Attach) == 0 {
 		t.Fatal("the interface's other bridge is no difference")
 	}
-	err := s.Host.Do(func() error {
-		l, err := loader.Open(loader.Options{CgroupRoot: s.CgroupRoot()})
-		if err != nil {
-			return err
-		}
-		defer l.Close()
-		_, err = l.Heal(loader.Healing{Withdrawn: map[string]string{"b": "a test"}, Choose: func(*plan.Plan, plan.Changes) plan.Changes { return plan.Changes{} }})
+	s.load(t, func(l *loader.Loader) error {
+		_, err := l.Heal(loader.Healing{Withdrawn: map[string]string{"b": "a test"}, Choose: func(*plan.Plan, plan.Changes) plan.Changes { return plan.Changes{} }})
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if diff := cmp.Diff(before.Attach, held().Attach); diff != "" {
 		t.Errorf("what was held back (-before +after):\n%s", diff)
 	}

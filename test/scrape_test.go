@@ -52,12 +52,7 @@ func scrapes(t *testing.T, way func(int) string) {
 	s.fill(t, func(slot, uplink int) bool {
 		return slot > 0 && slot <= thousand && (len(way(0)) > 1 || (slot-1)%4 == uplink)
 	})
-	err := s.Host.Do(func() error {
-		l, err := loader.Open(loader.Options{CgroupRoot: s.CgroupRoot()})
-		if err != nil {
-			return err
-		}
-		defer l.Close()
+	s.load(t, func(l *loader.Loader) error {
 		m := l.Meter()
 		defer m.Close()
 		e := metrics.New(metrics.Source{Read: m.Read, Agent: func() (*metrics.Agent, error) { return nil, nil }})
@@ -68,9 +63,6 @@ func scrapes(t *testing.T, way func(int) string) {
 		s.complete(t, text.String(), len(way(0)) > 1)
 		return flat(t, m, e.Handler(slog.New(slog.DiscardHandler), false))
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // fill writes counters and times as the programs do. Each word of a line is

@@ -15,8 +15,8 @@ import (
 	"waymark/loader"
 )
 
-// metered is what a new meter on the host reads.
-func (s *site) metered(t *testing.T) (sample *loader.Sample) {
+// load calls do on the host, with a loader of its own.
+func (s *site) load(t *testing.T, do func(*loader.Loader) error) {
 	t.Helper()
 	err := s.Host.Do(func() error {
 		l, err := loader.Open(loader.Options{CgroupRoot: s.CgroupRoot()})
@@ -24,14 +24,22 @@ func (s *site) metered(t *testing.T) (sample *loader.Sample) {
 			return err
 		}
 		defer l.Close()
+		return do(l)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// metered is what a new meter on the host reads.
+func (s *site) metered(t *testing.T) (sample *loader.Sample) {
+	t.Helper()
+	s.load(t, func(l *loader.Loader) (err error) {
 		m := l.Meter()
 		defer m.Close()
 		sample, err = m.Read()
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return sample
 }
 
