@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -57,11 +56,6 @@ func writeImported(e env, o output, file string, imported importer.Imported, err
 			_, err := io.WriteString(w, imported.Policy)
 			return err
 		}
-		again := ""
-		if file != policyFile {
-			again = " -f " + file
-		}
-		_, err := fmt.Fprintf(w, "wrote %s: %s; read it, then `waymark check%s` and `waymark plan%s`\n", file, imported.Summary(), again, again)
-		return err
+		return saidWritten(w, file, imported.Summary()+"; read it")
 	})
 }

@@ -39,17 +39,22 @@ prints it; a file that is there already stays as it is.`,
 				if err := writeStarter(file, text); err != nil {
 					return err
 				}
-				again := ""
-				if file != policyFile {
-					again = " -f " + file
-				}
-				_, err = fmt.Fprintf(e.stdout, "wrote %s: give it classes, then `waymark check%s` and `waymark plan%s`\n", file, again, again)
-				return err
+				return saidWritten(e.stdout, file, "give it classes")
 			})
 		},
 	}
 	c.Flags().StringVarP(&file, "file", "f", policyFile, "`FILE` to write; - prints it")
 	return c
+}
+
+// saidWritten says what was written, and what comes next: do, and two verbs.
+func saidWritten(w io.Writer, file, do string) error {
+	again := ""
+	if file != policyFile {
+		again = " -f " + file
+	}
+	_, err := fmt.Fprintf(w, "wrote %s: %s, then `waymark check%s` and `waymark plan%s`\n", file, do, again, again)
+	return err
 }
 
 func writeStarter(file, text string) error {
