@@ -12,7 +12,7 @@ import (
 	"waymark/bpf"
 )
 
-// reader walks a table as bpf/match.h does, but plainly: it asks of every
+// reader walks a table as bpf/search.h does, but plainly: it asks of every
 // match in turn whether all sets hold it.
 type reader struct {
 	t     *testing.T
