@@ -150,12 +150,13 @@ type apply struct {
 
 func (a *apply) run() error {
 	a.journal()
+	a.attach(a.guards)
 	a.addRoutes()
 	a.addRules()
 	a.translate()
 	a.setSysctls()
 	a.fill()
-	a.attach(func(h plan.Hook) bool { return !h.Arms() })
+	a.attach(func(h plan.Hook) bool { return !h.Arms() && !a.guards(h) })
 	a.writeMoves()
 	a.keepState()
 	a.walk()
@@ -271,6 +272,14 @@ func (a *apply) publish() error {
 
 // scan finds the cgroups there are that a table names.
 func (a *apply) scan(t *match.Table) (map[uint64]uint32, error) { return host.NamedCgroups(a.root, t) }
+
+// guards tells whether a hook drops what a closed class must not send by an
+// uplink that is new to an instance in force. It has to be there before a route
+// is: IPv6 looks for a way a second time, with a source address, where the
+// class's own rules have none, and then the uplink's rule comes before them.
+func (a *apply) guards(h plan.Hook) bool {
+	return !a.fresh && h.Program == plan.EgressProgram
+}
 
 // attach attaches those hooks of a kind that are missing.
 func (a *apply) attach(which func(plan.Hook) bool) {

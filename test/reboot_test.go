@@ -73,6 +73,33 @@ func TestReboot(t *testing.T) {
 	end()
 }
 
+// TestClosedWhileAnUplinkComes stops an apply that follows a new uplink at each
+// of its changes: a class that must not leave by it does not, for all that IPv6
+// looks for a way a second time where a class's own rules have none.
+func TestClosedWhileAnUplinkComes(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "closed.slice")
+	s.unmade(t)
+	args := append([]string{"apply"}, s.write(t, rebooted)...)
+	s.ok(t, args...)
+	s.before = "" // was without the interfaces
+	s.comes(t, "up-a")
+	s.drain(t)
+	job := in("closed.slice", v6.job(lab.RawPing, 1))
+	job.Count, job.Timeout = 1, time.Millisecond
+	n, _ := s.changesOf(t, args, func(change) bool {
+		_, _ = s.Host.Run(job) // nobody answers
+		return false
+	})
+	if n < 10 {
+		t.Errorf("%d changes say nothing", n)
+	}
+	got := s.collect(t, func(p lab.Packet) bool { return p.Dst.Addr() == lab.Service6(1) })[byA]
+	if len(got) > 0 {
+		t.Errorf("router %d got %v of a class that leaves by router %d alone", byA, got, byB)
+	}
+}
+
 // unmade takes the host's interfaces away, until each of them comes: their
 // names, addresses, routes and neighbours, all but the cables.
 func (s *site) unmade(t *testing.T) {

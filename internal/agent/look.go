@@ -5,6 +5,7 @@ package agent
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func (a *Agent) look() {
 	a.awaitWithdrawal(withdrawn)
 	h, err := a.heal(loader.Healing{Maps: maps, Withdrawn: withdrawn, Choose: a.choose})
 	if err != nil && h != nil && !errors.Is(err, fs.ErrNotExist) {
-		h, err = a.healSingly(err)
+		h, err = a.healInParts(err)
 	}
 	a.looked = time.Now()
 	a.next = a.looked.Add(min(patience, share*(processorTime()-used)))
@@ -84,38 +85,55 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 	return h, nil
 }
 
-// healSingly is for when what is to be put back cannot be all at once: one
-// object after the other, so that a single one does not keep the rest. It
-// returns the first error beside the last attempt. The host may change
-// meanwhile, and the plan with it: no rule goes while one is still to come that
-// may stand in for it.
-func (a *Agent) healSingly(first error) (*loader.Healed, error) {
+// healInParts is for when what is to be put back cannot be all at once: in
+// halves, and those in halves, so that a single object does not keep the rest.
+// It returns the first error beside the last attempt.
+func (a *Agent) healInParts(first error) (*loader.Healed, error) {
 	var all []Object
-	if _, err := a.Loader.Heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
+	h, err := a.heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
 		all = objectsOf(a.withoutHeld(c))
 		return plan.Changes{}
-	}}); err != nil {
+	}})
+	if err != nil {
 		return nil, err
 	}
-	var last *loader.Healed
-	for _, one := range all {
-		h, err := a.heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
-			if one.Kind == "rule" && one.Removed() && len(c.AddRules) > 0 {
-				return plan.Changes{}
-			}
-			return only(c, func(o Object) bool { return o == one })
-		}})
-		if err != nil {
-			a.limits.failed(one, time.Now())
-			first = err
-			continue
+	if last := a.healParts(all); last != nil {
+		return last, nil
+	}
+	if len(all) == 0 {
+		return h, nil
+	}
+	return nil, first
+}
+
+// healParts puts some objects back, nil: none of them could be. The host may
+// change meanwhile, and the plan with it: no rule goes while one is still to
+// come that may stand in for it.
+func (a *Agent) healParts(all []Object) (last *loader.Healed) {
+	if len(all) == 0 {
+		return nil
+	}
+	h, err := a.heal(loader.Healing{Choose: func(_ *plan.Plan, c plan.Changes) plan.Changes {
+		part := only(c, func(o Object) bool { return slices.Contains(all, o) })
+		if len(part.AddRules) < len(c.AddRules) {
+			part.DeleteRules = nil
 		}
-		last = h
+		return part
+	}})
+	switch {
+	case err == nil:
+		return h
+	case len(all) == 1:
+		a.limits.failed(all[0], time.Now())
+		return nil
 	}
-	if last == nil {
-		return nil, first
+	half := len(all) / 2
+	for _, part := range [][]Object{all[:half], all[half:]} {
+		if h := a.healParts(part); h != nil {
+			last = h
+		}
 	}
-	return last, nil
+	return last
 }
 
 // choose leaves out what is held back.

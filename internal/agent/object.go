@@ -46,7 +46,8 @@ func whereRoute(r plan.Route) string {
 	return fmt.Sprintf("%s %s table %d metric %d", r.Family, r.Dst, r.Table, r.Metric)
 }
 
-// objectsOf are the objects of changes. Of two that stand in for each other,
+// objectsOf are the objects of changes, in the order in which they can be made
+// one by one: a hook at a new uplink comes before the routes by it. Of two that stand in for each other,
 // such as a hook that goes and comes under one pin, it is the one that comes.
 func objectsOf(c plan.Changes) (all []Object) {
 	only(c, func(o Object) bool {
@@ -70,10 +71,10 @@ func only(c plan.Changes, keep func(Object) bool) plan.Changes {
 		return slices.ContainsFunc(c.Attach, func(n plan.Hook) bool { return n.Pin == h.Pin })
 	}
 	return plan.Changes{
+		Attach:       filter(c.Attach, func(h plan.Hook) bool { return keep(hookObject(h)) }),
 		AddRules:     filter(c.AddRules, func(r plan.Rule) bool { return keep(ruleObject(r)) }),
 		AddRoutes:    filter(c.AddRoutes, func(r plan.Route) bool { return keep(routeObject(r)) }),
 		SetSysctls:   filter(c.SetSysctls, func(s plan.Sysctl) bool { return keep(sysctlObject(s)) }),
-		Attach:       filter(c.Attach, func(h plan.Hook) bool { return keep(hookObject(h)) }),
 		Detach:       filter(c.Detach, func(h plan.Hook) bool { return again(h) || keep(removed(hookObject(h))) }),
 		DeleteRules:  filter(c.DeleteRules, func(r plan.Rule) bool { return keep(removed(ruleObject(r))) }),
 		DeleteRoutes: filter(c.DeleteRoutes, func(r plan.Route) bool { return replaced(r) || keep(removed(routeObject(r))) }),

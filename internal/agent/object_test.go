@@ -27,9 +27,9 @@ func TestOnly(t *testing.T) {
 		Classes: true,
 	}
 	want := []Object{
+		{Kind: "hook", Text: "egress at up-b"},
 		{Kind: "rule", Text: "ip -4 rule add priority 1001 from all lookup 7001 protocol 119"},
 		{Kind: "route", Text: "ip -4 route add default via 10.0.2.1 dev up-b table 7001 protocol 119"},
-		{Kind: "hook", Text: "egress at up-b"},
 		{Kind: "hook", Text: "remove ingress at gone"},
 	}
 	if diff := cmp.Diff(want, objectsOf(c), cmpopts.IgnoreUnexported(Object{})); diff != "" {
