@@ -55,7 +55,7 @@ number of packets. The kernel has nothing to do for it while nobody watches.`,
 	f.StringVar(&w.Cgroup, "cgroup", "", "only of sockets of this `CGROUP` or unit, and below")
 	f.StringVar(&w.peer, "peer", "", "only of flows to this address or `PREFIX`")
 	f.VarP(&w.first, "count", "n", "end after this `NUMBER` of events")
-	f.DurationVar(&w.during, "for", 0, "end after this `TIME`, such as 30s")
+	f.DurationVar(&w.during, "for", 0, "end this `TIME` after it began to watch, such as 30s")
 	o.flag(c)
 	return c
 }
@@ -84,14 +84,15 @@ var errEnough = errors.New("enough")
 func (w *watch) run(ctx context.Context, e env, l *loader.Loader, o *output) error {
 	// What nobody reads any more ends the watch, and is no failure.
 	signal.Ignore(syscall.SIGPIPE)
-	if w.during > 0 {
-		limited, stop := context.WithTimeout(ctx, w.during)
-		defer stop()
-		ctx = limited
-	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	w.Also = heals(l.Netns())
 	told := 0
+	var begun *time.Timer // with the first event, which says that it watches
 	err := l.Events(ctx, w.Watching, func(event loader.Event) error {
+		if begun == nil && w.during > 0 {
+			begun = time.AfterFunc(w.during, end)
+		}
 		if err := printEvent(e.stdout, event, o.format == "json"); err != nil {
 			return err
 		}
