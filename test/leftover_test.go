@@ -29,6 +29,7 @@ func pinsOf(inode uint64) string {
 // end takes the site down and looks for what is left of it.
 func (s *site) end(t *testing.T, heldBefore []string) {
 	t.Helper()
+	s.tellLost(t)
 	defer func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -42,6 +43,18 @@ func (s *site) end(t *testing.T, heldBefore []string) {
 	for _, end := range slices.Backward(s.foreigners) {
 		if err := end(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// tellLost tells, of a test that failed, what cables lost on a machine that
+// was too busy to take it: sums of senders and routers differ by that.
+func (s *site) tellLost(t *testing.T) {
+	t.Helper()
+	for n := range s.Routers {
+		stats, err := s.Host.Stats(s.Uplink(n).Interface)
+		if t.Failed() && err == nil && stats.TxDropped > 0 {
+			t.Logf("%d packets to router %d were lost on the way", stats.TxDropped, n)
 		}
 	}
 }

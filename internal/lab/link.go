@@ -9,13 +9,17 @@ import (
 )
 
 // Stats are an interface's counters since it was made.
-type Stats struct{ RxPackets, RxBytes, TxPackets, TxBytes uint64 }
+type Stats struct {
+	RxPackets, RxBytes, TxPackets, TxBytes uint64
+	TxDropped                              uint64 // of a cable: for want of room at its other end, where they were not received
+}
 
 // Sub is what was counted since an earlier reading.
 func (s Stats) Sub(earlier Stats) Stats {
 	return Stats{
 		s.RxPackets - earlier.RxPackets, s.RxBytes - earlier.RxBytes,
 		s.TxPackets - earlier.TxPackets, s.TxBytes - earlier.TxBytes,
+		s.TxDropped - earlier.TxDropped,
 	}
 }
 
@@ -34,7 +38,7 @@ func statsOf(link netlink.Link) Stats {
 	if s == nil {
 		return Stats{}
 	}
-	return Stats{s.RxPackets, s.RxBytes, s.TxPackets, s.TxBytes}
+	return Stats{s.RxPackets, s.RxBytes, s.TxPackets, s.TxBytes, s.TxDropped}
 }
 
 // SetLink takes an interface administratively up or down. Down costs it its
