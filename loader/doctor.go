@@ -52,11 +52,7 @@ func (l *Loader) examine(h neighbours.Host) (neighbours.Report, error) {
 		return neighbours.Report{}, err
 	}
 	miss(l.scan(&h))
-	var missed []error
-	h.Iptables, h.Nft, missed = readFilters()
-	for _, err := range missed {
-		miss(err)
-	}
+	miss(scanFilters(&h))
 	report := neighbours.Examine(h)
 	report.Unseen = append(report.Unseen, unseen...)
 	return report, nil
@@ -122,14 +118,15 @@ func (l *Loader) scan(h *neighbours.Host) error {
 	for _, m := range marks {
 		h.Xfrm = append(h.Xfrm, neighbours.Mark(m))
 	}
-	others, err := datapath.Others(l.root, h.Uplinks)
-	errs = append(errs, err)
-	for _, o := range others {
-		h.Programs = append(h.Programs, neighbours.Program(o))
-	}
+	errs = append(errs, l.scanPrograms(h), scanHolders(h))
 	if host.Runs("systemd-networkd") {
 		n := neighbours.Networkd(host.ReadNetworkd(""))
 		h.Networkd = &n
+	}
+	if host.Runs("NetworkManager") {
+		for _, c := range host.ReadNetworkManager("") {
+			h.NetworkManager = append(h.NetworkManager, neighbours.Connection(c))
+		}
 	}
 	resolv, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -137,4 +134,49 @@ func (l *Loader) scan(h *neighbours.Host) error {
 	}
 	h.Resolv = string(resolv)
 	return errors.Join(errs...)
+}
+
+// scanFilters adds what filters and tunnels say of themselves.
+func scanFilters(h *neighbours.Host) error {
+	var missed []error
+	h.Iptables, h.Nft, missed = readFilters()
+	text, err := host.Output("wg", "show", "all", "fwmark")
+	if err != nil && !errors.Is(err, host.ErrNotInstalled) {
+		missed = append(missed, err)
+	}
+	h.WireGuard = text
+	return errors.Join(missed...)
+}
+
+// scanPrograms adds BPF programs and what tc does, with who has them.
+func (l *Loader) scanPrograms(h *neighbours.Host) error {
+	others, uses, err := datapath.Others(l.root, h.Uplinks)
+	holders := map[uint32][]host.Holder{}
+	if len(others) > 0 {
+		holders = host.ProgramHolders()
+	}
+	for _, o := range others {
+		h.Programs = append(h.Programs, neighbours.Program{Place: o.Place, Name: o.Name, ID: o.ID, Holders: words(holders[o.ID])})
+	}
+	for _, u := range uses {
+		h.TC = append(h.TC, neighbours.TCUse{What: u.What, Sets: u.Sets, Mark: neighbours.Mark{Mark: u.Mark, Mask: u.Mask}, Remove: u.Remove})
+	}
+	return err
+}
+
+// scanHolders adds who has the sockets that carry marks.
+func scanHolders(h *neighbours.Host) error {
+	holders, err := host.MarkHolders()
+	h.Holders = map[uint32][]string{}
+	for mark, of := range holders {
+		h.Holders[mark] = words(of)
+	}
+	return err
+}
+
+func words(holders []host.Holder) (all []string) {
+	for _, h := range holders {
+		all = append(all, h.String())
+	}
+	return all
 }

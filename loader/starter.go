@@ -3,7 +3,9 @@
 package loader
 
 import (
+	"waymark/classes"
 	"waymark/internal/host"
+	"waymark/internal/neighbours"
 	"waymark/internal/plan"
 )
 
@@ -14,7 +16,15 @@ func (l *Loader) Starter() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return plan.Starter(f)
+	h := neighbours.Host{Facts: f, Mask: plan.Mask(classes.DefaultMask)}
+	for name := range f.Links {
+		h.Uplinks = append(h.Uplinks, name)
+	}
+	h.Facts.InUse, _ = host.SocketMarks()
+	// What may not be read takes no bits away: `doctor` and `plan` say so.
+	_ = l.scan(&h)
+	_ = scanFilters(&h)
+	return plan.Starter(f, neighbours.Free(h))
 }
 
 // waysOut are the host's rules, routes, and the links that default routes

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ const (
 	diagRequest        = 56
 	diagAnswer         = 72
 	diagReqProtocol    = 3    // INET_DIAG_REQ_PROTOCOL
+	diagInode          = 68   // idiag_inode
 	diagMark           = 15   // INET_DIAG_MARK
 	protocolBeyondByte = 0xff // in the one byte of a request: see INET_DIAG_REQ_PROTOCOL
 )
@@ -42,22 +44,59 @@ var unlisted = []unix.Errno{unix.ENOENT, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, 
 // mark of 0 for connections in TIME_WAIT. It needs CAP_NET_ADMIN.
 func SocketMarks() (map[uint32]bool, error) {
 	marks := make(map[uint32]bool)
+	err := eachSocket(func(mark, _ uint32) { marks[mark] = true })
+	return marks, err
+}
+
+// MarkHolders are the processes that have sockets with a mark, by mark, as
+// SocketMarks finds them; mostSockets of a mark are looked for. The mark 0 is
+// left out.
+func MarkHolders() (map[uint32][]Holder, error) {
+	const mostSockets = 64
+	inodes := map[uint32][]uint64{}
+	var all []uint64
+	err := eachSocket(func(mark, inode uint32) {
+		if mark != 0 && inode != 0 && len(inodes[mark]) < mostSockets {
+			inodes[mark] = append(inodes[mark], uint64(inode))
+			all = append(all, uint64(inode))
+		}
+	})
+	if err != nil || all == nil {
+		return nil, err
+	}
+	holders := map[uint32][]Holder{}
+	by := SocketHolders(all)
+	for mark, sockets := range inodes {
+		for _, inode := range sockets {
+			for _, h := range by[inode] {
+				if !slices.Contains(holders[mark], h) {
+					holders[mark] = append(holders[mark], h)
+				}
+			}
+		}
+	}
+	return holders, nil
+}
+
+// eachSocket calls do with the mark and the inode of every open socket; with
+// some of them twice, where the kernel's list was interrupted.
+func eachSocket(do func(mark, inode uint32)) error {
 	listed := 0
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		for _, protocol := range diagProtocols {
-			err := retry(func() error { return dumpMarks(family, protocol, marks) })
+			err := retry(func() error { return dumpMarks(family, protocol, do) })
 			switch {
 			case err == nil:
 				listed++
 			case !isUnlisted(err):
-				return nil, fmt.Errorf("list sockets: %w", err)
+				return fmt.Errorf("list sockets: %w", err)
 			}
 		}
 	}
 	if listed == 0 {
-		return nil, errors.New("list sockets: the kernel lists none: load the modules inet_diag, tcp_diag and udp_diag")
+		return errors.New("list sockets: the kernel lists none: load the modules inet_diag, tcp_diag and udp_diag")
 	}
-	return marks, nil
+	return nil
 }
 
 func isUnlisted(err error) bool {
@@ -69,9 +108,9 @@ func isUnlisted(err error) bool {
 	return false
 }
 
-// dumpMarks adds the marks of one kind of sockets to marks. After an
-// interruption it may have added some of them.
-func dumpMarks(family uint8, protocol uint32, marks map[uint32]bool) error {
+// dumpMarks calls do for one kind of sockets. Before an interruption it may
+// have done so for some of them.
+func dumpMarks(family uint8, protocol uint32, do func(mark, inode uint32)) error {
 	req := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
 	req.AddRawData(encodeDiag(family, protocol))
 	var broken error
@@ -81,7 +120,7 @@ func dumpMarks(family uint8, protocol uint32, marks map[uint32]bool) error {
 			broken = err
 			return false
 		}
-		marks[mark] = true
+		do(mark, binary.NativeEndian.Uint32(msg[diagInode:]))
 		return true
 	})
 	return errors.Join(err, broken)

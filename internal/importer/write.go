@@ -83,7 +83,7 @@ func (c *carrier) text(made []class) string {
 # of a smaller priority are asked first.
 
 `)
-	b.WriteString(plan.Free(c.facts).String())
+	b.WriteString(plan.Free(c.facts, 0).String())
 	b.WriteString("uplinks:\n")
 	for _, u := range c.ways {
 		fmt.Fprintf(&b, "  - name: %s\n    interface: %s\n    gateway: %s\n", classes.Quote(u.Name), classes.Quote(u.Device), u.gatewayText())

@@ -28,7 +28,12 @@ var nftCases = []struct {
 	{"sets by a map", `{"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"map": {"key": {"payload": {"protocol": "ip", "field": "daddr"}}, "data": {"set": [["1.2.3.4", 1]]}}}}}`, Serious, "0xffffffff"},
 	{"restores whole", `{"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"ct": {"key": "mark"}}}}`, Serious, "from the connection's, bits 0xffffffff"},
 	{"restores under a mask, and clears the rest", `{"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"&": [{"ct": {"key": "mark"}}, 255]}}}`, Serious, "bits 0xffffffff"},
-	{"saves", `{"mangle": {"key": {"ct": {"key": "mark"}}, "value": {"meta": {"key": "mark"}}}}`, "", ""},
+	{"saves", `{"mangle": {"key": {"ct": {"key": "mark"}}, "value": {"meta": {"key": "mark"}}}}`, Note, "overwrites the bits 0xb7000000 of connections' marks"},
+	{"gives connections a mark", `{"mangle": {"key": {"ct": {"key": "mark"}}, "value": 3905}}`, Note, "bits 0xffffffff"},
+	{"gives connections some bits, not ours", `{"mangle": {"key": {"ct": {"key": "mark"}}, "value": {"|": [{"&": [{"ct": {"key": "mark"}}, 4294967040]}, 7]}}}`, Note, "never changes them"},
+	{"matches by a verdict map", `{"vmap": {"key": {"meta": {"key": "mark"}}, "data": {"set": [[16, {"drop": null}], [2147483649, {"accept": null}]]}}}`, Serious, "matches mark 0x80000001/0xffffffff"},
+	{"matches a named set", `{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": "@marks"}}`, Serious, "matches mark 0x90000000/0xffffffff"},
+	{"matches a range", `{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": {"range": [256, 511]}}}`, Warning, "matches mark 0x100/0xffffffff"},
 	{"matches a whole mark", `{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 9}}`, Warning, "matches mark 0x9/0xffffffff"},
 	{"matches a whole mark with our bits", `{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": 268435465}}`, Serious, "0x10000009"},
 	{"matches one of two", `{"match": {"op": "==", "left": {"meta": {"key": "mark"}}, "right": {"set": [1, 2]}}}`, Warning, "matches mark 0x2/"},
@@ -39,17 +44,17 @@ var nftCases = []struct {
 
 func TestNft(t *testing.T) {
 	for _, c := range nftCases {
-		text := fmt.Sprintf(`{"nftables": [{"metainfo": {}}, {"rule": {"family": "inet", "table": "x", "chain": "c", "handle": 7, "expr": [%s]}}]}`, c.expr)
-		check(t, c.name, nftFindings(Host{Mask: usual, Nft: []byte(text)}), c.severity, c.says)
+		text := fmt.Sprintf(`{"nftables": [{"metainfo": {}}, {"set": {"family": "inet", "table": "x", "name": "marks", "elem": [1, 2415919104]}}, {"rule": {"family": "inet", "table": "x", "chain": "c", "handle": 7, "expr": [%s]}}]}`, c.expr)
+		check(t, c.name, filterFindings(Host{Mask: usual, Nft: []byte(text)}), c.severity, c.says)
 	}
 }
 
 func TestNftLeavesToIptablesWhatIsIts(t *testing.T) {
 	text := []byte(`{"nftables": [{"rule": {"family": "ip", "table": "mangle", "chain": "OUTPUT", "handle": 2, "expr": [{"match": {"op": "!=", "left": {"meta": {"key": "mark"}}, "right": 1}}]}}]}`)
-	if found := nftFindings(Host{Mask: usual, Nft: text, Iptables: []filters.Saved{{Command: "iptables", Text: ""}}}); len(found) != 0 {
+	if found := filterFindings(Host{Mask: usual, Nft: text, Iptables: []filters.Saved{{Command: "iptables", Text: ""}}}); len(found) != 0 {
 		t.Errorf("found twice: %v", found)
 	}
-	if found := nftFindings(Host{Mask: usual, Nft: text}); len(found) != 1 {
+	if found := filterFindings(Host{Mask: usual, Nft: text}); len(found) != 1 {
 		t.Errorf("without iptables-save: %v, want one", found)
 	}
 }
@@ -66,13 +71,15 @@ var iptablesCases = []struct {
 	{"matches a connection's mark", "-A OUTPUT -m connmark --mark 0x1 -j ACCEPT", "", ""},
 	{"restores whole", "-A OUTPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff", Serious, "the connection's mark"},
 	{"restores others' bits", "-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff", Note, "0xff"},
-	{"saves", "-A PREROUTING -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff", "", ""},
-	{"sets a connection's mark", "-A PREROUTING -j CONNMARK --set-xmark 0x1/0xffffffff", "", ""},
+	{"saves", "-A PREROUTING -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff", Note, "connections' marks"},
+	{"saves others' bits", "-A PREROUTING -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff", Note, "never changes them"},
+	{"sets a connection's mark", "-A PREROUTING -j CONNMARK --set-xmark 0x1/0xffffffff", Note, "--ctmask 0x48ffffff"},
+	{"is of a tool's chain", "-A ts-forward -j MARK --set-xmark 0x7/0xf", Note, "Tailscale"},
 }
 
 func TestIptables(t *testing.T) {
 	for _, c := range iptablesCases {
-		check(t, c.name, iptablesFindings(Host{Mask: usual, Iptables: []filters.Saved{{Command: "iptables", Text: "*mangle\n:OUTPUT ACCEPT [0:0]\n" + c.rule + "\nCOMMIT\n"}}}), c.severity, c.says)
+		check(t, c.name, filterFindings(Host{Mask: usual, Iptables: []filters.Saved{{Command: "iptables", Text: "*mangle\n:OUTPUT ACCEPT [0:0]\n" + c.rule + "\nCOMMIT\n"}}}), c.severity, c.says)
 	}
 }
 
@@ -89,7 +96,7 @@ func check(t *testing.T, name string, found []Finding, severity Severity, says s
 		return
 	}
 	last := found[len(found)-1]
-	if last.Severity != severity || !strings.Contains(last.What+last.Why+last.Cure, says) {
+	if last.Severity != severity || !strings.Contains(last.What+last.Owner+last.Why+last.Cure, says) {
 		t.Errorf("%s: found %+v, want %s and %q in it", name, last, severity, says)
 	}
 }
@@ -121,7 +128,7 @@ func FuzzNft(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		h := Host{Mask: usual, Nft: text, Uplinks: []string{"a", "b"}}
 		h.Facts.Sysctls = map[string]string{"net/ipv4/ip_forward": "1"}
-		nftFindings(h)
+		filterFindings(h)
 		natFindings(h)
 	})
 }
@@ -133,7 +140,7 @@ func FuzzIptables(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		h := Host{Mask: usual, Iptables: []filters.Saved{{Command: "iptables", Text: text}}, Uplinks: []string{"a", "b"}}
 		h.Facts.Sysctls = map[string]string{"net/ipv4/ip_forward": "1"}
-		iptablesFindings(h)
+		filterFindings(h)
 		natFindings(h)
 	})
 }

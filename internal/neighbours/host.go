@@ -9,19 +9,23 @@ import (
 
 // Host is what is looked at. A zero field was not looked at, or is not there.
 type Host struct {
-	Facts      plan.Facts      // rules, routes, links, sysctls, sockets' marks
-	Plan       *plan.Plan      // of the policy that is applied or asked about; nil: there is none
-	Mask       plan.Mask       // the bits that are Waymark's, or will be
-	Conflict   error           // a plan.Conflicts of Plan
-	Interfaces []Interface     //
-	Uplinks    []string        // interfaces that are ways out
-	Nft        []byte          // what `nft -j list ruleset` prints
-	Iptables   []filters.Saved //
-	Xfrm       []Mark          // of IPsec policies and states
-	Programs   []Program       // BPF programs of others, at the places of ours
-	Networkd   *Networkd       // nil: it does not run
-	Resolv     string          // /etc/resolv.conf
-	Lacks      error           // what the kernel lacks that Waymark cannot do without
+	Facts          plan.Facts          // rules, routes, links, sysctls, sockets' marks
+	Plan           *plan.Plan          // of the policy that is applied or asked about; nil: there is none
+	Mask           plan.Mask           // the bits that are Waymark's, or will be
+	Conflict       error               // a plan.Conflicts of Plan
+	Interfaces     []Interface         //
+	Uplinks        []string            // interfaces that are ways out
+	Nft            []byte              // what `nft -j list ruleset` prints
+	Iptables       []filters.Saved     //
+	Xfrm           []Mark              // of IPsec policies and states
+	Programs       []Program           // BPF programs of others, at the places of ours
+	TC             []TCUse             // filters and actions of tc, at the uplinks
+	WireGuard      string              // what `wg show all fwmark` prints
+	Holders        map[uint32][]string // the processes that have sockets with a mark, in words
+	Networkd       *Networkd           // nil: it does not run
+	NetworkManager []Connection        // NetworkManager's that have a table of their own; nil: it does not run, or there are none
+	Resolv         string              // /etc/resolv.conf
+	Lacks          error               // what the kernel lacks that Waymark cannot do without
 }
 
 // Interface is a network interface.
@@ -35,9 +39,26 @@ type Mark struct{ Mark, Mask uint32 }
 
 // Program is an attached BPF program.
 type Program struct {
-	Place string // "connect4 of cgroup /sys/fs/cgroup"
-	Name  string
-	ID    uint32
+	Place   string // "connect4 of cgroup /sys/fs/cgroup"
+	Name    string
+	ID      uint32
+	Holders []string // the processes that have it, in words
+}
+
+// TCUse is a filter or an action of tc that looks at the mark, or sets it.
+type TCUse struct {
+	What   string // in words
+	Sets   bool
+	Mark   Mark
+	Remove string // the command that removes it
+}
+
+// Connection is one of NetworkManager's, or its defaults for all.
+type Connection struct {
+	Name   string // "" of the defaults
+	Family string // ipv4 or ipv6
+	Table  string // of its routes
+	File   string // where it says so
 }
 
 // Networkd is what systemd-networkd does with what is not its own.
@@ -49,14 +70,25 @@ type Networkd struct {
 func Examine(h Host) Report {
 	var found []Finding
 	for _, look := range []func(Host) []Finding{
-		kernelFindings, conflictFindings, ruleFindings, routeFindings, nftFindings, iptablesFindings, xfrmFindings, socketFindings,
-		signFindings, sysctlFindings, networkdFindings, programFindings, resolverFindings, mtuFindings, natFindings,
+		kernelFindings, conflictFindings, ruleFindings, routeFindings, filterFindings, xfrmFindings, wireguardFindings, socketFindings,
+		signFindings, sysctlFindings, networkdFindings, networkManagerFindings, programFindings, resolverFindings, mtuFindings, natFindings,
 	} {
 		found = append(found, look(h)...)
 	}
 	if found == nil {
 		found = []Finding{}
 	}
-	n := plan.Free(h.Facts)
+	n := Free(h)
 	return Report{Findings: sorted(found), Proposal: Proposal{Mask: n.Mask.String(), Rules: n.Rules, Tables: n.Tables}, Unseen: []string{}}
+}
+
+// Free are numbers that nobody on the host was seen to use.
+func Free(h Host) plan.Unused { return plan.Free(h.Facts, h.taken()) }
+
+// names are those of all interfaces.
+func (h Host) names() (all []string) {
+	for _, i := range h.Interfaces {
+		all = append(all, i.Name)
+	}
+	return all
 }

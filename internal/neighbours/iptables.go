@@ -10,16 +10,16 @@ import (
 	"waymark/internal/registry"
 )
 
-// iptablesFindings are rules of iptables that look at marks or change them.
-func iptablesFindings(h Host) (found []Finding) {
+// eachIptablesUse calls do with what rules of iptables do with marks.
+func (h Host) eachIptablesUse(do func(markUse)) {
 	h.eachIptables(func(command, table, line string, words []string) {
 		for _, u := range iptablesUses(words) {
 			u.rule = fmt.Sprintf("%s -t %s %s", command, table, line)
 			u.remove = fmt.Sprintf("%s -t %s -D%s", command, table, strings.TrimPrefix(line, "-A"))
-			found = append(found, h.finding(u))
+			u.owner = registry.OwnerOfFilter(words[1])
+			do(u)
 		}
 	})
-	return found
 }
 
 // eachIptables calls do with every rule, as a line and in words.
@@ -27,7 +27,9 @@ func (h Host) eachIptables(do func(command, table, line string, words []string))
 	for _, saved := range h.Iptables {
 		for _, t := range saved.Tables() {
 			for _, line := range t.Rules {
-				do(saved.Command, t.Name, line, strings.Fields(line))
+				if words := strings.Fields(line); len(words) > 1 {
+					do(saved.Command, t.Name, line, words)
+				}
 			}
 		}
 	}
@@ -53,26 +55,40 @@ func iptablesUses(words []string) (uses []markUse) {
 		}
 	}
 	if module == "CONNMARK" {
-		uses = append(uses, restored(words)...)
+		uses = append(uses, connected(words)...)
 	}
 	return uses
 }
 
-// restored is what `CONNMARK --restore-mark` puts into the packet's mark.
-func restored(words []string) []markUse {
-	found, mask := false, uint32(registry.Whole)
+// connected is what CONNMARK puts into the packet's mark, or the connection's.
+func connected(words []string) []markUse {
+	after := map[string]string{}
 	for k, word := range words {
-		switch {
-		case word == "--restore-mark":
-			found = true
-		case word == "--nfmask" && k+1 < len(words), word == "--mask" && k+1 < len(words):
-			mask = marked(words[k+1]).Mark
+		after[word] = ""
+		if k+1 < len(words) {
+			after[word] = words[k+1]
 		}
 	}
-	if !found {
-		return nil
+	mask := func(option string) uint32 {
+		for _, name := range []string{option, "--mask"} {
+			if text, ok := after[name]; ok {
+				return marked(text).Mark
+			}
+		}
+		return registry.Whole
 	}
-	return []markUse{{kind: restores, mark: Mark{0, mask}}}
+	if _, ok := after["--restore-mark"]; ok {
+		return []markUse{{kind: restores, mark: Mark{0, mask("--nfmask")}}}
+	}
+	if _, ok := after["--save-mark"]; ok {
+		return []markUse{{kind: remembers, mark: Mark{0, mask("--ctmask")}}}
+	}
+	for _, option := range []string{"--set-xmark", "--set-mark"} {
+		if text, ok := after[option]; ok {
+			return []markUse{{kind: remembers, mark: marked(text)}}
+		}
+	}
+	return nil
 }
 
 // marked reads MARK or MARK/MASK; what is no number is 0.

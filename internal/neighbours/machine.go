@@ -12,47 +12,64 @@ import (
 
 // signFindings are tools that are here, to be seen by their interfaces.
 func signFindings(h Host) (found []Finding) {
-	for _, t := range registry.Tools {
-		k := slices.IndexFunc(h.Interfaces, func(i Interface) bool { return isSign(t.Sign, i.Name) })
-		if t.Sign == "" || k < 0 {
+	for _, sign := range registry.Signs {
+		made := sign.Made(h.names())
+		if made == "" {
 			continue
 		}
-		f := Finding{Note, fmt.Sprintf("%s is here: interface %s", t.Name, h.Interfaces[k].Name), t.Name, uses(t), ""}
-		if common := t.Bits() & uint32(h.Mask); common != 0 {
+		bits, why := uses(sign.Tool)
+		f := Finding{Note, fmt.Sprintf("%s is here: interface %s", sign.Tool, made), sign.Tool, why, ""}
+		if common := bits & uint32(h.Mask); common != 0 {
 			f.Severity = Serious
-			f.Cure = fmt.Sprintf("leave its bits to it with `mark: {mask: %#x}`", uint32(h.Mask)&^common)
+			f.Cure = h.leave(common)
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-func isSign(sign, name string) bool {
-	if begin, open := strings.CutSuffix(sign, "*"); open {
-		return strings.HasPrefix(name, begin)
+// leave is how to have no bits of the mark that somebody else uses.
+func (h Host) leave(common uint32) string {
+	if rest := uint32(h.Mask) &^ common; rest != 0 {
+		return fmt.Sprintf("leave its bits to it with `mark: {mask: %#x}`", rest)
 	}
-	return name == sign
+	return "take other bits with `mark: {mask: ...}`, those that `waymark doctor` proposes"
 }
 
-// uses says what numbers are a tool's own.
-func uses(t registry.Tool) string {
+// uses are the bits of the fwmark that are a tool's own, and in words all its
+// numbers.
+func uses(name string) (bits uint32, says string) {
 	var parts []string
-	switch {
-	case t.Whole():
-		parts = append(parts, fmt.Sprintf("the fwmark %#x, whole", t.Mark))
-	case t.Mask != 0:
-		parts = append(parts, fmt.Sprintf("the bits %#x of the fwmark", t.Mask))
-	}
-	if t.Priorities.First != 0 {
-		parts = append(parts, fmt.Sprintf("the rule priorities %d to %d", t.Priorities.First, t.Priorities.Last))
-	}
-	if t.Tables.First != 0 {
-		parts = append(parts, fmt.Sprintf("the tables %d to %d", t.Tables.First, t.Tables.Last))
+	for _, t := range registry.Tools {
+		if t.Name != name {
+			continue
+		}
+		bits |= t.Bits()
+		switch {
+		case t.Whole() && t.Last != 0:
+			parts = append(parts, fmt.Sprintf("the fwmarks %#x to %#x, whole", t.Mark, t.Last))
+		case t.Whole():
+			parts = append(parts, fmt.Sprintf("the fwmark %#x, whole", t.Mark))
+		case t.Mask != 0:
+			parts = append(parts, fmt.Sprintf("the bits %#x of the fwmark", t.Mask))
+		}
+		parts = append(parts, numbers(t.Priorities, "rule priority", "rule priorities")...)
+		parts = append(parts, numbers(t.Tables, "table", "tables")...)
 	}
 	if parts == nil {
-		return "it changes rules and filters"
+		return bits, "it changes rules and filters"
 	}
-	return "it uses " + strings.Join(parts, ", ")
+	return bits, "it uses " + strings.Join(parts, ", ")
+}
+
+func numbers(r registry.Range, one, several string) []string {
+	switch r.First {
+	case 0:
+		return nil
+	case r.Last:
+		return []string{fmt.Sprintf("the %s %d", one, r.First)}
+	}
+	return []string{fmt.Sprintf("the %s %d to %d", several, r.First, r.Last)}
 }
 
 // sysctlFindings are values that change where packets go and that no plan
@@ -99,9 +116,25 @@ func networkdFindings(h Host) (found []Finding) {
 	return found
 }
 
+func networkManagerFindings(h Host) (found []Finding) {
+	for _, c := range h.NetworkManager {
+		what, cure := fmt.Sprintf("NetworkManager's connection %q has the routing table %s for %s", c.Name, c.Table, c.Family),
+			fmt.Sprintf("nmcli connection modify %q %s.route-table 0", c.Name, c.Family)
+		if c.Name == "" {
+			what, cure = fmt.Sprintf("NetworkManager gives connections the routing table %s for %s", c.Table, c.Family), fmt.Sprintf("remove `%s.route-table` from %s", c.Family, c.File)
+		}
+		found = append(found, Finding{Warning, what, "NetworkManager", "a connection with a table of its own is held to its own routes in every table: when it is configured, some versions remove Waymark's by its interface, until the agent or the next `apply` puts them back", cure})
+	}
+	return found
+}
+
 func programFindings(h Host) (found []Finding) {
 	for _, p := range h.Programs {
-		found = append(found, Finding{Note, fmt.Sprintf("BPF program %d (%s) is attached at %s", p.ID, p.Name, p.Place), p.Name,
+		owner := registry.OwnerOfProgram(p.Name)
+		if owner == "" {
+			owner = strings.Join(p.Holders, ", ")
+		}
+		found = append(found, Finding{Note, fmt.Sprintf("BPF program %d (%s) is attached at %s", p.ID, p.Name, p.Place), owner,
 			"it sees the same sockets or packets, and can change their mark or refuse them", ""})
 	}
 	return found

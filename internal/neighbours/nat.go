@@ -21,7 +21,7 @@ func natFindings(h Host) (found []Finding) {
 	for _, u := range h.Uplinks {
 		if !translated[u] {
 			found = append(found, Finding{Warning, fmt.Sprintf("packets that are forwarded out of %s keep their source, those out of other uplinks do not", u), "",
-				"the far side cannot answer a private source, so that a forwarded class that moves there falls silent", fmt.Sprintf("nft add rule ip nat postrouting oifname %s masquerade", u)})
+				"the far side cannot answer a private source, so that a forwarded class that moves there falls silent", fmt.Sprintf("say `snat: true` of that uplink in the policy, or `iptables -t nat -A POSTROUTING -o %s -j MASQUERADE`", u)})
 		}
 	}
 	return found

@@ -5,7 +5,10 @@ package neighbours
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"waymark/internal/plan"
 	"waymark/internal/registry"
@@ -50,11 +53,43 @@ func ruleFindings(h Host) (found []Finding) {
 		case r.Mask != 0:
 			remove := fmt.Sprintf("ip %s rule del %s", r.Family.Option(), r.Args())
 			found = append(found, h.markFinding(r.String(), plan.Owner(r), Mark{r.Mark, r.Mask}, remove))
+		case r.Table == plan.TableLocal && r.Priority != 0:
+			found = append(found, h.localFinding(r))
 		case registry.Owner(registry.Use{Priority: r.Priority, Table: r.Table}) != nil:
 			found = append(found, Finding{Note, r.String(), plan.Owner(r), "its priority and its table are taken", ""})
 		}
 	}
 	return found
+}
+
+// localFinding judges the rule by which packets to this host itself are found,
+// which somebody has moved from the priority 0.
+func (h Host) localFinding(r plan.Rule) Finding {
+	f := Finding{Note, r.String(), "Cilium, or its like", fmt.Sprintf("packets to this host itself are found by the rule %d only; Waymark's come behind it", r.Priority), ""}
+	if base := h.base(); base <= int(r.Priority) {
+		f.Severity = Serious
+		f.Why = fmt.Sprintf("packets to this host itself are found by the rule %d only, and Waymark's rules begin at %d: classes would send them out", r.Priority, base)
+		f.Cure = fmt.Sprintf("begin behind it with `rules: {base: %d}`, or `ip %s rule add priority 0 lookup local`", (int(r.Priority)/1000+1)*1000, r.Family.Option())
+	}
+	return f
+}
+
+// base is the first rule priority that is Waymark's, or will be.
+func (h Host) base() int {
+	base := plan.Free(h.Facts, 0).Rules
+	for i, r := range h.rules() {
+		if i == 0 || int(r.Priority) < base {
+			base = int(r.Priority)
+		}
+	}
+	return base
+}
+
+func (h Host) rules() []plan.Rule {
+	if h.Plan == nil {
+		return nil
+	}
+	return h.Plan.Rules
 }
 
 // markFinding judges a match on a mark.
@@ -64,7 +99,7 @@ func (h Host) markFinding(what, owner string, m Mark, remove string) Finding {
 	switch {
 	case common != 0:
 		return Finding{Serious, what, owner, fmt.Sprintf("it takes the bits %#x of the fwmark for its own, and they are Waymark's", common),
-			fmt.Sprintf("leave them out with `mark: {mask: %#x}`, or `%s`", uint32(h.Mask)&^common, remove)}
+			fmt.Sprintf("%s, or `%s`", h.leave(common), remove)}
 	case t.Whole():
 		return Finding{Warning, what, owner, fmt.Sprintf("it matches the whole mark: with a class's bits beside it, %#x is another. Waymark leaves sockets with that mark alone, and they are in no class", m.Mark), ""}
 	}
@@ -98,6 +133,25 @@ func (h Host) mains(prefix string) *plan.Route {
 	return nil
 }
 
+// wireguardFindings are tunnels whose own packets carry a mark, as
+// `wg show all fwmark` prints them.
+func wireguardFindings(h Host) (found []Finding) {
+	for line := range strings.Lines(h.WireGuard) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		m := marked(text)
+		if m.Mark == 0 {
+			continue
+		}
+		f := Finding{Note, fmt.Sprintf("the tunnel %s sends its packets with the fwmark %#x", name, m.Mark), "WireGuard", "Waymark leaves them alone: they are in no class", ""}
+		if common := m.Mark & uint32(h.Mask); common != 0 {
+			f.Severity, f.Why = Serious, fmt.Sprintf("its bits %#x look like a class's, and no class gave it to them", common)
+			f.Cure = fmt.Sprintf("`wg set %s fwmark %#x`, and the same in the rules that match it; or %s", name, m.Mark&^uint32(h.Mask)|1, h.leave(common))
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
 func xfrmFindings(h Host) (found []Finding) {
 	for _, m := range h.Xfrm {
 		if m.Mask != 0 {
@@ -107,18 +161,49 @@ func xfrmFindings(h Host) (found []Finding) {
 	return found
 }
 
-// socketFindings are sockets that carry bits of ours while no class does.
-func socketFindings(h Host) (found []Finding) {
-	bits := uint32(0)
+// strangers are the marks of open sockets that no class of the plan gave them.
+func (h Host) strangers() map[uint32]bool {
+	marks := map[uint32]bool{}
 	for mark := range h.Facts.InUse {
-		ours := mark & uint32(h.Mask)
-		if ours != 0 && (h.Plan == nil || h.Plan.ClassOf(mark) == nil && !h.Plan.Holds(mark)) {
-			bits |= ours
+		ours := h.Plan != nil && (h.Plan.ClassOf(mark) != nil || h.Plan.Holds(mark))
+		if mark&uint32(h.Mask) == 0 || !ours {
+			marks[mark] = true
 		}
 	}
-	if bits != 0 {
-		found = append(found, Finding{Serious, fmt.Sprintf("open sockets carry the bits %#x of the fwmark", bits), knownFor(Mark{bits, bits}),
-			"they look like a class's, and no class gave it to them", "find their owner with `ss -e state all | grep fwmark`, and leave those bits to it: `mark: {mask: ...}`"})
+	delete(marks, 0)
+	return marks
+}
+
+// socketFindings are sockets that carry bits of ours while no class does, and
+// those that Waymark leaves alone; of one owner's together.
+func socketFindings(h Host) (found []Finding) {
+	type group struct {
+		owner  string
+		common uint32
+	}
+	marks := map[group][]string{}
+	var groups []group
+	for _, mark := range slices.Sorted(maps.Keys(h.strangers())) {
+		g := group{strings.Join(h.Holders[mark], ", "), mark & uint32(h.Mask)}
+		if g.owner == "" {
+			g.owner = knownFor(Mark{mark, registry.Whole})
+		}
+		if marks[g] == nil {
+			groups = append(groups, g)
+		}
+		marks[g] = append(marks[g], fmt.Sprintf("%#x", mark))
+	}
+	for _, g := range groups {
+		what := "open sockets carry the fwmark " + marks[g][0]
+		if others := len(marks[g]) - 1; others > 0 {
+			what += fmt.Sprintf(", and %d more", others)
+		}
+		f := Finding{Note, what, g.owner, "Waymark leaves them alone: they are in no class", ""}
+		if g.common != 0 {
+			f.Severity, f.Why = Serious, fmt.Sprintf("the bits %#x look like a class's, and no class gave them", g.common)
+			f.Cure = fmt.Sprintf("%s; `ss -aenp | grep fwmark:%s` shows them", h.leave(g.common), marks[g][0])
+		}
+		found = append(found, f)
 	}
 	return found
 }

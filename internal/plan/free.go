@@ -18,15 +18,15 @@ type Unused struct {
 }
 
 // Free are unused numbers of a host: the policy language's defaults where
-// those are.
-func Free(facts Facts) Unused {
-	return Unused{freeMask(facts), freePriorities(facts), freeTables(facts)}
+// those are. taken are bits of the fwmark that others than its rules use.
+func Free(facts Facts, taken uint32) Unused {
+	return Unused{freeMask(facts, taken), freePriorities(facts), freeTables(facts)}
 }
 
 // freeMask is the usual mask without what others look at, or, if they left
 // too little of it, six bits that nobody does and the fewest known tools would.
-func freeMask(facts Facts) Mask {
-	free := ^uint32(0)
+func freeMask(facts Facts, taken uint32) Mask {
+	free := ^taken
 	for _, r := range facts.Rules {
 		if r.Protocol != Protocol {
 			free &^= registry.Tool{Mark: r.Mark, Mask: r.Mask}.Bits()
@@ -66,7 +66,8 @@ func freePriorities(facts Facts) int {
 	const stretch = 1000
 	for base := classes.DefaultRulesBase; base+stretch < lastPriority; base += stretch {
 		if !slices.ContainsFunc(facts.Rules, func(r Rule) bool {
-			return r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
+			local := r.Table == TableLocal && int(r.Priority) >= base
+			return local || r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
 		}) {
 			return base
 		}

@@ -14,7 +14,7 @@ import (
 // and explained, numbers that nobody there uses, and classes to choose from,
 // all of them comments. It is valid as it is. An error says that the host
 // has no way out.
-func Starter(facts Facts) (string, error) {
+func Starter(facts Facts, free Unused) (string, error) {
 	ways := WaysOut(facts)
 	if len(ways) == 0 {
 		return "", errors.New("write a starter policy: no interface of this host has a default route: connect an uplink, or write the policy by hand")
@@ -29,7 +29,7 @@ func Starter(facts Facts) (string, error) {
 #   waymark apply --confirm 60s    try it; it goes back unless you say ` + "`waymark confirm`" + `
 
 `)
-	b.WriteString(Free(facts).String())
+	b.WriteString(free.String())
 	b.WriteString("uplinks:\n")
 	for _, w := range ways {
 		w.write(&b)
@@ -84,7 +84,7 @@ func writeExamples(b *strings.Builder, ways []WayOut) {
 func (free Unused) String() string {
 	var b strings.Builder
 	if free.Mask != classes.DefaultMask {
-		fmt.Fprintf(&b, "mark: {mask: %s}    # the rules of others look at some of the usual %#x\n", free.Mask, classes.DefaultMask)
+		fmt.Fprintf(&b, "mark: {mask: %s}    # others use some of the usual %#x\n", free.Mask, classes.DefaultMask)
 	}
 	if free.Rules != classes.DefaultRulesBase {
 		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on\n", free.Rules, classes.DefaultRulesBase)

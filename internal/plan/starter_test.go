@@ -23,7 +23,7 @@ func crowdedHost() *host {
 func TestStarter(t *testing.T) {
 	for name, host := range map[string]*host{"starter": exampleHost(), "starter-crowded": crowdedHost(), "starter-ppp": hosts["point-to-point"]()} {
 		t.Run(name, func(t *testing.T) {
-			text, err := Starter(host.Facts)
+			text, err := Starter(host.Facts, Free(host.Facts, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func TestStarter(t *testing.T) {
 }
 
 func TestStarterWithoutAWayOut(t *testing.T) {
-	if text, err := Starter(newHost().Facts); err == nil {
+	if text, err := Starter(newHost().Facts, Unused{}); err == nil {
 		t.Errorf("no error, and\n%s", text)
 	}
 }

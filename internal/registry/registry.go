@@ -11,10 +11,10 @@ import "math/bits"
 type Tool struct {
 	Name       string
 	Mark       uint32 // host byte order; with Mask 0xffffffff the mark that it matches whole
+	Last       uint32 // of several marks in a row that it matches whole, the last; 0: there is Mark alone
 	Mask       uint32 // the bits that it gives a meaning; 0: none
 	Priorities Range  // of its ip rules
 	Tables     Range  // of its routing tables
-	Sign       string // an interface that it makes: its name, or with a * at the end how that begins; "": none
 	Source     string // where it says so
 }
 
@@ -34,46 +34,67 @@ func (t Tool) Whole() bool { return t.Mask == Whole }
 
 // Bits are the bits of the fwmark that the tool gives a meaning.
 func (t Tool) Bits() uint32 {
-	if t.Whole() {
-		return t.Mark
+	if !t.Whole() {
+		return t.Mask
 	}
-	return t.Mask
+	bits := t.Mark
+	for m := t.Mark; m < t.Last; m++ {
+		bits |= m + 1
+	}
+	return bits
 }
+
+// holds tells whether a mark that is matched whole is one of the tool's.
+func (t Tool) holds(mark uint32) bool { return t.Mark <= mark && mark <= max(t.Mark, t.Last) }
 
 // Tools are all that are known. Where two have claims to the same number, the
 // one that is more often met stands first.
 var Tools = []Tool{
-	{Name: "Tailscale", Mask: 0xff0000, Priorities: Range{5210, 5270}, Tables: Range{52, 52}, Sign: "tailscale*", Source: "tailscale/tailscale: tsconst/linuxfw.go, wgengine/router"},
+	{Name: "Tailscale", Mask: 0xff0000, Priorities: Range{5210, 5270}, Tables: Range{52, 52}, Source: "tailscale/tailscale: tsconst/linuxfw.go, wgengine/router"},
 	{Name: "Tailscale beside mwan3", Priorities: Range{1310, 1370}, Source: "tailscale/tailscale: wgengine/router/router_linux.go"},
-	{Name: "wg-quick", Mark: 0xca6c, Mask: Whole, Tables: Range{51820, 51840}, Source: "WireGuard/wireguard-tools: src/wg-quick/linux.bash"},
+	{Name: "wg-quick", Mark: 0xca6c, Last: 0xca80, Mask: Whole, Tables: Range{51820, 51840}, Source: "WireGuard/wireguard-tools: src/wg-quick/linux.bash"},
 	{Name: "mwan3", Mask: 0x3f00, Priorities: Range{1001, 1250}, Source: "openwrt/packages: net/mwan3/files/lib/mwan3/common.sh"},
 	{Name: "mwan3", Priorities: Range{2001, 2250}, Source: "openwrt/packages: net/mwan3"},
 	{Name: "mwan3", Priorities: Range{3001, 3250}, Source: "openwrt/packages: net/mwan3"},
 	{Name: "OpenWrt pbr", Mask: 0x00ff0000, Priorities: Range{29000, 30000}, Source: "openwrt/packages: net/pbr/files/etc/config/pbr"},
-	{Name: "Cilium", Mask: 0xf00, Priorities: Range{9, 20}, Tables: Range{200, 202}, Sign: "cilium_*", Source: "cilium/cilium: pkg/datapath/linux/linux_defaults"},
+	{Name: "Cilium", Mask: 0xf00, Priorities: Range{9, 20}, Tables: Range{200, 202}, Source: "cilium/cilium: pkg/datapath/linux/linux_defaults"},
 	{Name: "Cilium", Mask: 0xffff1fff, Source: "cilium/cilium: pkg/datapath/linux/linux_defaults (identity and IPsec)"},
-	{Name: "Calico", Mask: 0xffff0000, Sign: "cali*", Source: "projectcalico/calico: felix, IptablesMarkMask"},
-	{Name: "Calico eBPF", Mask: 0x1ff00000, Sign: "bpfin.cali", Source: "projectcalico/calico: felix/bpf/tc/defs/defs.go"},
-	{Name: "kube-proxy", Mask: 0xc000, Sign: "kube-ipvs0", Source: "kubernetes/kubernetes: pkg/kubelet/kubelet_network_linux.go (0x4000 masquerade, 0x8000 drop)"},
+	{Name: "Cilium", Priorities: Range{1, 1}, Source: "cilium/cilium: pkg/datapath/linux/linux_defaults (VTEP)"},
+	{Name: "Calico", Mask: 0xffff0000, Source: "projectcalico/calico: felix, IptablesMarkMask"},
+	{Name: "Calico eBPF", Mask: 0x1ff00000, Source: "projectcalico/calico: felix/bpf/tc/defs/defs.go"},
+	{Name: "Calico eBPF", Mask: 0xc1000000, Source: "projectcalico/calico: felix/bpf/tc/defs/defs.go (0x41000000, 0x81000000)"},
+	{Name: "kube-proxy", Mask: 0xc000, Source: "kubernetes/kubernetes: pkg/kubelet/kubelet_network_linux.go (0x4000 masquerade, 0x8000 drop)"},
 	{Name: "CNI portmap, netavark", Mask: 0x2000, Source: "containernetworking/plugins: plugins/meta/portmap; containers/netavark"},
 	{Name: "Docker overlay encryption", Mark: 0xd0c4e3, Mask: Whole, Source: "moby/moby: libnetwork/drivers/overlay/encryption.go"},
 	{Name: "AWS VPC CNI", Mask: 0x80, Source: "aws/amazon-vpc-cni-k8s: pkg/networkutils"},
-	{Name: "Antrea", Mask: 0x1, Sign: "antrea-gw0", Source: "antrea-io/antrea: pkg/agent/types/marks.go"},
+	{Name: "Antrea", Mask: 0x1, Source: "antrea-io/antrea: pkg/agent/types/marks.go"},
 	{Name: "Istio", Mark: 0x539, Mask: 0xfff, Source: "istio/istio: tools/istio-iptables"},
-	{Name: "OVN-Kubernetes", Mark: 0x1745ec, Mask: Whole, Priorities: Range{30, 30}, Tables: Range{7, 7}, Sign: "ovn-k8s-mp0", Source: "ovn-org/ovn-kubernetes: go-controller/pkg/node"},
-	{Name: "Weave Net", Mask: 0x60000, Sign: "weave", Source: "weaveworks/weave: npc/constants.go"},
-	{Name: "Talos KubeSpan", Mask: 0x60, Priorities: Range{32500, 32501}, Sign: "kubespan", Source: "siderolabs/talos: pkg/machinery/constants"},
-	{Name: "NetBird", Mark: 0x1bd00, Mask: Whole, Priorities: Range{105, 110}, Tables: Range{7120, 7120}, Sign: "wt*", Source: "netbirdio/netbird: client/net/net.go"},
-	{Name: "Mullvad", Mark: 0x6d6f6c65, Mask: Whole, Sign: "wg0-mullvad", Source: "mullvad/mullvadvpn-app: talpid-core/src/linux"},
-	{Name: "NordVPN", Mark: 0xe1f1, Mask: Whole, Sign: "nordlynx", Source: "NordSecurity/nordvpn-linux: daemon/firewall/allowlist"},
-	{Name: "Firezone", Mark: 0xfd002021, Mask: Whole, Sign: "tun-firezone", Source: "firezone/firezone: rust, FIREZONE_MARK"},
+	{Name: "OVN-Kubernetes", Mark: 0x1745ec, Mask: Whole, Priorities: Range{30, 30}, Tables: Range{7, 7}, Source: "ovn-org/ovn-kubernetes: go-controller/pkg/node"},
+	{Name: "Weave Net", Mask: 0x60000, Source: "weaveworks/weave: npc/constants.go"},
+	{Name: "Talos KubeSpan", Mask: 0x60, Priorities: Range{32500, 32501}, Source: "siderolabs/talos: pkg/machinery/constants"},
+	{Name: "Cilium", Priorities: Range{109, 109}, Source: "cilium/cilium: pkg/datapath/linux/linux_defaults (rules of IPAM)"},
+	{Name: "Cilium", Priorities: Range{111, 112}, Source: "cilium/cilium: pkg/datapath/linux/linux_defaults (rules of IPAM)"},
+	{Name: "NetBird", Mark: 0x1bd00, Mask: Whole, Priorities: Range{105, 110}, Tables: Range{7120, 7120}, Source: "netbirdio/netbird: client/net/net.go"},
+	{Name: "NetBird", Mark: 0x1bd10, Last: 0x1bdff, Mask: Whole, Source: "netbirdio/netbird: client/net/net.go (data plane)"},
+	{Name: "Mullvad", Mark: 0x6d6f6c65, Mask: Whole, Source: "mullvad/mullvadvpn-app: talpid-core/src/linux"},
+	{Name: "NordVPN", Mark: 0xe1f1, Mask: Whole, Source: "NordSecurity/nordvpn-linux: daemon/firewall/allowlist"},
+	{Name: "Firezone", Mark: 0xfd002021, Mask: Whole, Source: "firezone/firezone: rust, FIREZONE_MARK"},
 	{Name: "sing-box", Mark: 0x2023, Mask: Whole, Source: "SagerNet/sing-tun: redirect (in)"},
 	{Name: "sing-box", Mark: 0x2024, Mask: Whole, Source: "SagerNet/sing-tun: redirect (out)"},
 	{Name: "OpenSnitch", Mark: 0x18ba5, Mask: Whole, Source: "evilsocket/opensnitch: DropMark"},
+	{Name: "Portmaster", Mark: 1700, Last: 1717, Mask: Whole, Source: "safing/portmaster: nfq/packet.go"},
+	{Name: "Portmaster", Mark: 1799, Mask: Whole, Source: "safing/portmaster: nfq/packet.go (rerouted)"},
+	{Name: "PassWall", Mark: 0xff, Mask: Whole, Source: "xiaorouji/openwrt-passwall: PR 4462"},
 	{Name: "cgproxy", Mark: 0x9973, Mask: Whole, Tables: Range{10007, 10007}, Source: "springzfx/cgproxy: readme"},
 	{Name: "AWS App Mesh", Mark: 0x1e7700ce, Mask: Whole, Source: "fwmark/registry"},
-	{Name: "dae", Mask: 0x8000000, Tables: Range{2023, 2023}, Sign: "dae0", Source: "daeuniverse/dae: control/kern/tproxy.c"},
+	{Name: "dae", Mask: 0x8000000, Tables: Range{2023, 2023}, Source: "daeuniverse/dae: control/kern/tproxy.c"},
 	{Name: "ebpf-same-cgroup-mark", Mask: 0x40000000, Source: "powerman/ebpf-same-cgroup-mark: README"},
+	{Name: "OVH managed Kubernetes", Mask: 0x20, Source: "netbirdio/netbird: client/net/net.go (its hosts match it in mangle and strip 0x4000)"},
+	{Name: "Istio", Mark: 0x111, Mask: 0xfff, Source: "istio/istio: tools/istio-iptables (of connections)"},
+	{Name: "Mullvad", Mark: 0xf41, Mask: Whole, Source: "mullvad/mullvadvpn-app: talpid-core/src/linux (of connections)"},
+	{Name: "Antrea", Mask: 0xff, Source: "antrea-io/antrea: pkg/agent/types/marks.go (SNAT)"},
+	{Name: "Android netd", Mask: 0x1ffff, Source: "AOSP system/netd: include/Fwmark.h (netId, explicit)"},
+	{Name: "Android netd", Mask: 0xe01fffff, Source: "AOSP system/netd: include/Fwmark.h"},
 	{Name: "FRR", Tables: Range{10000, 10999}, Source: "FRRouting/frr: zebra"},
 }
 
@@ -108,7 +129,7 @@ func (t Tool) knownFor(u Use) (n int) {
 	}
 	switch {
 	case t.Mask == 0 || u.Mask == 0:
-	case t.Mask == u.Mask && (t.Mark == 0 || t.Mark == u.Mark):
+	case t.Mask == u.Mask && (t.Mark == 0 || t.holds(u.Mark)):
 		n += 3
 	case u.Mask&^t.Mask == 0 && bits.OnesCount32(t.Mask) <= few:
 		n++

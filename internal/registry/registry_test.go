@@ -32,7 +32,11 @@ func TestOwner(t *testing.T) {
 		{Use{Priority: 29500, Mark: 0x10000, Mask: 0xff0000}, "OpenWrt pbr"},
 		{Use{Mark: 0x80000, Mask: 0x80000}, "Tailscale"},
 		{Use{Mark: 0xca6c, Mask: Whole}, "wg-quick"},
-		{Use{Mark: 0xca6d, Mask: Whole}, ""},
+		{Use{Mark: 0xca6d, Mask: Whole}, "wg-quick"},
+		{Use{Mark: 0x1bd77, Mask: Whole}, "NetBird"},
+		{Use{Mark: 0x1be00, Mask: Whole}, ""},
+		{Use{Mark: 1717, Mask: Whole}, "Portmaster"},
+		{Use{Mark: 0x20, Mask: 0x60}, "Talos KubeSpan"},
 		{Use{Mark: 0x10000, Mask: 0xffff0000, Table: 52}, "Calico"},
 	} {
 		got := ""
@@ -42,5 +46,24 @@ func TestOwner(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%+v is owned by %q, want %q", c.use, got, c.want)
 		}
+	}
+}
+
+func TestSigns(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{OwnerOfFilter("mangle", "ts-forward"), "Tailscale"},
+		{OwnerOfFilter("mullvadmangle4", "mangle"), "Mullvad"},
+		{OwnerOfFilter("wg-quick-wg0", "premangle"), "wg-quick"},
+		{OwnerOfFilter("mangle", "OUTPUT"), ""},
+		{OwnerOfProgram("cil_from_netdev"), "Cilium"},
+		{OwnerOfProgram("calico_connect_"), "Calico eBPF"},
+		{OwnerOfProgram("my_program"), ""},
+	} {
+		if c.got != c.want {
+			t.Errorf("owned by %q, want %q", c.got, c.want)
+		}
+	}
+	if bits := (Tool{Mark: 1700, Last: 1717, Mask: Whole}).Bits(); bits != 0x6bf {
+		t.Errorf("1700 to 1717 set the bits %#x, want 0x6bf", bits)
 	}
 }
