@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"waymark/classes"
 	"waymark/internal/datapath"
@@ -42,7 +43,7 @@ func (l *Loader) examine(h neighbours.Host) (neighbours.Report, error) {
 	var unseen []string
 	miss := func(err error) {
 		if err != nil {
-			unseen = append(unseen, err.Error())
+			unseen = append(unseen, strings.Split(err.Error(), "\n")...)
 		}
 	}
 	var lacking *datapath.Unsupported

@@ -16,12 +16,12 @@ func (l *Loader) Starter() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	h := neighbours.Host{Facts: f, Mask: plan.Mask(classes.DefaultMask)}
-	for name := range f.Links {
-		h.Uplinks = append(h.Uplinks, name)
+	h := neighbours.Host{Mask: plan.Mask(classes.DefaultMask)}
+	applied, _ := l.Applied() // whose sockets are no stranger's
+	// What may not be read takes no numbers away: `doctor` and `plan` say so.
+	if l.judgeBy(applied, &h) != nil {
+		h.Facts = f
 	}
-	h.Facts.InUse, _ = host.SocketMarks()
-	// What may not be read takes no bits away: `doctor` and `plan` say so.
 	_ = l.scan(&h)
 	_ = scanFilters(&h)
 	return plan.Starter(f, neighbours.Free(h))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"waymark/internal/lab"
 	"waymark/internal/neighbours"
 	"waymark/internal/registry"
@@ -153,6 +155,23 @@ func TestDoctorFindsConflicts(t *testing.T) {
 		s.planted(t, "", c.plant, c.remove, c.says)
 	}
 	s.doctor(t)
+}
+
+// TestDoctorFindsPrograms finds those of others at each kind of place, and
+// whose they are.
+func TestDoctorFindsPrograms(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.attachForeign(t, "connector", ebpf.AttachCGroupInet4Connect)
+	s.attachTCX(t, s.Uplink(byA).Interface)
+	found := own(s.doctor(t))
+	for _, says := range []string{"(connector) is attached at hook", "(theirs) is attached at TCXEgress of interface up-a"} {
+		if !slices.ContainsFunc(found, func(f neighbours.Finding) bool {
+			return strings.Contains(f.What, says) && strings.Contains(f.Owner, fmt.Sprintf("(pid %d)", os.Getpid()))
+		}) {
+			t.Errorf("nothing of this process that speaks of %q: %+v", says, found)
+		}
+	}
 }
 
 // TestDoctorFindsSockets finds one that carries bits of the mask that no class

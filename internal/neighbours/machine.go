@@ -31,7 +31,7 @@ func signFindings(h Host) (found []Finding) {
 // leave is how to have no bits of the mark that somebody else uses.
 func (h Host) leave(common uint32) string {
 	if rest := uint32(h.Mask) &^ common; rest != 0 {
-		return fmt.Sprintf("leave its bits to it with `mark: {mask: %#x}`", rest)
+		return fmt.Sprintf("leave them out with `mark: {mask: %#x}`", rest)
 	}
 	return "take other bits with `mark: {mask: ...}`, those that `waymark doctor` proposes"
 }
