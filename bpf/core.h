@@ -156,9 +156,9 @@ enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLI
  * carrier, at this moment and with nobody watching. An interface that is
  * gone is not up; a kernel that keeps them otherwise is not asked.
  */
-static __noinline int link_is_up(struct bpf_sock *sk, __u32 ifindex)
+__noinline int link_is_up(__u64 socket, __u32 ifindex)
 {
-	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+	const struct sock *kernel_sk = (const struct sock *)socket;
 	const struct hlist_node *node = 0;
 	const struct hlist_head *heads = 0;
 	const struct net *net = 0;

@@ -127,7 +127,7 @@ static __always_inline __u32 next_header(struct __sk_buff *skb, __u16 *port)
  * socket's own: it has another protocol or port, or still knows where the
  * header inside is. The mark and the socket are those of the packet inside.
  */
-static __noinline int is_tunnelled(struct __sk_buff *skb)
+__noinline int is_tunnelled(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 	__u16 port = 0;

@@ -16,13 +16,40 @@ struct {
 
 /* Functions are not inlined where their stack would stand under the search's. */
 
+struct ascent {
+	void *sets;
+	const struct cgroup *cgroup;
+	__u64 levels;
+	__u32 set;
+};
+
+/* One ancestor of a socket's cgroup; returns 1 at the end of the walk. */
+static long look_at_ancestor(__u32 level, struct ascent *a)
+{
+	if (!(a->levels >> (level & 63)))
+		return 1;
+	if (!(a->levels >> (level & 63) & 1))
+		return 0;
+	__u64 id = ancestor_id(a->cgroup, level);
+	if (!id)
+		return 1;
+	__u32 *entry = bpf_map_lookup_elem(a->sets, &id);
+	if (entry)
+		a->set = *entry;
+	return 0;
+}
+
+/* As FIND_CGROUP_SET, for a socket that is no packet's. */
 __noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 levels, __u32 none)
 {
 	const struct sock *sk = (const struct sock *)address;
-	const struct cgroup *cgroup = 0;
+	struct ascent a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
 
-	READ(cgroup, sk->sk_cgrp_data.cgroup);
-	return FIND_CGROUP_SET(version, levels, none, ancestor_id(cgroup, level));
+	if (!a.sets)
+		return none;
+	READ(a.cgroup, sk->sk_cgrp_data.cgroup);
+	bpf_loop(MAX_CGROUP_LEVELS, look_at_ancestor, &a, 0);
+	return a.set;
 }
 
 static __always_inline void read_addresses(const struct sock *sk, struct flow *flow)
@@ -99,24 +126,33 @@ static __always_inline __u64 ways_of(const struct class_entry *class)
 	return ~0ULL;
 }
 
+struct homes {
+	struct words source;
+	__u64 uplinks; /* as a bitmap */
+};
+
+/* One pin; returns 1 after the last. */
+static long look_home(__u32 i, struct homes *h)
+{
+	const struct pin *pin = bpf_map_lookup_elem(&pins, &i);
+
+	if (!pin || !pin->source.bits)
+		return 1;
+	if (in_prefix(&pin->source, &h->source))
+		h->uplinks |= 1ULL << (pin->uplink & 63);
+	return 0;
+}
+
 /* The uplinks of which a socket's source is an own address, as a bitmap. */
 __noinline __u64 homes_of(__u64 address)
 {
 	struct flow flow = {};
-	__u64 homes = 0;
+	struct homes homes = {};
 
 	read_addresses((const struct sock *)address, &flow);
-	if (flow.family == AF_INET)
-		flow.addresses[0] = mapped(flow.addresses[0].word[0]);
-	for (__u32 i = 0; i < MAX_PINS; i++) {
-		__u32 index = i;
-		const struct pin *pin = bpf_map_lookup_elem(&pins, &index);
-		if (!pin || !pin->source.bits)
-			break;
-		if (in_prefix(&pin->source, &flow.addresses[0]))
-			homes |= 1ULL << (pin->uplink & 63);
-	}
-	return homes;
+	homes.source = flow.family == AF_INET ? mapped(flow.addresses[0].word[0]) : flow.addresses[0];
+	bpf_loop(MAX_PINS, look_home, &homes, 0);
+	return homes.uplinks;
 }
 
 /* Whether a socket's source is another uplink's own address than those that a class leaves by. */

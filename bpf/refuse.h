@@ -57,21 +57,37 @@ static __always_inline int is_on_every_link(const struct words *address)
 	return is_v4_mapped(address) ? is_multicast4(address->word[3]) : is_link_scope6(address);
 }
 
+struct inside_question {
+	const struct words *address;
+	__u32 by_main;
+	__u32 found;
+};
+
+/* One prefix of `inside`; returns 1 at the end of the look-up. */
+static long look_inside(__u32 i, struct inside_question *q)
+{
+	const struct inside_prefix *p = bpf_map_lookup_elem(&inside, &i);
+
+	if (!p || !p->bits)
+		return 1;
+	if (p->by_main < q->by_main || !in_prefix(p, q->address))
+		return 0;
+	q->found = 1;
+	return 1;
+}
+
 /*
  * Whether a destination was the host's own, or main knew it by more than its
  * default, when user space last looked; or the latter alone.
  */
-static __always_inline int is_inside(const struct words *address, __u32 by_main)
+__noinline int is_inside(const struct words *address, __u32 by_main)
 {
-	for (__u32 i = 0; i < MAX_INSIDE; i++) {
-		__u32 index = i;
-		const struct inside_prefix *p = bpf_map_lookup_elem(&inside, &index);
-		if (!p || !p->bits)
-			break;
-		if (p->by_main >= by_main && in_prefix(p, address))
-			return 1;
-	}
-	return 0;
+	struct inside_question q = {.address = address, .by_main = by_main};
+
+	if (!address)
+		return 0;
+	bpf_loop(MAX_INSIDE, look_inside, &q, 0);
+	return q.found;
 }
 
 /* The errno with which a flow is refused; 0: it is not. */
@@ -87,7 +103,7 @@ static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct word
 			break;
 		__u32 index = class->route[i];
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (!u || (!(u->flags & UPLINK_WITHDRAWN) && link_is_up(sk, u->ifindex)))
+		if (!u || (!(u->flags & UPLINK_WITHDRAWN) && link_is_up(address_of(sk), u->ifindex)))
 			return 0;
 	}
 	if (is_on_every_link(destination) || (!(class->flags & CLASS_STRICT) && is_inside(destination, 0)))

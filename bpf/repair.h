@@ -87,8 +87,10 @@ static __always_inline const struct uplink_entry *uplink_at(const struct class_e
 }
 
 /* Whether an IPv6 source may leave by an interface: it is in no other uplink's /64. */
-static __always_inline int source6_fits(const struct flow *flow, __u32 ifindex)
+__noinline int source6_fits(const struct flow *flow, __u32 ifindex)
 {
+	if (!flow)
+		return 0;
 	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
 	__u32 elsewhere = 0;
 
@@ -127,7 +129,7 @@ static __always_inline int is_connected(struct bpf_sock *sk)
  * and with no route from earlier, is here because its sender named the
  * interface beside it (IP_PKTINFO, IP_UNICAST_IF).
  */
-static __always_inline __u32 cause_of(struct __sk_buff *skb)
+__noinline int cause_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = sender_of(skb);
 
@@ -182,7 +184,7 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
  * a bind, in the header it wrote, or with the datagram. (The kernel notes
  * no bind of a raw socket; but only a connect would give it another source.)
  */
-static __always_inline int named_source(struct __sk_buff *skb)
+__noinline int named_source(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = sender_of(skb);
 

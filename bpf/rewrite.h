@@ -79,7 +79,7 @@ static __always_inline struct bpf_sock *sender_of(struct __sk_buff *skb)
 }
 
 /* Whether a packet is a datagram whose socket is bound to no address, so that the answer to another finds it too. */
-static __always_inline int has_free_source(struct __sk_buff *skb)
+__noinline int has_free_source(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = sender_of(skb);
 

@@ -180,7 +180,7 @@ static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, _
 			break;
 		__u32 index = class->route[i];
 		const struct uplink_entry *uplink = bpf_map_lookup_elem(&uplinks, &index);
-		if (uplink && uplink->flags & UPLINK_USABLE && link_is_up(sk, uplink->ifindex))
+		if (uplink && uplink->flags & UPLINK_USABLE && link_is_up(address_of(sk), uplink->ifindex))
 			return uplink;
 	}
 	return 0;
