@@ -198,7 +198,7 @@ func (s *site) stream(t *testing.T, rate int) (end func() map[string]uint64) {
 		job.Kind, job.NoReply = lab.UDP, true
 		job.To = []netip.AddrPort{v4.service(l.service)}
 		all.Go(func() {
-			n, err := s.pour(job, rate, stop)
+			n, err := s.pour(t, job, rate, stop)
 			lock.Lock()
 			defer lock.Unlock()
 			if sent[l.class] = n; err != nil {
@@ -214,14 +214,16 @@ func (s *site) stream(t *testing.T, rate int) (end func() map[string]uint64) {
 	}
 }
 
-// pour sends at a rate, in every tenth second from a new socket, too.
-func (s *site) pour(job lab.Job, rate int, stop <-chan struct{}) (sent uint64, err error) {
+// pour sends at a rate, and ten times a second from a new socket, too. Its socket
+// stays until the test ends: a late answer to one that is closed would have the
+// host send an ICMP error, which is of the class as well.
+func (s *site) pour(t *testing.T, job lab.Job, rate int, stop <-chan struct{}) (sent uint64, err error) {
 	const tick = 10 * time.Millisecond
 	stays, err := s.Host.Open(job)
 	if err != nil {
 		return 0, err
 	}
-	defer stays.Close()
+	t.Cleanup(func() { stays.Close() })
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
