@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 
 	"waymark/classes"
 	"waymark/internal/datapath"
@@ -152,17 +153,13 @@ func (a *apply) walkIn(namespaces []*host.Namespace, open func() (*datapath.Walk
 // processes in classed cgroups live in, but for those with an instance of
 // their own.
 func (a *apply) others() (others []*host.Namespace, err error) {
-	ids, err := a.instance.CgroupIDs()
-	if err != nil {
-		return nil, err
-	}
-	all, err := host.NamespacesOf(a.root, ids)
+	all, err := host.NamespacesOf(a.root, sync.OnceValues(a.instance.CgroupIDs))
 	if err != nil {
 		return nil, err
 	}
 	home, err := a.home()
 	for _, n := range all {
-		if n.Inode != a.netns && !exists(filepath.Join(home, strconv.FormatUint(n.Inode, 10))) {
+		if !exists(filepath.Join(home, strconv.FormatUint(n.Inode, 10))) {
 			others = append(others, n)
 		} else {
 			n.Close()

@@ -3,6 +3,7 @@
 package datapath
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -106,22 +107,36 @@ func (i *Instance) CgroupIDs() (map[uint64]bool, error) {
 		if err := i.maps.Cgroups.Lookup(version, &inner); err != nil {
 			continue // it was never filled, or is retired
 		}
-		m, err := ebpf.NewMapFromID(inner)
-		if err != nil {
-			return nil, fmt.Errorf("read the table of cgroups: %w", err)
-		}
-		var id uint64
-		var set uint32
-		entries := m.Iterate()
-		for entries.Next(&id, &set) {
-			ids[id] = true
-		}
-		m.Close()
-		if err := entries.Err(); err != nil {
+		if err := addIDs(ids, inner); err != nil {
 			return nil, fmt.Errorf("read the table of cgroups: %w", err)
 		}
 	}
 	return ids, nil
+}
+
+// idsAtOnce is how many are read in one call.
+const idsAtOnce = 4096
+
+func addIDs(ids map[uint64]bool, of ebpf.MapID) error {
+	m, err := ebpf.NewMapFromID(of)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	var cursor ebpf.MapBatchCursor
+	keys, sets := make([]uint64, idsAtOnce), make([]uint32, idsAtOnce)
+	for {
+		n, err := m.BatchLookup(&cursor, keys, sets, nil)
+		for _, id := range keys[:n] {
+			ids[id] = true
+		}
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func (i *Instance) live() (version uint32, err error) {

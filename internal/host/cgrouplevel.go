@@ -23,10 +23,7 @@ func CgroupLevel(root string) (level int, exact bool, err error) {
 	if err := isCgroup2(root); err != nil {
 		return 0, false, fmt.Errorf("find cgroup level: %w", err)
 	}
-	dir, err := filepath.EvalSymlinks(root)
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
+	dir, err := realPath(root)
 	if err != nil {
 		return 0, false, fmt.Errorf("find cgroup level: %w", err)
 	}
@@ -43,10 +40,31 @@ func CgroupLevel(root string) (level int, exact bool, err error) {
 	return level, below && initial, nil
 }
 
-// levelOf counts the directories between the top of the cgroup2 hierarchy
-// and dir, and tells whether the mount dir lies on shows where it is itself.
-func levelOf(all []mount, dir string) (level int, below bool) {
-	var best mount
+// treePath is a directory of a cgroup2 file system as /proc/PID/cgroup names
+// its cgroup, wherever it is mounted.
+func treePath(root string) (string, error) {
+	dir, err := realPath(root)
+	if err != nil {
+		return "", err
+	}
+	all, err := mounts()
+	if err != nil {
+		return "", err
+	}
+	m := mountOf(all, dir)
+	return filepath.Join("/", m.root, strings.TrimPrefix(dir, m.point)), nil
+}
+
+func realPath(dir string) (string, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(dir)
+}
+
+// mountOf is the mount of cgroup2 that a directory lies on; zero for none.
+func mountOf(all []mount, dir string) (best mount) {
 	for _, m := range all {
 		rest, inside := strings.CutPrefix(dir, m.point)
 		inside = inside && (rest == "" || rest[0] == '/' || m.point == "/")
@@ -54,6 +72,13 @@ func levelOf(all []mount, dir string) (level int, below bool) {
 			best = m
 		}
 	}
+	return best
+}
+
+// levelOf counts the directories between the top of the cgroup2 hierarchy
+// and dir, and tells whether the mount dir lies on shows where it is itself.
+func levelOf(all []mount, dir string) (level int, below bool) {
+	best := mountOf(all, dir)
 	rest := strings.TrimPrefix(dir, best.point)
 	above := strings.Contains(best.root, "..") // the mount's root lies outside this cgroup namespace
 	return depth(best.root) + depth(rest), best.point != "" && !above

@@ -64,7 +64,7 @@ func walkBelow(dir *os.File, at string, walk match.Walk, found func(string, uint
 		if !e.IsDir() || set == 0 && below.Over() {
 			continue
 		}
-		sub, id, err := openCgroup(dir, e.Name())
+		id, err := idIn(dir, e.Name())
 		if isGone(err) {
 			continue
 		}
@@ -75,24 +75,43 @@ func walkBelow(dir *os.File, at string, walk match.Walk, found func(string, uint
 		if set != 0 {
 			found(name, id, set)
 		}
-		if err := walkBelow(sub, name, below, found); err != nil {
+		if err := walkInto(dir, name, below, found); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func openCgroup(in *os.File, name string) (*os.File, uint64, error) {
+// walkInto looks through a directory in another, unless nothing below it can be named.
+func walkInto(in *os.File, at string, walk match.Walk, found func(string, uint64, uint32)) error {
+	if walk.Over() {
+		return nil
+	}
+	sub, err := openCgroup(in, path.Base(at))
+	if isGone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return walkBelow(sub, at, walk, found)
+}
+
+func openCgroup(in *os.File, name string) (*os.File, error) {
 	fd, err := unix.Openat(int(in.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, 0, &fs.PathError{Op: "open", Path: name, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	dir := os.NewFile(uintptr(fd), name)
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// idIn is the id of a cgroup by its directory in another.
+func idIn(in *os.File, name string) (uint64, error) {
 	var there unix.Stat_t
-	if err := unix.Fstat(fd, &there); err != nil {
-		return nil, 0, errors.Join(&fs.PathError{Op: "stat", Path: name, Err: err}, dir.Close())
+	if err := unix.Fstatat(int(in.Fd()), name, &there, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
-	return dir, there.Ino, nil
+	return there.Ino, nil
 }
 
 // isGone tells that a cgroup was removed while it was looked at.

@@ -3,9 +3,7 @@
 package host
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -43,31 +41,16 @@ func (n *Namespace) Do(f func() error) error {
 	return <-done
 }
 
-// NamespacesOf are the network namespaces of the processes in the cgroups
-// with these ids, and in those below them, as far as they lie below root. A
-// process that ends meanwhile has none.
-func NamespacesOf(root string, ids map[uint64]bool) ([]*Namespace, error) {
-	found := map[uint64]*Namespace{}
-	below := "" // the cgroup of ids that the walk is in
-	err := filepath.WalkDir(root, func(dir string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil || !entry.IsDir() {
-			return err
-		}
-		if below == "" || !strings.HasPrefix(dir, below+"/") {
-			var there unix.Stat_t
-			if unix.Stat(dir, &there) != nil || !ids[there.Ino] {
-				return nil
-			}
-			below = dir
-		}
-		addNamespaces(found, dir)
-		return nil
-	})
+// NamespacesOf are the network namespaces, other than the calling thread's, of
+// the processes in cgroups with some ids, and in those below them, as far as
+// they lie below root. The ids are asked for when the first process is seen
+// that lives elsewhere; on most hosts none does. A process that ends meanwhile
+// has none.
+func NamespacesOf(root string, ids func() (map[uint64]bool, error)) ([]*Namespace, error) {
+	s := &namespaceSearch{root: root, ids: ids, found: map[uint64]*Namespace{}, named: map[string]bool{}}
+	err := s.run()
 	var all []*Namespace
-	for _, n := range found {
+	for _, n := range s.found {
 		all = append(all, n)
 	}
 	if err != nil {
@@ -79,21 +62,73 @@ func NamespacesOf(root string, ids map[uint64]bool) ([]*Namespace, error) {
 	return all, nil
 }
 
-// addNamespaces adds those of one cgroup's processes. What cannot be read is
-// gone, or a cgroup of threads, whose processes another one lists.
-func addNamespaces(found map[uint64]*Namespace, cgroup string) {
-	pids, err := os.ReadFile(filepath.Join(cgroup, "cgroup.procs"))
+// namespaceSearch goes through the processes, of which each is in one cgroup,
+// and not through the cgroups, of which most can be empty.
+type namespaceSearch struct {
+	root  string
+	tree  string // root, as /proc/PID/cgroup has it
+	ids   func() (map[uint64]bool, error)
+	found map[uint64]*Namespace
+	named map[string]bool // whether a directory has one of the ids, or lies below one that has
+}
+
+func (s *namespaceSearch) run() error {
+	own, err := NetnsInode()
 	if err != nil {
-		return
+		return err
 	}
-	for pid := range strings.Lines(string(pids)) {
-		path := fmt.Sprintf("/proc/%s/ns/net", strings.TrimSpace(pid))
-		var there unix.Stat_t
-		if unix.Stat(path, &there) != nil || found[there.Ino] != nil {
+	if s.tree, err = treePath(s.root); err != nil {
+		return err
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	for _, name := range names {
+		if name[0] < '1' || name[0] > '9' {
 			continue
 		}
-		if file, err := os.Open(path); err == nil {
-			found[there.Ino] = &Namespace{Inode: there.Ino, file: file}
+		if err := s.look("/proc/"+name, own); err != nil {
+			return err
 		}
 	}
+	return err
+}
+
+// look adds the namespace of one process. What cannot be read is gone.
+func (s *namespaceSearch) look(process string, own uint64) error {
+	path := process + "/ns/net"
+	var there unix.Stat_t
+	if unix.Stat(path, &there) != nil || there.Ino == own || s.found[there.Ino] != nil {
+		return nil
+	}
+	groups, err := os.ReadFile(process + "/cgroup")
+	if err != nil {
+		return nil
+	}
+	below, err := filepath.Rel(s.tree, cgroup2Path(string(groups)))
+	if err != nil || below == ".." || strings.HasPrefix(below, "../") {
+		return nil
+	}
+	ids, err := s.ids()
+	if err != nil || !s.isNamed(filepath.Join(s.root, below), ids) {
+		return err
+	}
+	if file, err := os.Open(path); err == nil {
+		s.found[there.Ino] = &Namespace{Inode: there.Ino, file: file}
+	}
+	return nil
+}
+
+func (s *namespaceSearch) isNamed(dir string, ids map[uint64]bool) bool {
+	named, known := s.named[dir]
+	if !known {
+		var there unix.Stat_t
+		named = unix.Stat(dir, &there) == nil && ids[there.Ino] ||
+			dir != s.root && s.isNamed(filepath.Dir(dir), ids)
+		s.named[dir] = named
+	}
+	return named
 }
