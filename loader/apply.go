@@ -39,6 +39,7 @@ func (l *Loader) applyWanted(want wanted) (*Applied, error) {
 // begin takes the lock, finishes or undoes what was interrupted, and carries
 // out what has come due.
 func (l *Loader) begin() (*lock, error) {
+	datapath.Preload()
 	held, err := l.lock()
 	if err != nil {
 		return nil, err
@@ -94,6 +95,17 @@ func (want wanted) begin(before *State) {
 		want.text.start(nil)
 	}
 	go want.outline()
+}
+
+// repeats tells whether what is wanted is the policy in force, to the letter:
+// most likely nothing is to be changed.
+func (want wanted) repeats(state *State) bool {
+	if state == nil {
+		return false
+	}
+	mine, err := want.text.digest()
+	theirs, otherErr := state.digest()
+	return errors.Join(err, otherErr) == nil && mine == theirs
 }
 
 // change brings the kernel to what is wanted. The lock is held.

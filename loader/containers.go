@@ -141,12 +141,3 @@ func (l *Loader) cgroupsOf(c containers.Container, runtime int) (cgroups []match
 	}
 	return cgroups
 }
-
-// containersIn are those that matches name.
-func containersIn(policy *classes.Policy, overrides []Override) (named []classes.Container) {
-	policy.AllMatches(func(m *classes.Match) { named = append(named, m.Container...) })
-	for _, o := range overrides {
-		named = append(named, o.Match.Container...)
-	}
-	return named
-}

@@ -169,5 +169,5 @@ func (l *Loader) Unit(name string) (cgroup string, err error) {
 // CheckNames reports what is wrong with a policy on this host, such as users
 // that it does not have, as classes.Problems.
 func CheckNames(policy *classes.Policy) error {
-	return plan.Check(policy, host.Users(userNames(policy)))
+	return plan.Check(policy, host.Users(namesIn(policy, nil).users))
 }

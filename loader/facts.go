@@ -24,14 +24,14 @@ const routeFromRA = 9
 // facts gathers what the host is, as far as the policy asks, but for what
 // its kernel can do for cgroups that are made.
 func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *State) (f plan.Facts, err error) {
-	var interfaces, listened []string
+	var interfaces []string
 	for _, u := range policy.Uplinks {
 		interfaces = append(interfaces, u.Interface)
 	}
-	policy.AllMatches(func(m *classes.Match) { listened = append(listened, m.IIF...) })
-	f.Users = host.Users(append(userNames(policy), movedUsers(overrides)...))
-	l.containers(policy, containersIn(policy, overrides), state, &f)
-	if f.Links, err = host.Links(append(slices.Clone(interfaces), listened...)); err != nil {
+	named := namesIn(policy, overrides)
+	f.Users = host.Users(named.users)
+	l.containers(policy, named.containers, state, &f)
+	if f.Links, err = host.Links(append(slices.Clone(interfaces), named.interfaces...)); err != nil {
 		return f, err
 	}
 	if f.Inner, err = host.Inner(); err != nil {
@@ -71,17 +71,27 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 // tracks asks the kernel once.
 var tracks = sync.OnceValue(nat.Tracks)
 
-// userNames are those that a policy's matches name.
-func userNames(policy *classes.Policy) (names []string) {
-	policy.AllMatches(func(m *classes.Match) { names = append(names, usersIn(m)...) })
-	return names
+// names are what matches name of this host.
+type names struct {
+	users, interfaces []string
+	containers        []classes.Container
 }
 
-func movedUsers(overrides []Override) (names []string) {
+// namesIn goes through all matches once: there can be a hundred thousand.
+func namesIn(policy *classes.Policy, overrides []Override) (n names) {
+	policy.AllMatches(func(m *classes.Match) {
+		n.add(m)
+		n.interfaces = append(n.interfaces, m.IIF...)
+	})
 	for i := range overrides {
-		names = append(names, usersIn(&overrides[i].Match)...)
+		n.add(&overrides[i].Match)
 	}
-	return names
+	return n
+}
+
+func (n *names) add(m *classes.Match) {
+	n.users = append(n.users, usersIn(m)...)
+	n.containers = append(n.containers, m.Container...)
 }
 
 func usersIn(m *classes.Match) (names []string) {

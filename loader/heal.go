@@ -89,7 +89,7 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	}
 	defer w.close()
 	h := &Healed{Plan: w.plan, Policy: want.policy, Pinned: pinned, Conflict: w.conflict, Covered: w.plan.Covers(w.facts), Unarmed: w.unarmed(l.root)}
-	if len(containersIn(want.policy, w.overrides)) > 0 {
+	if len(namesIn(want.policy, w.overrides).containers) > 0 {
 		h.Runtimes = sockets(want.policy)
 	}
 	if do.Maps {

@@ -152,13 +152,13 @@ func (l *Loader) survey(want wanted) (*survey, error) {
 	if w.state, err = l.stateIn(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if want.text != nil {
+		want.begin(w.state)
+	}
 	if w.state != nil && exists(dir) {
 		if w.instance, err = w.state.open(dir); err != nil {
 			return nil, err
 		}
-	}
-	if want.text != nil {
-		want.begin(w.state)
 	}
 	if err := w.compare(l, want); err != nil {
 		w.close()
@@ -210,9 +210,8 @@ func (w *survey) compare(l *Loader, want wanted) error {
 		w.plan.Notes = append(w.plan.Notes, w.unread.Error())
 	}
 	w.table = datapath.Compile(w.plan, l.top)
-	if want.text != nil && w.conflict == nil {
-		// It takes as long as all that there is to do until it is needed. If
-		// nothing is to be changed, nobody waits for it.
+	if want.text != nil && w.conflict == nil && !want.repeats(w.state) {
+		// It takes as long as all that there is to do until it is needed.
 		go func() { _, _ = w.table() }()
 	}
 	w.fresh = w.instance == nil || !w.state.current() || !w.state.Settings.Hold(w.plan, w.cookie)

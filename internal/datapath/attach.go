@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func (i *Instance) Attach(h plan.Hook) error {
 
 // load verifies one program with this instance's maps and constants.
 func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
-	spec, err := i.spec()
+	spec, err := i.spec(h.Program)
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +56,12 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 			return nil, err
 		}
 	}
-	programs, err := i.verify(spec, h.Program)
+	collection, err := i.collect(spec)
 	if err != nil {
 		return nil, err
 	}
-	return programs[0], nil
+	defer collection.Close()
+	return collection.DetachProgram(h.Program), nil
 }
 
 // linkHeader is the size of the header in front of an interface's packets.
@@ -71,29 +73,19 @@ func linkHeader(device *net.Interface, err error) uint32 {
 	return ethernet
 }
 
-// verify loads the named programs of a specification, with this instance's maps.
-func (i *Instance) verify(spec *ebpf.CollectionSpec, names ...string) ([]*ebpf.Program, error) {
-	collection, err := i.collect(spec, names...)
-	if err != nil {
-		return nil, err
-	}
-	defer collection.Close()
-	programs := make([]*ebpf.Program, len(names))
-	for n, name := range names {
-		programs[n] = collection.DetachProgram(name)
-	}
-	return programs, nil
-}
-
-// collect loads the named programs, with this instance's maps, and with new
-// ones where the instance has none.
-func (i *Instance) collect(spec *ebpf.CollectionSpec, names ...string) (*ebpf.Collection, error) {
-	for name := range spec.Programs {
-		if !slices.Contains(names, name) {
-			delete(spec.Programs, name)
+// collect loads the programs of a specification, with this instance's maps,
+// and with new ones where the instance has none.
+func (i *Instance) collect(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
+	names := slices.Sorted(maps.Keys(spec.Programs))
+	ours := i.named()
+	used := mapsOf(spec.Programs)
+	for name := range spec.Maps {
+		if name[0] != '.' && !used[name] {
+			delete(spec.Maps, name)
+			delete(ours, name)
 		}
 	}
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: i.named(), Cache: kernelTypes})
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: ours, Cache: kernelTypes})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		// Its errno is EACCES, and no caller should take that for a lack of rights.
@@ -103,6 +95,19 @@ func (i *Instance) collect(spec *ebpf.CollectionSpec, names ...string) (*ebpf.Co
 		return nil, fmt.Errorf("load program %s: %w", strings.Join(names, ", "), err)
 	}
 	return collection, nil
+}
+
+// mapsOf are the names of the maps that programs use.
+func mapsOf(programs map[string]*ebpf.ProgramSpec) map[string]bool {
+	used := map[string]bool{}
+	for _, p := range programs {
+		for _, instruction := range p.Instructions {
+			if instruction.IsLoadFromMap() {
+				used[instruction.Reference()] = true
+			}
+		}
+	}
+	return used
 }
 
 func (i *Instance) pin(h plan.Hook) string { return filepath.Join(i.dir, h.Pin) }

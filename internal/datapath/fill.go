@@ -156,11 +156,11 @@ func (i *Instance) setLive(version uint32) error {
 // inner makes an inner map of the outer map's declared shape, with room for
 // n entries.
 func (i *Instance) inner(outer string, n int) (*ebpf.Map, error) {
-	spec, err := i.spec()
+	specs, err := i.mapSpecs()
 	if err != nil {
 		return nil, err
 	}
-	inner := spec.Maps[outer].InnerMap
+	inner := specs[outer].InnerMap
 	inner.MaxEntries = uint32(max(1, n))
 	return ebpf.NewMap(inner)
 }

@@ -95,7 +95,7 @@ func (i *Instance) create() error {
 	if err != nil {
 		return err
 	}
-	spec.Programs, spec.Variables = nil, nil
+	spec.Variables = nil
 	for name := range spec.Maps {
 		if i.fields()[name] == nil {
 			delete(spec.Maps, name) // constants, and what is a walk's own
@@ -124,7 +124,7 @@ func Open(dir string, s Settings) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := i.spec()
+	specs, err := i.mapSpecs()
 	if err != nil {
 		i.Close()
 		return nil, err
@@ -132,7 +132,7 @@ func Open(dir string, s Settings) (*Instance, error) {
 	for name, m := range i.fields() {
 		err := error(os.ErrNotExist)
 		if *m != nil {
-			err = spec.Maps[name].Compatible(*m)
+			err = specs[name].Compatible(*m)
 		}
 		if err != nil {
 			i.Close()
@@ -201,13 +201,25 @@ func (i *Instance) Close() {
 // object is the built-in BPF object, read once.
 var object = sync.OnceValues(bpf.LoadWaymark)
 
-// spec is the object with this instance's constants and sizes.
-func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
+// Preload begins to read the built-in BPF object, which takes some milliseconds
+// on a CPU that would be idle.
+func Preload() {
+	go func() { _, _ = object() }() // who needs it gets the error
+}
+
+// spec is the object's maps and those of its programs that are named, with this
+// instance's constants and sizes.
+func (i *Instance) spec(programs ...string) (*ebpf.CollectionSpec, error) {
 	read, err := object()
 	if err != nil {
 		return nil, fmt.Errorf("read the built-in BPF object: %w", err)
 	}
-	spec := read.Copy()
+	part := *read
+	part.Programs = map[string]*ebpf.ProgramSpec{}
+	for _, name := range programs {
+		part.Programs[name] = read.Programs[name]
+	}
+	spec := part.Copy()
 	var runs [bpf.WaymarkLimitsMASK_RUNS]bpf.WaymarkMaskRun
 	for k, r := range i.settings.Mask.Runs() {
 		runs[k] = bpf.WaymarkMaskRun{Bits: r.Bits, Shift: r.Shift}
@@ -223,11 +235,29 @@ func (i *Instance) spec() (*ebpf.CollectionSpec, error) {
 			return nil, fmt.Errorf("set %s in the BPF object: %w", name, err)
 		}
 	}
-	spec.Maps[bpf.WaymarkMapClasses].MaxEntries = i.settings.Mask.Highest() + 1
-	for _, name := range []string{bpf.WaymarkMapCounters, bpf.WaymarkMapEarlier} {
-		spec.Maps[name].MaxEntries = i.settings.Slots * i.settings.UplinkLimit
-	}
+	i.size(spec.Maps)
 	return spec, nil
+}
+
+// mapSpecs are the object's maps with this instance's sizes.
+func (i *Instance) mapSpecs() (map[string]*ebpf.MapSpec, error) {
+	read, err := object()
+	if err != nil {
+		return nil, fmt.Errorf("read the built-in BPF object: %w", err)
+	}
+	specs := make(map[string]*ebpf.MapSpec, len(read.Maps))
+	for name, m := range read.Maps {
+		specs[name] = m.Copy()
+	}
+	i.size(specs)
+	return specs, nil
+}
+
+func (i *Instance) size(maps map[string]*ebpf.MapSpec) {
+	maps[bpf.WaymarkMapClasses].MaxEntries = i.settings.Mask.Highest() + 1
+	for _, name := range []string{bpf.WaymarkMapCounters, bpf.WaymarkMapEarlier} {
+		maps[name].MaxEntries = i.settings.Slots * i.settings.UplinkLimit
+	}
 }
 
 // fields are the places of the pinned maps, by name.

@@ -111,11 +111,11 @@ func (i *Instance) pinnedProgram(pin string) (*ebpf.Program, error) {
 func (i *Instance) pinAgain(name string, found map[string]*ebpf.Map) error {
 	m := found[name[:min(len(name), nameLength)]]
 	if m == nil {
-		spec, err := i.spec()
+		specs, err := i.mapSpecs()
 		if err != nil {
 			return err
 		}
-		if m, err = ebpf.NewMap(spec.Maps[name]); err != nil {
+		if m, err = ebpf.NewMap(specs[name]); err != nil {
 			return err
 		}
 		defer m.Close()

@@ -40,11 +40,11 @@ func (i *Instance) Shadow(netnsCookie uint64) (*Shadow, error) {
 	for _, name := range shadowed {
 		*s.of.fields()[name] = *i.fields()[name]
 	}
-	spec, err := s.of.spec()
+	spec, err := s.of.spec(shadowPrograms...)
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.of.collect(spec, shadowPrograms...)
+	c, err := s.of.collect(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s *Shadow) Forwarded(ifindex uint32, frame []byte) (mark uint32, err error
 }
 
 func (s *Shadow) loadIngress(ifindex uint32) error {
-	spec, err := s.of.spec()
+	spec, err := s.of.spec(bpf.WaymarkProgIngress)
 	if err != nil {
 		return err
 	}
@@ -117,10 +117,11 @@ func (s *Shadow) loadIngress(ifindex uint32) error {
 	if err := errors.Join(spec.Variables[bpf.WaymarkVarMaster].Set(ifindex), spec.Variables[bpf.WaymarkVarLinkHeader].Set(uint32(ethernet))); err != nil {
 		return err
 	}
-	programs, err := s.of.verify(spec, bpf.WaymarkProgIngress)
+	c, err := s.of.collect(spec)
 	if err != nil {
 		return err
 	}
-	s.ingress[ifindex] = programs[0]
+	defer c.Close()
+	s.ingress[ifindex] = c.DetachProgram(bpf.WaymarkProgIngress)
 	return nil
 }

@@ -74,7 +74,7 @@ func (i *Instance) Inherit(older *Instance) error {
 // share has both instances use the older one's memory of sockets, peers and
 // times, where it means the same to both.
 func (i *Instance) share(older *Instance) error {
-	spec, err := i.spec()
+	specs, err := i.mapSpecs()
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (i *Instance) share(older *Instance) error {
 	}
 	for _, name := range names {
 		theirs, ours := *older.fields()[name], i.fields()[name]
-		if theirs == nil || spec.Maps[name].Compatible(theirs) != nil {
+		if theirs == nil || specs[name].Compatible(theirs) != nil {
 			continue
 		}
 		pin := filepath.Join(i.dir, name)

@@ -73,7 +73,7 @@ func (i *Instance) pinnedWalker() (*Walker, error) {
 
 // verifyWalker loads programs with maps of their own beside the instance's.
 func (i *Instance) verifyWalker(programs ...string) (*Walker, error) {
-	spec, err := i.spec()
+	spec, err := i.spec(programs...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (i *Instance) verifyWalker(programs ...string) (*Walker, error) {
 		spec.Maps[name].MaxEntries = i.settings.Mask.Highest() + 1
 	}
 	spec.Maps[bpf.WaymarkMapFlows].MaxEntries = i.settings.Slots
-	collection, err := i.collect(spec, programs...)
+	collection, err := i.collect(spec)
 	if err != nil {
 		return nil, err
 	}

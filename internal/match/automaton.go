@@ -242,10 +242,15 @@ func (a *automaton) fill(s pathState) {
 		named = append(slices.Clone(s.named), ends...)
 		refs[0] = a.setOf(named) // sorts named
 	}
+	rest := a.next(nil, always, s.named) // of the bytes, nearly all, that no place reads
 	known := map[string]uint32{}
 	for b := 1; b < 256; b++ {
 		if b == '/' {
 			refs[b] = a.next(to[b], nil, named)
+			continue
+		}
+		if to[b] == nil {
+			refs[b] = rest
 			continue
 		}
 		key := keyOf(to[b])
