@@ -150,7 +150,7 @@ enum field {
 	FIELD_DPORT,
 	FIELD_IIF,
 	FIELDS,
-	/* in a header's `fields`: some match names neither cgroup nor uid */
+	/* in a header's `fields`: some match can hold for a packet that no hook has seen: it names no uid, and not the cgroup and protocol alone */
 	TABLE_HAS_TUPLES = 15,
 };
 

@@ -175,7 +175,7 @@ static __noinline __u32 classify_task(struct flow *flow)
 	return classify_in(version, h, set, flow, flow->family != 0);
 }
 
-/* Whether some match can hold for a packet without a socket. */
+/* Whether some match can hold for a packet that no hook has seen. */
 static __always_inline int has_tuples(void)
 {
 	const struct table_header *h = header_of(live_version());

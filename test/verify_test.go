@@ -21,7 +21,7 @@ import (
 )
 
 const verified = twoUplinks + `classes:
-  - {name: group, route: [b, a], match: [{cgroup: app.slice}]}
+  - {name: group, route: [b, a], match: [{cgroup: app.slice}, {cgroup: routers.slice, proto: esp, dst: 192.0.2.9}]}
   - {name: user, route: [b], otherwise: unreachable, match: [{uid: 2000}]}
 `
 
@@ -29,7 +29,7 @@ const verified = twoUplinks + `classes:
 // where it hurts and said in words.
 func TestVerifyWrongHosts(t *testing.T) {
 	s := newSite(t, lab.Options{})
-	s.cgroups(t, "app.slice")
+	s.cgroups(t, "app.slice", "routers.slice")
 	s.apply(t, verified)
 	if found := s.verify(t, 0); verify.Failed(found) > 0 {
 		t.Fatalf("the right host is wrong: %v", found)
@@ -60,7 +60,10 @@ func TestVerifyWrongHosts(t *testing.T) {
 	}
 	t.Run("a cgroup is out of the maps", func(t *testing.T) {
 		s.forgetCgroups(t)
-		said(t, s.verify(t, 1), verify.Classifier, "the programs give it no class and not class group: `waymark apply` fills their maps")
+		found := s.verify(t, 1)
+		said(t, found, verify.Classifier, "the programs give it no class and not class group: `waymark apply` fills their maps")
+		said(t, found, verify.Classifier, "the programs give a datagram of a socket that is not connected no class and not class group")
+		said(t, found, verify.Classifier, "the programs count a packet that leaves not as class group")
 	})
 }
 

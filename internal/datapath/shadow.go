@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
 	"waymark/bpf"
+	"waymark/internal/plan"
 )
 
 // shadowed are the maps that say what class a flow is of. All that is counted
@@ -19,7 +21,8 @@ var shadowed = []string{bpf.WaymarkMapCgroups, bpf.WaymarkMapClasses, bpf.Waymar
 	bpf.WaymarkMapSwitches, bpf.WaymarkMapTables, bpf.WaymarkMapUplinks, bpf.WaymarkMapWholeMarks}
 
 // shadowPrograms are those that class a socket.
-var shadowPrograms = []string{bpf.WaymarkProgSockCreate, bpf.WaymarkProgConnect4, bpf.WaymarkProgConnect6}
+var shadowPrograms = []string{bpf.WaymarkProgSockCreate, bpf.WaymarkProgConnect4, bpf.WaymarkProgConnect6,
+	bpf.WaymarkProgSendmsg4, bpf.WaymarkProgSendmsg6}
 
 // Shadow is an instance's programs once more, for the sockets of another
 // network namespace: they answer by the tables that are in force, and count on
@@ -28,6 +31,8 @@ type Shadow struct {
 	of       *Instance
 	programs map[string]*ebpf.Program
 	ingress  map[uint32]*ebpf.Program // by what packets come in by
+	egress   link.Link                // at the namespace's loopback; nil before Watch
+	counters *ebpf.Map                // of that
 }
 
 // Shadow is the instance's, for the network namespace with this cookie. The
@@ -63,10 +68,14 @@ func (s *Shadow) Close() {
 	for _, p := range s.ingress {
 		p.Close()
 	}
+	if s.egress != nil {
+		s.egress.Close()
+	}
+	s.counters.Close()
 }
 
 // Attach puts the programs at one cgroup, for the sockets that processes in it
-// make and connect, until detach is called.
+// make, connect and send by, until detach is called.
 func (s *Shadow) Attach(cgroup string) (detach func(), err error) {
 	dir, err := os.Open(cgroup)
 	if err != nil {
@@ -124,4 +133,44 @@ func (s *Shadow) loadIngress(ifindex uint32) error {
 	defer c.Close()
 	s.ingress[ifindex] = c.DetachProgram(bpf.WaymarkProgIngress)
 	return nil
+}
+
+// Watch puts the program for what leaves at the loopback of the calling thread's
+// network namespace, which has to be the shadow's, until Close. Errors that are
+// ebpf.ErrNotSupported say that the kernel has no tcx.
+func (s *Shadow) Watch() error {
+	if s.egress != nil {
+		return nil
+	}
+	spec, err := s.of.spec()
+	if err != nil {
+		return err
+	}
+	const ethernet = 14
+	if err := spec.Variables[bpf.WaymarkVarLinkHeader].Set(uint32(ethernet)); err != nil {
+		return err
+	}
+	c, err := s.of.collect(spec, bpf.WaymarkProgEgress)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	const loopback = 1
+	s.egress, err = link.AttachTCX(link.TCXOptions{Interface: loopback, Program: c.Programs[bpf.WaymarkProgEgress], Attach: tcxAttach[plan.EgressProgram]})
+	if err != nil {
+		return fmt.Errorf("attach %s to the loopback: %w", bpf.WaymarkProgEgress, err)
+	}
+	s.counters = c.DetachMap(bpf.WaymarkMapCounters)
+	return nil
+}
+
+// Seen is how many packets have left by the loopback, since Watch, in the class
+// with a line of counters; 0 is that of none.
+func (s *Shadow) Seen(slot uint32) (uint64, error) {
+	sum, err := s.of.sum(s.of.lineOf(slot, 0), s.counters)
+	if err != nil {
+		return 0, fmt.Errorf("read the counters: %w", err)
+	}
+	c := countersOf((*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum)))
+	return c.Packets + c.Misroutes + c.Causes.Chosen, nil
 }

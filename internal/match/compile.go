@@ -83,7 +83,9 @@ func (c *compiler) fields() {
 		iif.numbers(i, m.IIF)
 		src.prefixes(i, m.Src)
 		dst.prefixes(i, m.Dst)
-		if m.Cgroup == nil && m.UID == nil {
+		// Of a socket's cgroup and protocol a hook has seen all that its line asks for.
+		onItsWay := m.Cgroup == nil || m.Dst != nil || m.Src != nil || m.Dport != nil || m.Sport != nil
+		if onItsWay && m.UID == nil {
 			h.Fields |= 1 << bpf.WaymarkFieldTABLE_HAS_TUPLES
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"waymark/classes"
 	"waymark/internal/host"
 	"waymark/internal/match"
@@ -29,10 +31,12 @@ type classifier struct {
 }
 
 // Classify asks the programs in the kernel about a flow of every line: a
-// process in the line's cgroup, with its uid, connects a socket in an empty
-// network namespace, where the programs answer by the tables that are in force
-// and count nothing of the host's; a packet that comes in is handed to the
-// program for those. Nothing is sent. Cgroups that are made for it are removed.
+// process in the line's cgroup, with its uid, opens a socket in an empty network
+// namespace, and connects it, for datagrams also sends one without, where the
+// programs answer by the tables that are in force and count nothing of the
+// host's. A packet that no socket tells of leaves by the loopback there; one that
+// comes in is handed to the program for those. Nothing leaves the namespace.
+// Cgroups that are made for it are removed.
 func Classify(l *loader.Loader, v *loader.Verified) (checks []verify.Check, err error) {
 	c := &classifier{Verified: v, lines: verify.Matches(v.Plan), places: places{root: v.CgroupRoot}}
 	if c.here, _, err = l.Process(os.Getpid()); err != nil {
@@ -78,8 +82,8 @@ func (c *classifier) all(samples []verify.Sample) ([]verify.Check, error) {
 			if err := c.askForwarded(s, &checks[n]); err != nil {
 				return nil, err
 			}
-		case !verify.HasSocket(s.Flow.Proto):
-			checks[n].Skipped = fmt.Sprintf("protocol %d has no socket that is connected: its packets are classed as they leave", s.Flow.Proto)
+		case c.waysOf(s) == nil:
+			checks[n].Skipped = fmt.Sprintf("protocol %d has no socket that is connected: its packets are classed as they leave, of no user", s.Flow.Proto)
 		default:
 			if byCgroup[s.Flow.Cgroup] == nil {
 				order = append(order, s.Flow.Cgroup)
@@ -119,17 +123,93 @@ func (c *classifier) askIn(cgroup string, samples []verify.Sample, which []int, 
 	}
 	defer func() { err = errors.Join(err, client.close()) }()
 	for _, n := range which {
-		flow := samples[n].Flow
-		flow.Cgroup = path
-		r, err := client.do(orderOf(flow))
-		if err != nil {
-			return err
+		for _, how := range c.waysOf(samples[n]) {
+			flow := samples[n].Flow
+			flow.Cgroup = path
+			if err := c.ask(client, how, flow, samples[n], &checks[n]); err != nil {
+				return err
+			}
 		}
-		if r.Call == "socket" || r.Call == "bind" {
-			checks[n].Skipped = fmt.Sprintf("no such socket can be made: %s: %s", r.Call, r.Err)
-			continue
-		}
-		c.judge(flow, samples[n], r.Mark, &checks[n])
+	}
+	return nil
+}
+
+// waysOf are what sockets of a sample's protocol tell the programs their class
+// by; none of a protocol without connections for a user and an address.
+func (c *classifier) waysOf(s verify.Sample) (ways []how) {
+	switch m := c.lines[s.Line]; {
+	case s.Flow.Proto == unix.IPPROTO_UDP:
+		return []how{connected, eachTime}
+	case verify.HasSocket(s.Flow.Proto):
+		return []how{connected}
+	case m.Dst == nil && m.Src == nil && m.Dport == nil && m.Sport == nil:
+		return []how{raw}
+	case m.UID == nil:
+		return []how{framed}
+	}
+	return nil
+}
+
+// ask has a client open a socket, and holds against the first line that holds
+// for its flow what class the programs gave it.
+func (c *classifier) ask(client *client, how how, flow match.Flow, s verify.Sample, check *verify.Check) error {
+	if (how == raw || how == framed) && c.lines[s.Line].UID == nil {
+		flow.UID = 0 // who may
+	}
+	o := orderOf(flow)
+	o.How = how
+	if how == framed {
+		return c.askFramed(client, o, flow, s, check)
+	}
+	r, err := client.do(o)
+	if err != nil {
+		return err
+	}
+	if r.Call == "socket" || r.Call == "bind" {
+		check.Skipped = fmt.Sprintf("no such socket can be made: %s: %s", r.Call, r.Err)
+		return nil
+	}
+	c.judge(flow, s, how, r.Mark, check)
+	return nil
+}
+
+// askFramed has the client send a packet that no hook sees before it leaves. It
+// is of no user then.
+func (c *classifier) askFramed(client *client, o order, flow match.Flow, s verify.Sample, check *verify.Check) error {
+	if flow.Src.IsUnspecified() {
+		flow.Src = verify.Elsewhere(s.Family)
+	}
+	o.Frame, flow.UID = frame(flow), math.MaxUint32
+	class, is := c.mine(flow, s, check)
+	if !is {
+		return nil
+	}
+	if err := c.space.do(c.shadow.Watch); err != nil {
+		check.Skipped = err.Error()
+		return nil
+	}
+	slot := uint32(0)
+	if class != plan.NoClass {
+		slot = c.Plan.Classes[class].Slot
+	}
+	before, err := c.shadow.Seen(slot)
+	if err != nil {
+		return err
+	}
+	r, err := client.do(o)
+	if err != nil {
+		return err
+	}
+	after, err := c.shadow.Seen(slot)
+	switch {
+	case err != nil:
+		return err
+	case r.Call != "":
+		check.Skipped = fmt.Sprintf("no packet can be sent: %s: %s", r.Call, r.Err)
+	case after == before:
+		check.Wrong = append(check.Wrong, fmt.Sprintf("the programs count a packet that leaves not as %s: `waymark apply` fills their maps, `waymark explain` names the match", c.name(class)))
+	default:
+		check.Answer = "a packet that leaves is of " + c.name(class)
 	}
 	return nil
 }
@@ -143,21 +223,32 @@ func orderOf(f match.Flow) order {
 	return o
 }
 
+// mine is the class of the first line that holds for a flow, if that is the
+// sample's: a process of ours is in a cgroup that others may take, and with the
+// uid 0.
+func (c *classifier) mine(f match.Flow, s verify.Sample, check *verify.Check) (class int, is bool) {
+	class = plan.NoClass
+	if line, ok := match.First(c.lines, f); ok {
+		class = c.Plan.Lines[line].Class
+	}
+	if class != c.Plan.Lines[s.Line].Class {
+		check.Skipped = fmt.Sprintf("what is below its cgroup, or this process's own, is of %s", c.name(class))
+		return class, false
+	}
+	return class, true
+}
+
 // judge holds a mark that the programs gave against the first line that holds
 // for the flow.
-func (c *classifier) judge(f match.Flow, s verify.Sample, mark uint32, check *verify.Check) {
-	want := plan.NoClass
-	if line, ok := match.First(c.lines, f); ok {
-		want = c.Plan.Lines[line].Class
-	}
-	if want != c.Plan.Lines[s.Line].Class {
-		check.Skipped = fmt.Sprintf("what is below its cgroup, or this process's own, is of class %s", c.name(want))
+func (c *classifier) judge(f match.Flow, s verify.Sample, how how, mark uint32, check *verify.Check) {
+	want, is := c.mine(f, s, check)
+	if !is {
 		return
 	}
 	got := mark & uint32(c.Plan.Mask)
 	check.Answer = fmt.Sprintf("mark %#x", mark)
 	if got != c.Plan.ClassMark(want) {
-		check.Wrong = append(check.Wrong, fmt.Sprintf("the programs give it %s and not %s: `waymark apply` fills their maps, `waymark explain` names the match", c.markName(got), c.name(want)))
+		check.Wrong = append(check.Wrong, fmt.Sprintf("the programs give %s %s and not %s: `waymark apply` fills their maps, `waymark explain` names the match", how, c.markName(got), c.name(want)))
 	}
 }
 
@@ -195,6 +286,6 @@ func (c *classifier) askForwarded(s verify.Sample, check *verify.Check) error {
 	if err != nil {
 		return err
 	}
-	c.judge(flow, s, mark, check)
+	c.judge(flow, s, connected, mark, check)
 	return nil
 }

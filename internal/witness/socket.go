@@ -3,6 +3,7 @@
 package witness
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"runtime"
@@ -62,7 +63,7 @@ func become(uid uint32) error {
 }
 
 func (s *socket) open() (err error) {
-	s.fd, err = unix.Socket(s.family(), s.kind()|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(s.Proto))
+	s.fd, err = unix.Socket(s.family(), s.kind()|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, s.protocol())
 	return err
 }
 
@@ -82,6 +83,9 @@ func (s *socket) bind() error {
 }
 
 func (s *socket) connect() error {
+	if s.How != connected {
+		return nil
+	}
 	err := unix.Connect(s.fd, address(s.To))
 	if !errors.Is(err, unix.EINPROGRESS) || s.Wait == 0 {
 		return ignore(err, unix.EINPROGRESS)
@@ -109,6 +113,14 @@ func ignore(err, harmless error) error {
 
 // send sends a datagram of a byte, whose answer nobody waits for.
 func (s *socket) send() error {
+	switch s.How {
+	case eachTime:
+		return unix.Sendto(s.fd, []byte("w"), 0, address(s.To))
+	case framed:
+		const loopback = 1
+		to := unix.SockaddrLinklayer{Ifindex: loopback, Protocol: binary.NativeEndian.Uint16(s.Frame[12:])}
+		return unix.Sendto(s.fd, s.Frame, 0, &to)
+	}
 	if !s.Send || s.Proto == unix.IPPROTO_TCP {
 		return nil
 	}

@@ -22,6 +22,9 @@ func newSpace() (*space, error) {
 		runtime.LockOSThread() // for good: the thread ends with this function
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
+			err = upLoopback()
+		}
+		if err == nil {
 			// Sockets for pings are allowed to everybody; /proc shows those of the thread's namespace.
 			err = os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0)
 		}
@@ -35,6 +38,22 @@ func newSpace() (*space, error) {
 		return nil, fmt.Errorf("make a network namespace: %w", err)
 	}
 	return s, nil
+}
+
+// upLoopback sets lo up. Without it the kernel takes the addresses of others for
+// broadcasts, and binds nothing to them.
+func upLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
 
 // do runs a function in the namespace.
