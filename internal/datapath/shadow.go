@@ -142,7 +142,7 @@ func (s *Shadow) Watch() error {
 	if s.egress != nil {
 		return nil
 	}
-	spec, err := s.of.spec()
+	spec, err := s.of.spec(bpf.WaymarkProgEgress)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (s *Shadow) Watch() error {
 	if err := spec.Variables[bpf.WaymarkVarLinkHeader].Set(uint32(ethernet)); err != nil {
 		return err
 	}
-	c, err := s.of.collect(spec, bpf.WaymarkProgEgress)
+	c, err := s.of.collect(spec)
 	if err != nil {
 		return err
 	}
