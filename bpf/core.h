@@ -225,12 +225,12 @@ static __always_inline int is_broadcast(struct __sk_buff *skb)
 enum { TABLE_MAIN = 254 };
 
 /*
- * Whether an IPv6 packet left by a route of main that is more than its
- * default. Its route has to be looked at itself: bpf_fib_lookup takes no
- * notice of suppress_prefixlength for IPv6 (fib6_rule_suppress wants a
- * rt6_info, and the lookup has none).
+ * How many bits of its destination the route of an IPv6 packet names, if it is
+ * one of main: 0 is main's default; -1: it is none of main. The route has to be
+ * looked at itself: bpf_fib_lookup takes no notice of suppress_prefixlength for
+ * IPv6 (fib6_rule_suppress wants a rt6_info, and the lookup has none).
  */
-static __always_inline int left_by_more_than_default(struct __sk_buff *skb)
+static __always_inline int bits_in_main(struct __sk_buff *skb)
 {
 	const struct rt6_info *route = (const struct rt6_info *)route_of(skb);
 	const struct fib6_info *from = 0;
@@ -239,11 +239,11 @@ static __always_inline int left_by_more_than_default(struct __sk_buff *skb)
 	int plen = 0;
 
 	if (!route)
-		return 0;
+		return -1;
 	bpf_probe_read_kernel(&from, sizeof(from), &route->from);
 	bpf_probe_read_kernel(&table, sizeof(table), &from->fib6_table);
 	bpf_probe_read_kernel(&id, sizeof(id), &table->tb6_id);
 	bpf_probe_read_kernel(&plen, sizeof(plen), &from->fib6_dst.plen);
-	return id == TABLE_MAIN && plen > 0;
+	return id == TABLE_MAIN ? plen : -1;
 }
 #endif

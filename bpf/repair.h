@@ -34,9 +34,9 @@ static __always_inline long ask4(struct __sk_buff *skb, struct bpf_fib_lookup *f
 	return bpf_fib_lookup(skb, fib, sizeof(*fib), BPF_FIB_LOOKUP_MARK | BPF_FIB_LOOKUP_SKIP_NEIGH);
 }
 
-/* The way of an IPv6 class: the first of its uplinks' tables that has a route. */
-static __always_inline long ask6(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow,
-				 const struct class_entry *class)
+/* The way of a class past all rules: the first of its uplinks' tables that has a route. */
+static __always_inline long ask_tables(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow,
+				       const struct class_entry *class)
 {
 	long answer = BPF_FIB_LKUP_RET_NOT_FWDED;
 
@@ -55,6 +55,12 @@ static __always_inline long ask6(struct __sk_buff *skb, struct bpf_fib_lookup *f
 			break;
 	}
 	return answer;
+}
+
+/* Whether the kernel cannot be asked, rather than that it knows no way. */
+static __always_inline int is_no_answer(long answer)
+{
+	return answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED;
 }
 
 /* A way out: an interface and the next hop on it. */
@@ -86,20 +92,29 @@ static __always_inline const struct uplink_entry *uplink_at(const struct class_e
 	return 0;
 }
 
-/* Whether an IPv6 source may leave by an interface: it is in no other uplink's /64. */
-__noinline int source6_fits(const struct flow *flow, __u32 ifindex)
+/* Whether a packet's source is an uplink's address, or for IPv6 in its /64. */
+static __always_inline int has_source(const struct uplink_entry *u, const struct flow *flow)
 {
-	if (!flow)
-		return 0;
 	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
+
+	if (flow->family == AF_INET6)
+		return u->source6[0] == high && u->source6[1] == low;
+	return u->source4 == high;
+}
+
+/* Whether a source may leave by an interface: it is no other uplink's, by what user space knows of them. */
+__noinline int source_is_free(const struct flow *flow, __u32 ifindex)
+{
 	__u32 elsewhere = 0;
 
+	if (!flow)
+		return 0;
 	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
 		if (i >= uplink_limit)
 			break;
 		__u32 index = i;
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (!u || u->source6[0] != high || u->source6[1] != low)
+		if (!u || !has_source(u, flow))
 			continue;
 		if (u->ifindex == ifindex)
 			return 1;
@@ -108,13 +123,14 @@ __noinline int source6_fits(const struct flow *flow, __u32 ifindex)
 	return !elsewhere;
 }
 
-/* Whether the rules let a source address leave by the interface that its class goes by. */
-static __always_inline int source_fits(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark)
+/* Whether the rules let a source address leave by the interface that its class goes by; without rules, whether it is no other's. */
+static __always_inline int source_fits(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark,
+				       __u32 unruled)
 {
 	__u32 to = fib->ifindex;
 
-	if (flow->family == AF_INET6)
-		return source6_fits(flow, to);
+	if (flow->family == AF_INET6 || unruled)
+		return source_is_free(flow, to);
 	return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == to;
 }
 
@@ -212,36 +228,6 @@ static __always_inline int lives_here(struct __sk_buff *skb, struct bpf_fib_look
 	       u->source6[1] == bpf_ntohl(flow->addresses[0].word[1]);
 }
 
-/* Whether a packet's source is an uplink's address, or for IPv6 in its /64. */
-static __always_inline int has_source(const struct uplink_entry *u, const struct flow *flow)
-{
-	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
-
-	if (flow->family == AF_INET6)
-		return u->source6[0] == high && u->source6[1] == low;
-	return u->source4 == high;
-}
-
-/* Whether a packet's source is the address of an uplink, and not of this one. */
-static __always_inline int lives_elsewhere(const struct flow *flow)
-{
-	__u32 elsewhere = 0;
-
-	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
-		if (i >= uplink_limit)
-			break;
-		__u32 index = i;
-		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (!u)
-			break;
-		__u32 same = has_source(u, flow);
-		if (same && i == uplink)
-			return 0;
-		elsewhere |= same;
-	}
-	return elsewhere;
-}
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_UPLINKS);
@@ -276,7 +262,7 @@ static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, cons
 	__u32 here = uplink;
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
 
-	if (u && lives_elsewhere(flow) && !named_source(skb))
+	if (u && !source_is_free(flow, skb->ifindex) && !named_source(skb))
 		rewrite_source(skb, flow, at, u);
 	if (class->uplinks >> (uplink & 63) & 1)
 		note_turn(class);
@@ -306,6 +292,21 @@ static __always_inline int passes(const struct class_entry *class, const struct 
 	struct words destination = mapped(flow->addresses[1].word[0]);
 
 	return is_inside(&destination, 1);
+}
+
+/*
+ * Whether the rules send what carries an IPv4 class's mark, and goes to nowhere
+ * in particular, by none of the class's uplinks: somebody removed the class's own
+ * (networkd does, when it configures a link), or put his before them. 0.0.0.0 is
+ * reached by a default alone.
+ */
+__noinline int lacks_rules4(struct __sk_buff *skb, __u32 mark)
+{
+	const struct class_entry *class = class_of(mark);
+	struct bpf_fib_lookup fib = {.family = AF_INET, .ifindex = LOOPBACK, .mark = mark};
+
+	return class && !bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_MARK | BPF_FIB_LOOKUP_SKIP_NEIGH) &&
+	       !uplink_at(class, fib.ifindex);
 }
 
 /* The cause of a packet that the kernel cannot be asked about: where its source lives says something all the same. */
@@ -348,23 +349,34 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 		return TCX_NEXT;
 	}
 	__u32 six = flow.family == AF_INET6;
-	long answer = six ? ask6(skb, &fib, &flow, class) : ask4(skb, &fib, &flow, mark, 0);
+	long answer = six ? 0 : ask4(skb, &fib, &flow, mark, 0);
+	__u32 unasked = is_no_answer(answer), unruled = 0;
+	/* By its rules no class that must not leak goes by main's default. For IPv6 the packet's own route tells. */
+	if (class->flags & CLASS_NO_LEAK && six)
+		unruled = !bits_in_main(skb);
+	else if (class->flags & CLASS_NO_LEAK && (unasked || (!answer && fib.ifindex == skb->ifindex)))
+		unruled = !passes(class, &flow) && (unasked || lacks_rules4(skb, mark));
+	if (unruled && cause == CAUSE_CHOSEN)
+		cause = CAUSE_LATE;
+	if (six || (unruled && !unasked)) {
+		answer = ask_tables(skb, &fib, &flow, class);
+		unasked = is_no_answer(answer);
+	}
 	/* For IPv4 the kernel was asked past the class's tables too, down to main. */
 	__u32 by_main = six && answer == BPF_FIB_LKUP_RET_NOT_FWDED && !(class->flags & CLASS_NO_LEAK);
-	__u32 unasked = answer < 0 || answer > BPF_FIB_LKUP_RET_NOT_FWDED;
-	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && left_by_more_than_default(skb)) ||
+	if ((!answer && fib.ifindex == skb->ifindex) || by_main || (six && bits_in_main(skb) > 0) ||
 	    (unasked && passes(class, &flow)))
 		return let_go(skb, &flow, &at, class, c);
-	if (chosen(skb, &flow))
+	if ((!unruled || source_is_free(&flow, skb->ifindex)) && chosen(skb, &flow))
 		return leave(skb, class, CAUSE_CHOSEN);
 	__u32 named = named_source(skb);
 	if (unasked)
 		return leave(skb, class, cause_unasked(skb, &flow, named, cause));
 	if (answer)
-		return leave(skb, class, named && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
+		return leave(skb, class, named && !unruled && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 
 	struct way way = way_of(&fib);
-	__u32 fits = source_fits(skb, &fib, &flow, mark);
+	__u32 fits = source_fits(skb, &fib, &flow, mark, unruled);
 	if (!fits && !named && !has_free_source(skb))
 		return leave(skb, class, CAUSE_PINNED);
 	if (cause == CAUSE_CHOSEN || (!fits && named))

@@ -66,8 +66,10 @@ func TestSystemd(t *testing.T) {
 	before := m.state(t)
 	t.Run("units", m.testUnits)
 	t.Run("exec", m.testExec)
-	t.Run("networkd", m.testNetworkd)
-	t.Run("agent", m.testAgent)
+	m.insists(t, func(t *testing.T) {
+		t.Run("networkd", m.testNetworkd)
+		t.Run("agent", m.testAgent)
+	})
 	m.ok(t, "waymark", "down")
 	if out := m.scopes(t); out != "" {
 		t.Errorf("after down systemd has\n%s", out)

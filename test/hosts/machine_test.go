@@ -5,6 +5,7 @@ package hosts
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,8 @@ type machine struct {
 	pid      string         // of its systemd, as this process sees it
 	captures []*lab.Capture // by router: what it gets from the host
 	console  string         // the file of what it says
+
+	guarded map[netip.Addr]int // packets of closed.service by its own uplink, by their source
 }
 
 // boot returns when all units of the boot have started.
@@ -58,7 +61,7 @@ func newMachine(t *testing.T, options lab.Options) *machine {
 	if _, err := exec.LookPath("systemd-nspawn"); err != nil {
 		t.Fatalf("%v: install Debian's systemd-container", err)
 	}
-	m := &machine{Lab: must[*lab.Lab](t)(lab.New(options)), console: filepath.Join(t.TempDir(), "console")}
+	m := &machine{Lab: must[*lab.Lab](t)(lab.New(options)), console: filepath.Join(t.TempDir(), "console"), guarded: map[netip.Addr]int{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			text, _ := os.ReadFile(m.console)

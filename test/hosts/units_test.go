@@ -34,7 +34,7 @@ classes:
   - {name: users, route: [c], match: [{unit: {name: mine.service, user: root}}]}
   - {name: nobody, route: [b], match: [{unit: {name: theirs.service, user: nobody}}]}
   - {name: by-hand, route: [c], match: [{cgroup: nowhere.slice}]}
-`
+` + closedClass
 
 // say opens a connection by each family, the first thing it does.
 const say = `#!/bin/bash
@@ -55,7 +55,7 @@ func (m *machine) installUnits(t *testing.T) {
 	m.write(t, "/usr/local/bin/say", say)
 	for name, text := range map[string]string{
 		"named.service": ends, "other.service": ends, "many@.service": ends, "job-1.service": ends, "mine.service": ends, "theirs.service": ends,
-		"moves.service": ends, "stays.service": stays, "asked.service": stays,
+		"moves.service": ends, "stays.service": stays, "asked.service": stays, "closed.service": insists,
 		"asked.socket":  "[Socket]\nListenStream=127.0.0.1:7001\n",
 		"each.socket":   "[Socket]\nListenStream=127.0.0.1:7002\nAccept=yes\n",
 		"each@.service": "[Service]\nStandardInput=socket\nExecStart=/usr/local/bin/say\n",
@@ -232,9 +232,13 @@ func (m *machine) connections(t *testing.T) [][]lab.Packet {
 // collect is what the routers got for the far server since they were asked last.
 func (m *machine) collect(t *testing.T) (at [][]lab.Packet) {
 	t.Helper()
-	for _, c := range m.captures {
+	for router, c := range m.captures {
 		got := must[[]lab.Packet](t)(c.Packets())
 		at = append(at, slices.DeleteFunc(got, func(p lab.Packet) bool {
+			if isClosed(p) {
+				m.guard(t, router, p)
+				return true
+			}
 			return p.Proto != unix.IPPROTO_TCP || p.Dst.Port() != servicePort
 		}))
 	}
