@@ -40,6 +40,7 @@ type Loader struct {
 	root    string     // the cgroup directory
 	top     match.Root // the cgroup of it
 	netns   uint64     // inode
+	name    string     // of it, by `ip netns`; "": the machine's own, or it has none
 	cookie  uint64     // of it; 0 where the kernel gives none
 	rules   *rpdb.Handle
 
@@ -61,6 +62,9 @@ func Open(o Options) (*Loader, error) {
 	}
 	if l.netns, err = host.NetnsInode(); err != nil {
 		return nil, err
+	}
+	if !host.FirstNetns() {
+		l.name = host.NetnsName()
 	}
 	// Without one there is no instance; what needs it says so.
 	l.cookie, _ = host.NetnsCookie()

@@ -33,7 +33,16 @@ type keptMove struct {
 	Ends time.Time `json:"ends,omitzero"`
 }
 
-func (l *Loader) movesFile() string { return filepath.Join(l.options.StateDir, "moves.json") }
+// movesFile is moves.json, or moves@NAME.json of a network namespace that has a
+// name: after the next start of the machine that is all it has in common with
+// the one before.
+func (l *Loader) movesFile() string {
+	file := "moves.json"
+	if l.name != "" {
+		file = "moves@" + l.name + ".json"
+	}
+	return filepath.Join(l.options.StateDir, file)
+}
 
 // keepMoves writes the overrides down for the next start of the machine; none
 // removes the file. It is there whole or as it was.

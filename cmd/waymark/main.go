@@ -40,13 +40,13 @@ func main() {
 }
 
 // stateDir is what systemd gives a unit's StateDirectory=, or the same for who
-// works on the machine's own network. What is applied in another network
-// namespace ends with it.
+// works on the machine's own network, or on one that `ip netns` has a name for.
+// What is applied in any other network namespace ends with it.
 func stateDir() string {
 	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
 		return dir
 	}
-	if host.FirstNetns() {
+	if host.FirstNetns() || host.NetnsName() != "" {
 		return "/var/lib/waymark"
 	}
 	return ""

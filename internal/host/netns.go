@@ -5,6 +5,7 @@ package host
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,37 @@ func NetnsInode() (uint64, error) {
 		return 0, fmt.Errorf("read network namespace: %w", err)
 	}
 	return s.Ino, nil
+}
+
+// namedNetns is where iproute2 and who does as it does give network namespaces names.
+const namedNetns = "/run/netns"
+
+// NetnsName is the name under which `ip netns` knows the calling thread's network
+// namespace, which outlives the machine where its inode does not: the first of
+// them, and "" for one that has none.
+func NetnsName() string {
+	here, err := os.Stat("/proc/thread-self/ns/net")
+	if err != nil {
+		return ""
+	}
+	named, _ := os.ReadDir(namedNetns) // in order
+	for _, e := range named {
+		if there, err := os.Stat(filepath.Join(namedNetns, e.Name())); err == nil && os.SameFile(here, there) {
+			return e.Name()
+		}
+	}
+	return ""
+}
+
+// FirstNetns tells whether the calling thread is in the network namespace of
+// the first process: the machine's own, or the container's.
+func FirstNetns() bool {
+	first, err := os.Stat("/proc/1/ns/net")
+	if err != nil {
+		return false
+	}
+	here, err := os.Stat("/proc/thread-self/ns/net")
+	return err == nil && os.SameFile(first, here)
 }
 
 // OpenNetns opens the calling thread's network namespace. All who open it

@@ -43,14 +43,3 @@ func syncDir(dir string) error {
 	}
 	return nil
 }
-
-// FirstNetns tells whether the calling thread is in the network namespace of
-// the first process: the machine's own, or the container's.
-func FirstNetns() bool {
-	first, err := os.Stat("/proc/1/ns/net")
-	if err != nil {
-		return false
-	}
-	here, err := os.Stat("/proc/thread-self/ns/net")
-	return err == nil && os.SameFile(first, here)
-}
