@@ -105,9 +105,10 @@ func (l *Loader) keptMoves() (all []Override, err error) {
 		return nil, fmt.Errorf("the moves kept in %s are not in force: %w: mend or remove it, and move anew", l.movesFile(), err)
 	}
 	for _, k := range kept.Moves {
+		// A clock that is behind (one without a battery, before it is set) makes no move longer than it was.
 		if o := k.Override; k.Ends.IsZero() {
 			all = append(all, o)
-		} else if left := time.Until(k.Ends); left > 0 {
+		} else if left := min(time.Until(k.Ends), k.Ends.Sub(o.Since)); left > 0 {
 			o.Until = host.SinceBoot() + left
 			all = append(all, o)
 		}

@@ -37,6 +37,7 @@ func TestReload(t *testing.T) {
 
 	s.write(t, groupBy("c"))
 	s.goes(t, "app.slice", byC)
+	a.says(t, `flows="0 sockets"`)
 
 	// An editor puts another file in its place.
 	s.writeAs(t, "policy.yaml.new", groupBy("a"))

@@ -128,7 +128,7 @@ func printApplied(w io.Writer, a *loader.Applied, trial time.Duration) error {
 		return printTrial(w, a.State.Trial)
 	}
 	if a.Walked.Total() > 0 {
-		if _, err := fmt.Fprintln(w, socketsLine(a.Walked)); err != nil {
+		if _, err := fmt.Fprintln(w, a.Walked); err != nil {
 			return err
 		}
 	}

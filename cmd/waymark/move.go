@@ -130,7 +130,7 @@ func (m *move) print(w io.Writer, moved *loader.Moved, saved string) error {
 	if err := moved.Changes.Print(w); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(w, socketsLine(moved.Walked)); err != nil {
+	if _, err := fmt.Fprintln(w, moved.Walked); err != nil {
 		return err
 	}
 	var err error
@@ -165,7 +165,7 @@ func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) erro
 		if err := moved.Changes.Print(w); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(w, socketsLine(moved.Walked)); err != nil {
+		if _, err := fmt.Fprintln(w, moved.Walked); err != nil {
 			return err
 		}
 		where := ""

@@ -77,7 +77,7 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 		a.book(o)
 	}
 	if w := h.Walked; w.Total() > 0 {
-		a.Log.Info("open flows met their fate", "moved", w.Moved, "kept", w.Kept, "pinned", w.Pinned, "reset", w.Reset, "failed", w.Failed)
+		a.Log.Info("open flows met their fate", "flows", w.String())
 	}
 	if do.Maps && h.Changes.Classes {
 		a.book(mapsObject)

@@ -50,7 +50,7 @@ func (a *Agent) apply(always bool) error {
 		a.Log.Info("applied the policy", "classes", len(done.Plan.Classes), "uplinks", len(done.Plan.Uplinks),
 			"rules", len(done.Changes.AddRules)+len(done.Changes.DeleteRules),
 			"routes", len(done.Changes.AddRoutes)+len(done.Changes.DeleteRoutes),
-			"hooks", len(done.Changes.Attach)+len(done.Changes.Detach))
+			"hooks", len(done.Changes.Attach)+len(done.Changes.Detach), "flows", done.Walked.String())
 	}
 	return nil
 }

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"waymark/internal/host"
+	"waymark/internal/plan"
+)
+
+// TestMovesAndTheClock has the clock jump between two starts of the machine: a
+// move is over when its time is, and never lasts longer than was asked for.
+func TestMovesAndTheClock(t *testing.T) {
+	const asked = 30 * time.Minute
+	for name, c := range map[string]struct {
+		jump time.Duration // of the clock, from the move to the next start
+		left time.Duration // of the move; 0: it is over
+	}{
+		"no jump":                         {0, asked},
+		"ten minutes later":               {10 * time.Minute, 20 * time.Minute},
+		"an hour later":                   {time.Hour, 0},
+		"a clock that begins in the past": {-20 * 365 * 24 * time.Hour, asked},
+		"a clock that is far ahead":       {20 * 365 * 24 * time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &Loader{options: Options{StateDir: t.TempDir()}}
+			since := time.Now().Add(-c.jump)
+			kept := keptMoves{Format: movesFormat, Moves: []keptMove{{
+				Override: Override{Override: plan.Override{Subject: "app.slice", To: "bulk"}, Since: since}, Ends: since.Add(asked)}}}
+			text, err := json.Marshal(kept)
+			if err == nil {
+				err = os.WriteFile(l.movesFile(), text, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err := l.keptMoves()
+			if err != nil || (len(all) > 0) != (c.left > 0) {
+				t.Fatalf("in force are %v, %v", all, err)
+			}
+			for _, o := range all {
+				if left := o.Until - host.SinceBoot(); left > c.left || left < c.left-time.Minute {
+					t.Errorf("it lasts for %v, want %v", left, c.left)
+				}
+			}
+		})
+	}
+}
+
+// TestMovesThatAreDamaged has what is no file of moves in its place: none is in
+// force, and the error says which file, and what to do.
+func TestMovesThatAreDamaged(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing": "", "no JSON": "moves", "cut short": `{"format": 1, "moves": [{"subject": "app.slice"`, "of a later build": `{"format": 7}`, "a list": "[1]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &Loader{options: Options{StateDir: t.TempDir()}, name: "blue"}
+			if err := os.WriteFile(l.movesFile(), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			all, err := l.keptMoves()
+			if len(all) > 0 || err == nil || !strings.Contains(err.Error(), "moves@blue.json") || !strings.Contains(err.Error(), "mend or remove it") {
+				t.Errorf("in force are %v, %v", all, err)
+			}
+		})
+	}
+}
