@@ -3,6 +3,7 @@
 package test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,35 +17,49 @@ import (
 	"waymark/loader"
 )
 
+var cycles = flag.Int("cycles", 0, "how many applies and downs TestCycles does; 0 for 5, and with -long for 10,000, which take six hours")
+
 // TestCycles applies changing policies and takes them down, again and again,
 // in one process: what it holds of the kernel and of memory does not grow.
+// Nearly all of a cycle is the kernel verifying the programs.
 func TestCycles(t *testing.T) {
-	cycles := 5 // each of the policies once
-	if *long {
-		cycles = 10000
+	total := *cycles
+	if total == 0 && *long {
+		total = 10000
+	}
+	if total == 0 {
+		total = 5 // each of the policies once
 	}
 	s := newSite(t, lab.Options{Uplinks: 3})
 	s.cgroups(t, "app.slice")
 	s.mark(t)
-	warm := 5 // what is made once and kept: caches, threads, the probes' answers
-	var first holding
+	first := s.cyclesOf(t, 0, 5) // what is made once and kept: caches, threads, the probes' answers
+	t.Logf("at first %s", first)
+	for done := 0; done < total; {
+		n := min(100, total-done)
+		now := s.cyclesOf(t, 5+done, n)
+		done += n
+		t.Logf("%d cycles later %s", done, now)
+		first.compare(t, now)
+	}
+}
+
+// cyclesOf is some cycles, and what the process has after them.
+func (s *site) cyclesOf(t *testing.T, from, n int) holding {
+	t.Helper()
 	err := s.Host.Do(func() error {
-		for n := range warm + cycles {
-			if err := s.cycle(n); err != nil {
-				return fmt.Errorf("cycle %d: %w", n, err)
-			}
-			if n == warm-1 {
-				first = s.holding(t)
+		for k := range n {
+			if err := s.cycle(from + k); err != nil {
+				return fmt.Errorf("cycle %d: %w", from+k, err)
 			}
 		}
-		last := s.holding(t)
-		first.compare(t, last)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.gone(t)
+	return s.holding(t)
 }
 
 // cycle applies two of the policies, goes back once in a while, and down.
@@ -104,10 +119,12 @@ func (s *site) holding(t *testing.T) (h holding) {
 	return h
 }
 
+func (h holding) String() string {
+	return fmt.Sprintf("%d descriptors, %d of BPF, %d goroutines, %d KiB of heap", len(h.fds), h.objects, h.goroutines, h.heap>>10)
+}
+
 func (h holding) compare(t *testing.T, last holding) {
 	t.Helper()
-	t.Logf("after the first cycles %d descriptors, %d goroutines, %d KiB; in the end %d, %d, %d KiB",
-		len(h.fds), h.goroutines, h.heap>>10, len(last.fds), last.goroutines, last.heap>>10)
 	if !slices.Equal(h.fds, last.fds) || last.objects != 0 {
 		t.Errorf("descriptors were %v and are %v", h.fds, last.fds)
 	}
