@@ -287,6 +287,22 @@ enum misroute_cause {
 };
 
 /*
+ * What tc egress last decided, on one CPU, about a packet that no hook had
+ * classed or that is not on its class's way: `mark` has its class, `cause` is
+ * CAUSE_UNKNOWN for one that leaves as it should or as its application chose.
+ * `count` says how many decisions there were, so that those who watch, whom
+ * alone it is for, know one that is new.
+ */
+enum outcome { OUTCOME_LEFT, OUTCOME_REPAIRED, OUTCOME_REFUSED };
+
+struct decision {
+	__u32 count;
+	__u32 mark;
+	__u32 cause;
+	__u32 outcome;
+};
+
+/*
  * What one CPU saw of one class on one uplink, at tc egress. Key:
  * slot * uplinks + uplink, where `uplinks` is the instance's constant.
  * Bytes are those on the wire, link header included, each segment of a GSO

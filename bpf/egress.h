@@ -87,8 +87,26 @@ static __noinline __u32 noted_mark(struct __sk_buff *skb, __u32 carried)
 	return sk ? datagram_standing(sk, carried) : carried;
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct decision);
+} decided SEC(".maps");
+
+/* Says what became of a packet to those who watch. */
+static __noinline int decide(__u32 mark, __u32 cause, __u32 outcome)
+{
+	__u32 zero = 0;
+	struct decision *d = bpf_map_lookup_elem(&decided, &zero);
+
+	if (d)
+		*d = (struct decision){.count = d->count + 1, .mark = mark, .cause = cause, .outcome = outcome};
+	return 0;
+}
+
 /* Counts a packet on the wrong way; it leaves all the same unless that would be a leak, which no uplink of its class's own is. */
-static __always_inline int leave(struct __sk_buff *skb, const struct class_entry *class, __u32 cause)
+static __always_inline int leave(struct __sk_buff *skb, __u32 mark, const struct class_entry *class, __u32 cause)
 {
 	struct class_counters *c = line_of(class);
 	__u32 leak = class->flags & CLASS_NO_LEAK && cause != CAUSE_CHOSEN && !(class->uplinks >> (uplink & 63) & 1);
@@ -96,6 +114,8 @@ static __always_inline int leave(struct __sk_buff *skb, const struct class_entry
 	if (!c)
 		return TCX_NEXT;
 	c->misroutes[cause % CAUSES] += segments_of(skb);
+	if (cause != CAUSE_CHOSEN)
+		decide(mark, cause, leak ? OUTCOME_REFUSED : OUTCOME_LEFT);
 	if (leak) {
 		c->dropped += segments_of(skb);
 		return TC_ACT_SHOT;
@@ -185,7 +205,7 @@ static __always_inline int answer(struct __sk_buff *skb)
 	if (!class)
 		return TCX_NEXT;
 	if (!on_course(class))
-		return leave(skb, class, CAUSE_CHOSEN);
+		return leave(skb, 0, class, CAUSE_CHOSEN);
 	struct class_counters *c = line_of(class);
 	if (c)
 		count(skb, class, c);
@@ -204,6 +224,8 @@ static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const 
 		late = classify_unseen(skb, is_tunnelled(skb));
 		mark = with_class(mark, late);
 		class = class_of(mark);
+		if (late)
+			decide(mark, CAUSE_UNKNOWN, OUTCOME_LEFT);
 	}
 	if (!class)
 		return TCX_NEXT;
@@ -215,8 +237,10 @@ static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const 
 	if (!c)
 		return TCX_NEXT;
 	count(skb, class, c);
-	if (!class->slot && class_number(mark)) /* the number has no class */
+	if (!class->slot && class_number(mark)) { /* the number has no class */
 		c->misroutes[CAUSE_FOREIGN] += segments_of(skb);
+		decide(mark, CAUSE_FOREIGN, OUTCOME_LEFT);
+	}
 	return TCX_NEXT;
 }
 

@@ -342,7 +342,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	if (cause == CAUSE_UNKNOWN)
 		cause = cause_of(skb);
 	if (!read_layers(skb, &flow, &at))
-		return leave(skb, class, cause);
+		return leave(skb, mark, class, cause);
 
 	if (is_for_link(skb, &flow)) {
 		count(skb, class, c);
@@ -368,24 +368,25 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	    (unasked && passes(class, &flow)))
 		return let_go(skb, &flow, &at, class, c);
 	if ((!unruled || source_is_free(&flow, skb->ifindex)) && chosen(skb, &flow))
-		return leave(skb, class, CAUSE_CHOSEN);
+		return leave(skb, mark, class, CAUSE_CHOSEN);
 	__u32 named = named_source(skb);
 	if (unasked)
-		return leave(skb, class, cause_unasked(skb, &flow, named, cause));
+		return leave(skb, mark, class, cause_unasked(skb, &flow, named, cause));
 	if (answer)
-		return leave(skb, class, named && !unruled && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
+		return leave(skb, mark, class, named && !unruled && lives_here(skb, &fib, &flow, mark) ? CAUSE_CHOSEN : CAUSE_NO_ROUTE);
 
 	struct way way = way_of(&fib);
 	__u32 fits = source_fits(skb, &fib, &flow, mark, unruled);
 	if (!fits && !named && !has_free_source(skb))
-		return leave(skb, class, CAUSE_PINNED);
+		return leave(skb, mark, class, CAUSE_PINNED);
 	if (cause == CAUSE_CHOSEN || (!fits && named))
-		return leave(skb, class, CAUSE_CHOSEN);
+		return leave(skb, mark, class, CAUSE_CHOSEN);
 	const struct uplink_entry *u = uplink_at(class, way.ifindex);
 	if (!fits && (!u || !rewrite_source(skb, &flow, &at, u)))
-		return leave(skb, class, CAUSE_PINNED);
+		return leave(skb, mark, class, CAUSE_PINNED);
 	c->misroutes[cause % CAUSES] += segments_of(skb);
 	c->repaired += segments_of(skb);
+	decide(mark, cause, OUTCOME_REPAIRED);
 	skb->mark = mark;
 	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
 }

@@ -10,8 +10,6 @@
  */
 #include "watch.h"
 
-const volatile __u32 watched_uplink; /* number of the uplink whose program is watched */
-
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct net_device___watch {
@@ -228,16 +226,6 @@ static __always_inline void note_flow(const struct sight *s)
 	}
 }
 
-static __always_inline const struct class_entry *class_of(__u32 mark)
-{
-	__u32 number = class_number(mark), none = 0;
-	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
-
-	if (class && class->flags & CLASS_IN_USE)
-		return class;
-	return bpf_map_lookup_elem(&classes, &none);
-}
-
 /* The mark that counts: that of a datagram may be its socket's. */
 static __always_inline __u32 standing(struct __sk_buff *skb, __u32 carried)
 {
@@ -255,43 +243,36 @@ static __always_inline __u32 standing(struct __sk_buff *skb, __u32 carried)
 	return note->flags & NOTE_CLASS ? note->class_mark : own;
 }
 
-static __always_inline __u32 cause_since(const struct watch_look *l, const struct class_counters *c)
-{
-	for (__u32 i = 0; i < CAUSES; i++)
-		if (c->misroutes[i] != l->before.misroutes[i])
-			return i;
-	return CAUSE_UNKNOWN;
-}
-
 /*
- * Tells what became of the packet that this CPU looked at last, by which of
- * its class's counters grew. That is known when our program has passed it on,
- * when the kernel drops it, or when it comes by once more, on its own uplink.
+ * Tells what became of the packet that this CPU looked at last. That is known
+ * when our program has passed it on, when the kernel drops it, or when it comes
+ * by once more, on its own uplink.
  */
 static __noinline void judge(void)
 {
 	__u32 zero = 0;
 	struct watch_look *l = bpf_map_lookup_elem(&look, &zero);
+	struct decision *d = bpf_map_lookup_elem(&decided, &zero);
 
-	if (!l || !l->open)
+	if (!l || !d || !l->open)
 		return;
 	l->open = 0;
-	struct class_counters *c = bpf_map_lookup_elem(&counters, &l->line);
-	if (!c)
+	if (d->count == l->decisions)
 		return;
-	__u32 cause = cause_since(l, c);
-	if (cause == CAUSE_UNKNOWN || cause == CAUSE_CHOSEN)
+	if (class_number(d->mark))
+		l->sight.mark = d->mark; /* classed only now */
+	if (d->cause == CAUSE_UNKNOWN)
 		return;
 	struct watch_told *t = told_of(&l->sight.flow);
 	__u64 packets = t ? due(&t->astray_ns, &t->astray) : 0;
 	if (!packets)
 		return;
 	__u32 kind = EVENT_MISROUTE;
-	if (c->repaired != l->before.repaired)
+	if (d->outcome == OUTCOME_REPAIRED)
 		kind = EVENT_REPAIRED;
-	else if (c->dropped != l->before.dropped)
+	else if (d->outcome == OUTCOME_REFUSED)
 		kind = EVENT_REFUSED;
-	tell(&l->sight, kind, cause, 0, packets);
+	tell(&l->sight, kind, d->cause, 0, packets);
 }
 
 SEC("tcx/egress")
@@ -299,24 +280,16 @@ int watch_before(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
 	struct watch_look *l = bpf_map_lookup_elem(&look, &zero);
+	struct decision *d = bpf_map_lookup_elem(&decided, &zero);
 
 	judge();
-	if (!l)
+	if (!l || !d)
 		return TCX_NEXT;
 	__builtin_memset(&l->sight, 0, sizeof(l->sight));
 	if (!see(&l->sight, (const void *)address_of(skb)))
 		return TCX_NEXT;
 	l->sight.mark = standing(skb, l->sight.mark);
-	const struct class_entry *class = class_of(l->sight.mark);
-	if (!class)
-		return TCX_NEXT;
-	l->line = class->slot * uplink_limit + watched_uplink;
-	struct class_counters *c = bpf_map_lookup_elem(&counters, &l->line);
-	if (!c)
-		return TCX_NEXT;
-	__builtin_memcpy(l->before.misroutes, c->misroutes, sizeof(l->before.misroutes));
-	l->before.repaired = c->repaired;
-	l->before.dropped = c->dropped;
+	l->decisions = d->count;
 	l->open = 1;
 	return TCX_NEXT;
 }

@@ -12,21 +12,13 @@
 
 /* The constants and maps of the instance that is watched, which are its own. */
 const volatile __u64 netns_cookie;
-const volatile __u32 uplink_limit;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set at load */
-	__type(key, __u32);
-	__type(value, struct class_entry);
-} classes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1); /* set at load */
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct class_counters);
-} counters SEC(".maps");
+	__type(value, struct decision);
+} decided SEC(".maps");
 
 enum event_kind {
 	EVENT_OPENED,	/* a class's flow began: its SYN, or its first packet for a minute */
@@ -125,19 +117,13 @@ struct sight {
 };
 
 /*
- * The packet that this CPU looked at last, and its class's counters as they
- * were before our program saw it. Bottom halves are off from there on until
- * the program has answered, so that no other packet counts in between.
+ * The packet that this CPU looked at last. Bottom halves are off from there on
+ * until our program has decided about it, so that it decides about no other in between.
  */
 struct watch_look {
 	struct sight sight;
-	struct {
-		__u64 misroutes[CAUSES];
-		__u64 repaired;
-		__u64 dropped;
-	} before;
-	__u32 line; /* of the counters */
-	__u32 open; /* what became of it was not told yet */
+	__u32 open;	 /* what became of it was not told yet */
+	__u32 decisions; /* `count` of them when it came */
 };
 
 struct {

@@ -53,8 +53,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	WatchMapClasses        = "classes"
-	WatchMapCounters       = "counters"
+	WatchMapDecided        = "decided"
 	WatchMapEvents         = "events"
 	WatchMapLook           = "look"
 	WatchMapNotes          = "notes"
@@ -72,9 +71,7 @@ const (
 	WatchVarMaskRuns       = "mask_runs"
 	WatchVarNetnsCookie    = "netns_cookie"
 	WatchVarRetiredMask    = "retired_mask"
-	WatchVarUplinkLimit    = "uplink_limit"
 	WatchVarWatchTypes     = "watch_types"
-	WatchVarWatchedUplink  = "watched_uplink"
 )
 
 // LoadWatch returns the embedded CollectionSpec for Watch.
@@ -132,27 +129,24 @@ type WatchProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WatchMapSpecs struct {
-	Classes  *ebpf.MapSpec `ebpf:"classes"`
-	Counters *ebpf.MapSpec `ebpf:"counters"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Look     *ebpf.MapSpec `ebpf:"look"`
-	Notes    *ebpf.MapSpec `ebpf:"notes"`
-	Owners   *ebpf.MapSpec `ebpf:"owners"`
-	Told     *ebpf.MapSpec `ebpf:"told"`
-	Untold   *ebpf.MapSpec `ebpf:"untold"`
+	Decided *ebpf.MapSpec `ebpf:"decided"`
+	Events  *ebpf.MapSpec `ebpf:"events"`
+	Look    *ebpf.MapSpec `ebpf:"look"`
+	Notes   *ebpf.MapSpec `ebpf:"notes"`
+	Owners  *ebpf.MapSpec `ebpf:"owners"`
+	Told    *ebpf.MapSpec `ebpf:"told"`
+	Untold  *ebpf.MapSpec `ebpf:"untold"`
 }
 
 // WatchVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WatchVariableSpecs struct {
-	Mask          *ebpf.VariableSpec `ebpf:"mask"`
-	MaskRuns      *ebpf.VariableSpec `ebpf:"mask_runs"`
-	NetnsCookie   *ebpf.VariableSpec `ebpf:"netns_cookie"`
-	RetiredMask   *ebpf.VariableSpec `ebpf:"retired_mask"`
-	UplinkLimit   *ebpf.VariableSpec `ebpf:"uplink_limit"`
-	WatchTypes    *ebpf.VariableSpec `ebpf:"watch_types"`
-	WatchedUplink *ebpf.VariableSpec `ebpf:"watched_uplink"`
+	Mask        *ebpf.VariableSpec `ebpf:"mask"`
+	MaskRuns    *ebpf.VariableSpec `ebpf:"mask_runs"`
+	NetnsCookie *ebpf.VariableSpec `ebpf:"netns_cookie"`
+	RetiredMask *ebpf.VariableSpec `ebpf:"retired_mask"`
+	WatchTypes  *ebpf.VariableSpec `ebpf:"watch_types"`
 }
 
 // WatchObjects contains all objects after they have been loaded into the kernel.
@@ -175,20 +169,18 @@ func (o *WatchObjects) Close() error {
 //
 // It can be passed to LoadWatchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WatchMaps struct {
-	Classes  *ebpf.Map `ebpf:"classes"`
-	Counters *ebpf.Map `ebpf:"counters"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Look     *ebpf.Map `ebpf:"look"`
-	Notes    *ebpf.Map `ebpf:"notes"`
-	Owners   *ebpf.Map `ebpf:"owners"`
-	Told     *ebpf.Map `ebpf:"told"`
-	Untold   *ebpf.Map `ebpf:"untold"`
+	Decided *ebpf.Map `ebpf:"decided"`
+	Events  *ebpf.Map `ebpf:"events"`
+	Look    *ebpf.Map `ebpf:"look"`
+	Notes   *ebpf.Map `ebpf:"notes"`
+	Owners  *ebpf.Map `ebpf:"owners"`
+	Told    *ebpf.Map `ebpf:"told"`
+	Untold  *ebpf.Map `ebpf:"untold"`
 }
 
 func (m *WatchMaps) Close() error {
 	return _WatchClose(
-		m.Classes,
-		m.Counters,
+		m.Decided,
 		m.Events,
 		m.Look,
 		m.Notes,
@@ -202,13 +194,11 @@ func (m *WatchMaps) Close() error {
 //
 // It can be passed to LoadWatchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WatchVariables struct {
-	Mask          *ebpf.Variable `ebpf:"mask"`
-	MaskRuns      *ebpf.Variable `ebpf:"mask_runs"`
-	NetnsCookie   *ebpf.Variable `ebpf:"netns_cookie"`
-	RetiredMask   *ebpf.Variable `ebpf:"retired_mask"`
-	UplinkLimit   *ebpf.Variable `ebpf:"uplink_limit"`
-	WatchTypes    *ebpf.Variable `ebpf:"watch_types"`
-	WatchedUplink *ebpf.Variable `ebpf:"watched_uplink"`
+	Mask        *ebpf.Variable `ebpf:"mask"`
+	MaskRuns    *ebpf.Variable `ebpf:"mask_runs"`
+	NetnsCookie *ebpf.Variable `ebpf:"netns_cookie"`
+	RetiredMask *ebpf.Variable `ebpf:"retired_mask"`
+	WatchTypes  *ebpf.Variable `ebpf:"watch_types"`
 }
 
 // WatchPrograms contains all programs after they have been loaded into the kernel.

@@ -404,6 +404,7 @@ const (
 	WaymarkMapClasses         = "classes"
 	WaymarkMapConnecting      = "connecting"
 	WaymarkMapCounters        = "counters"
+	WaymarkMapDecided         = "decided"
 	WaymarkMapDrops           = "drops"
 	WaymarkMapEarlier         = "earlier"
 	WaymarkMapEndings         = "endings"
@@ -534,6 +535,7 @@ type WaymarkMapSpecs struct {
 	Classes    *ebpf.MapSpec `ebpf:"classes"`
 	Connecting *ebpf.MapSpec `ebpf:"connecting"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Decided    *ebpf.MapSpec `ebpf:"decided"`
 	Drops      *ebpf.MapSpec `ebpf:"drops"`
 	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
 	Endings    *ebpf.MapSpec `ebpf:"endings"`
@@ -604,6 +606,7 @@ type WaymarkMaps struct {
 	Classes    *ebpf.Map `ebpf:"classes"`
 	Connecting *ebpf.Map `ebpf:"connecting"`
 	Counters   *ebpf.Map `ebpf:"counters"`
+	Decided    *ebpf.Map `ebpf:"decided"`
 	Drops      *ebpf.Map `ebpf:"drops"`
 	Earlier    *ebpf.Map `ebpf:"earlier"`
 	Endings    *ebpf.Map `ebpf:"endings"`
@@ -637,6 +640,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Classes,
 		m.Connecting,
 		m.Counters,
+		m.Decided,
 		m.Drops,
 		m.Earlier,
 		m.Endings,

@@ -142,12 +142,12 @@ func TestPacketSocket(t *testing.T) {
 	}
 }
 
-// inject sends a packet by AF_PACKET to the neighbour on a node's link. That
-// it was dropped at egress is no error here.
-func (s *site) inject(t *testing.T, from *lab.Node, iface string, packet []byte) {
+// inject sends packets of one family by AF_PACKET to the neighbour on a node's
+// link. That one was dropped at egress is no error here.
+func (s *site) inject(t *testing.T, from *lab.Node, iface string, packets ...[]byte) {
 	t.Helper()
 	protocol := uint16(unix.ETH_P_IP)
-	if packet[0]>>4 == 6 {
+	if packets[0][0]>>4 == 6 {
 		protocol = unix.ETH_P_IPV6
 	}
 	link, err := from.Handle().LinkByName(iface)
@@ -172,8 +172,13 @@ func (s *site) inject(t *testing.T, from *lab.Node, iface string, packet []byte)
 			return err
 		}
 		defer unix.Close(fd)
-		return unix.Sendto(fd, packet, 0, to)
-	}); err != nil && !errors.Is(err, unix.ENOBUFS) {
+		for _, p := range packets {
+			if err := unix.Sendto(fd, p, 0, to); err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

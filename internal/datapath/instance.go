@@ -269,6 +269,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapClasses:    &i.maps.Classes,
 		bpf.WaymarkMapConnecting: &i.maps.Connecting,
 		bpf.WaymarkMapCounters:   &i.maps.Counters,
+		bpf.WaymarkMapDecided:    &i.maps.Decided,
 		bpf.WaymarkMapDrops:      &i.maps.Drops,
 		bpf.WaymarkMapEarlier:    &i.maps.Earlier,
 		bpf.WaymarkMapEndings:    &i.maps.Endings,

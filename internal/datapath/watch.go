@@ -59,7 +59,7 @@ func (w *Watch) begin(cgroupRoot string) (err error) {
 		return err
 	}
 	// The drops first: the maps that are made for them are all others' too.
-	if err := w.attach(plan.Hook{}, bpf.WatchProgWatchDropped, func(p *ebpf.Program) (link.Link, error) {
+	if err := w.attach(bpf.WatchProgWatchDropped, func(p *ebpf.Program) (link.Link, error) {
 		return link.AttachTracing(link.TracingOptions{Program: p})
 	}); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (w *Watch) uplink(h plan.Hook) error {
 		return nil // its interface is gone
 	}
 	for name, anchor := range map[string]link.Anchor{bpf.WatchProgWatchBefore: link.BeforeLink(theirs), bpf.WatchProgWatchAfter: link.AfterLink(theirs)} {
-		err := w.attach(h, name, func(p *ebpf.Program) (link.Link, error) {
+		err := w.attach(name, func(p *ebpf.Program) (link.Link, error) {
 			return link.AttachTCX(link.TCXOptions{Interface: int(at.Ifindex), Program: p, Attach: ebpf.AttachTCXEgress, Anchor: anchor})
 		})
 		if err != nil {
@@ -141,14 +141,14 @@ func (w *Watch) cgroup(h plan.Hook, root string) error {
 		return err
 	}
 	defer dir.Close()
-	return w.attach(h, watchers[h.Program], func(p *ebpf.Program) (link.Link, error) {
+	return w.attach(watchers[h.Program], func(p *ebpf.Program) (link.Link, error) {
 		return link.AttachRawLink(link.RawLinkOptions{Target: int(dir.Fd()), Program: p, Attach: cgroupAttach[h.Program]})
 	})
 }
 
 // attach verifies a program that watches a hook, and puts it in its place.
-func (w *Watch) attach(h plan.Hook, name string, put func(*ebpf.Program) (link.Link, error)) error {
-	program, err := w.load(h, name)
+func (w *Watch) attach(name string, put func(*ebpf.Program) (link.Link, error)) error {
+	program, err := w.load(name)
 	if err != nil {
 		return err
 	}
@@ -161,8 +161,8 @@ func (w *Watch) attach(h plan.Hook, name string, put func(*ebpf.Program) (link.L
 	return nil
 }
 
-func (w *Watch) load(h plan.Hook, name string) (*ebpf.Program, error) {
-	spec, err := w.instance.watchSpec(h.Uplink)
+func (w *Watch) load(name string) (*ebpf.Program, error) {
+	spec, err := w.instance.watchSpec()
 	if err != nil {
 		return nil, err
 	}
@@ -190,8 +190,8 @@ func (w *Watch) load(h plan.Hook, name string) (*ebpf.Program, error) {
 	return collection.DetachProgram(name), nil
 }
 
-// watchSpec is the watching programs with the instance's constants and sizes.
-func (i *Instance) watchSpec(uplink int) (*ebpf.CollectionSpec, error) {
+// watchSpec is the watching programs with the instance's constants.
+func (i *Instance) watchSpec() (*ebpf.CollectionSpec, error) {
 	read, err := watchObject()
 	if err != nil {
 		return nil, fmt.Errorf("read the built-in BPF object: %w", err)
@@ -206,10 +206,7 @@ func (i *Instance) watchSpec(uplink int) (*ebpf.CollectionSpec, error) {
 			v.Value = same.Value
 		}
 	}
-	for _, name := range []string{bpf.WatchMapClasses, bpf.WatchMapCounters} {
-		spec.Maps[name].MaxEntries = ours.Maps[name].MaxEntries
-	}
-	return spec, spec.Variables[bpf.WatchVarWatchedUplink].Set(uint32(uplink))
+	return spec, nil
 }
 
 // Read returns the next event, or os.ErrDeadlineExceeded when none is there
