@@ -3,12 +3,15 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,18 +45,76 @@ func TestDemoInterrupted(t *testing.T) {
 			if err := d.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 				t.Errorf("%v, want exit code 1; it said:\n%s", err, d.stderr)
 			}
-			for _, dir := range labs {
-				if _, err := os.Stat(dir); !os.IsNotExist(err) {
-					t.Errorf("%s: %v, want that it is gone", dir, err)
-				}
-			}
-			if syscall.Kill(-d.Process.Pid, 0) == nil {
-				t.Error("some process of it lives on")
-			}
-			if diff := cmp.Diff(before, machine(t)); diff != "" {
-				t.Errorf("the machine has changed (-before +after):\n%s", diff)
-			}
+			d.leftNothing(t, labs, before)
 		})
+	}
+}
+
+// TestDemoServes asks the page of a demonstration that goes on, from the
+// machine's own network, and presses Ctrl-C, which is how it ends.
+func TestDemoServes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: the demonstration makes network namespaces and cgroups")
+	}
+	before := machine(t)
+	d := startDemo(t, "--listen", "127.0.0.1:0")
+	labs := d.labs(t)
+	lines := bufio.NewScanner(d.stdout)
+	says := func(what *regexp.Regexp) string {
+		for lines.Scan() {
+			if found := what.FindString(lines.Text()); found != "" {
+				return found
+			}
+		}
+		t.Fatalf("it does not say %s: %s", what, d.stderr)
+		return ""
+	}
+	page := says(regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/$`))
+	soon(t, "the agent is there", func() error {
+		_, err := fetch(http.DefaultClient, page+"-/ready")
+		return err
+	})
+	if text := must[[]byte](t)(fetch(http.DefaultClient, page)); !bytes.Contains(text, []byte("<h1")) {
+		t.Errorf("its page is %s", text)
+	}
+	says(regexp.MustCompile("^the clients send on"))
+	sent := func() (n float64) {
+		text := must[[]byte](t)(fetch(http.DefaultClient, page+"metrics"))
+		line := regexp.MustCompile(`waymark_class_transmit_packets_total{class="backup",uplink="b",family="ipv4"} (.+)`).FindSubmatch(text)
+		if line == nil {
+			t.Fatalf("no packets of backup's are counted:\n%s", text)
+		}
+		return must[float64](t)(strconv.ParseFloat(string(line[1]), 64))
+	}
+	first := sent()
+	soon(t, "the clients send on", func() error {
+		if now := sent(); now <= first {
+			return fmt.Errorf("%v packets, and %v before", now, first)
+		}
+		return nil
+	})
+	if err := syscall.Kill(-d.Process.Pid, syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	if err := d.Wait(); err != nil {
+		t.Errorf("it ends with %v: %s", err, d.stderr)
+	}
+	d.leftNothing(t, labs, before)
+}
+
+// leftNothing checks that a demonstration that has ended left nothing.
+func (d demo) leftNothing(t *testing.T, labs, before []string) {
+	t.Helper()
+	for _, dir := range labs {
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("%s: %v, want that it is gone", dir, err)
+		}
+	}
+	if syscall.Kill(-d.Process.Pid, 0) == nil {
+		t.Error("some process of it lives on")
+	}
+	if diff := cmp.Diff(before, machine(t)); diff != "" {
+		t.Errorf("the machine has changed (-before +after):\n%s", diff)
 	}
 }
 
@@ -63,7 +124,9 @@ func TestDemoInterrupted(t *testing.T) {
 const ownPins = `
 trap : INT
 mount -t bpf none /sys/fs/bpf || exit 100
-"$1" demo
+binary=$1
+shift
+"$binary" demo "$@"
 code=$?
 test ! -e /sys/fs/bpf/waymark || exit 101
 exit $code
@@ -72,19 +135,20 @@ exit $code
 // demo is a running demonstration, in a process group of its own.
 type demo struct {
 	*exec.Cmd
+	stdout *os.File
 	stderr *bytes.Buffer
 }
 
 // startDemo starts one and waits for its first word: by then its laboratory
 // stands.
-func startDemo(t *testing.T) demo {
+func startDemo(t *testing.T, args ...string) demo {
 	t.Helper()
-	d := demo{exec.Command("unshare", "--mount", "sh", "-c", ownPins, "sh", binary(t)), &bytes.Buffer{}}
-	d.Stderr, d.SysProcAttr = d.stderr, &syscall.SysProcAttr{Setpgid: true}
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := demo{exec.Command("unshare", append([]string{"--mount", "sh", "-c", ownPins, "sh", binary(t)}, args...)...), read, &bytes.Buffer{}}
+	d.Stderr, d.SysProcAttr = d.stderr, &syscall.SysProcAttr{Setpgid: true}
 	t.Cleanup(func() { read.Close() })
 	d.Stdout = write
 	err = d.Start()

@@ -41,13 +41,25 @@ type demoRow struct {
 
 const demoMessages = 100
 
+// port is the far server's for the nth client: its own, but that of the class.
+func (c demoClient) port(n int) uint16 {
+	if c.class == "voice" {
+		return 5004
+	}
+	return uint16(5001 + n)
+}
+
+// to is the client's work of a kind.
+func (c demoClient) to(kind lab.Kind, to netip.Addr, port uint16) lab.Job {
+	job := c.job
+	job.Kind, job.To = kind, []netip.AddrPort{netip.AddrPortFrom(to, port)}
+	return job
+}
+
 // run sends the client's traffic to a port of its own, and counts at the
 // routers what came for it.
 func (c demoClient) run(l *lab.Lab, port uint16) (row demoRow, err error) {
 	row = demoRow{Class: c.class, By: c.by, Uplink: l.Uplink(c.uplink).Name}
-	if c.class == "voice" {
-		port = 5004
-	}
 	server, err := l.Far.Serve(port)
 	if err != nil {
 		return row, err
@@ -65,8 +77,8 @@ func (c demoClient) run(l *lab.Lab, port uint16) (row demoRow, err error) {
 	var sent, sources []string
 	for _, kind := range c.kinds {
 		for _, to := range []netip.Addr{lab.Service4(c.service), lab.Service6(c.service)} {
-			job := c.job
-			job.Kind, job.To, job.Count, job.Size = kind, []netip.AddrPort{netip.AddrPortFrom(to, port)}, demoMessages, 100
+			job := c.to(kind, to, port)
+			job.Count, job.Size = demoMessages, 100
 			result, err := l.Host.Run(job)
 			if err == nil {
 				err = result.Err()

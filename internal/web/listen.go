@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -15,15 +16,21 @@ import (
 // the host itself gets there.
 const DefaultAddress = "127.0.0.1:9955"
 
-const unixPrefix = "unix:"
+const (
+	unixPrefix      = "unix:"
+	inheritedPrefix = "fd:"
+)
 
-// Listen listens on "HOST:PORT", ":PORT" for every address of the host, or
-// "unix:/PATH", a socket that the process's user and group may use. A socket
-// that nobody serves any more is taken over.
+// Listen listens on "HOST:PORT", ":PORT" for every address of the host,
+// "unix:/PATH", a socket that the process's user and group may use, or "fd:N",
+// a listening socket that the process was given. A socket at a path that
+// nobody serves any more is taken over.
 func Listen(address string) (net.Listener, error) {
-	path, isUnix := strings.CutPrefix(address, unixPrefix)
-	if isUnix {
+	if path, is := strings.CutPrefix(address, unixPrefix); is {
 		return listenUnix(path)
+	}
+	if number, is := strings.CutPrefix(address, inheritedPrefix); is {
+		return inherited(number)
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("listen on %s: it is no address: write HOST:PORT, as %s, or unix:/PATH", address, DefaultAddress)
@@ -57,6 +64,32 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s%s: %w", unixPrefix, path, err)
 	}
 	return l, nil
+}
+
+// inherited is a listener that another process opened, perhaps in another
+// network namespace: systemd's socket units give theirs from 3 on.
+func inherited(number string) (net.Listener, error) {
+	fd, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s%s: write the number of a descriptor, as fd:3", inheritedPrefix, number)
+	}
+	// A copy, for the number may be of something else that the process needs.
+	syscall.CloseOnExec(int(fd))
+	copied, err := syscall.Dup(int(fd))
+	if err != nil {
+		return nil, notGiven(number, err)
+	}
+	f := os.NewFile(uintptr(copied), inheritedPrefix+number)
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, notGiven(number, cause(err))
+	}
+	return l, nil
+}
+
+func notGiven(number string, err error) error {
+	return fmt.Errorf("listen on %s%s: this process was given no such listening socket: %w", inheritedPrefix, number, err)
 }
 
 func taken(address string) error {

@@ -189,6 +189,8 @@ func TestWrongAddresses(t *testing.T) {
 		"9955":                  "listen on 9955: it is no address: write HOST:PORT, as 127.0.0.1:9955, or unix:/PATH",
 		"":                      "listen on : it is no address: write HOST:PORT, as 127.0.0.1:9955, or unix:/PATH",
 		"unix:run.sock":         "listen on unix:run.sock: write the whole path, as unix:/run/waymark.sock",
+		"fd:x":                  "listen on fd:x: write the number of a descriptor, as fd:3",
+		"fd:999":                "listen on fd:999: this process was given no such listening socket: bad file descriptor",
 		"unix:/nosuch/run.sock": "listen on unix:/nosuch/run.sock: no such file or directory",
 		"unix:" + path:          "listen on unix:" + path + ": address already in use: end the process that does, or name another address with --listen",
 		busy.Addr().String():    "listen on " + busy.Addr().String() + ": address already in use: end the process that does, or name another address with --listen",
