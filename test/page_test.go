@@ -21,6 +21,7 @@ type shown struct {
 		Note               string
 		Away               bool
 		Packets, Misroutes uint64
+		Staying            uint64 // flows that are away
 	}
 }
 
@@ -246,8 +247,11 @@ func (s *site) pageMoves(t *testing.T, b *browser) {
 	}
 }
 
-// pageShowsDead takes an uplink away and gives it back.
+// pageShowsDead takes an uplink away, with a flow that stays on it, and gives
+// it back.
 func (s *site) pageShowsDead(t *testing.T, b *browser) {
+	stays, sends := s.open(t, in("bulk.slice", v4.job(lab.TCP, 1))), in("bulk.slice", v4.job(lab.UDP, 1))
+	sends.Count = 1
 	if err := s.Unplug(byB); err != nil {
 		t.Fatal(err)
 	}
@@ -260,8 +264,21 @@ func (s *site) pageShowsDead(t *testing.T, b *browser) {
 		}
 		return nil
 	})
+	soon(t, "the page shows which flow stays, and how long the others took", func() error {
+		must[lab.Result](t)(s.Host.Run(sends))
+		var turns []string
+		b.step(t, &turns, "turns")
+		if stay := b.lanes(t)["b"].Rows[pageClass].Staying; stay != 1 || len(turns) != 1 || !strings.HasPrefix(turns[0], "b carrier 1 ") || !strings.Contains(turns[0], " / ") {
+			return fmt.Errorf("%d stay, and the fail-overs are %q", stay, turns)
+		}
+		return nil
+	})
+	b.obeys(t, "after a fail-over")
 	if err := s.Plug(byB); err != nil {
 		t.Fatal(err)
+	}
+	if err := stays.Close(); err != nil {
+		t.Error(err)
 	}
 	soon(t, "the page shows that uplink b is up", func() error {
 		if lanes := b.lanes(t); lanes["b"].Badge != "up" || len(lanes["No way out"].Rows) > 0 {

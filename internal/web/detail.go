@@ -13,6 +13,7 @@ import (
 // called like a histogram of the tally is said in its place.
 type detail struct {
 	Uplink string `json:"uplink"`
+	Away   uint64 `json:"away"` // open flows that stay here, though new ones leave by another
 	datapath.Tally
 	RTT     *percentiles `json:"rtt"`
 	Connect *percentiles `json:"connect"`
@@ -33,7 +34,7 @@ func (r *reader) details(class string) (all []detail) {
 			continue
 		}
 		for k := range c.Traffic {
-			all = append(all, detail{Uplink: c.Traffic[k].Uplink, Tally: c.Traffic[k].Tally,
+			all = append(all, detail{Uplink: c.Traffic[k].Uplink, Away: c.Traffic[k].Away, Tally: c.Traffic[k].Tally,
 				RTT:     r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.RTT }),
 				Connect: r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.Connect }),
 				Queue:   r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.Queue })})

@@ -18,6 +18,7 @@ type frame struct {
 	Problem string              `json:"problem,omitempty"` // why there are no numbers
 	Uplinks []uplinkFrame       `json:"uplinks"`
 	Drops   []loader.DropSample `json:"drops"`
+	Turns   []turnFrame         `json:"turns"`
 	Off     []string            `json:"off"`
 	Past    Past                `json:"past"`
 	Agent   *Agent              `json:"agent"`
@@ -64,6 +65,7 @@ type classFrame struct {
 type lane struct {
 	Uplink string `json:"uplink"`
 	flow
+	Away      uint64       `json:"away"` // open flows that stay here, though new ones leave by another
 	Misroutes uint64       `json:"misroutes"`
 	Repaired  uint64       `json:"repaired"`
 	Moved     uint64       `json:"moved"`

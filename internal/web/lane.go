@@ -11,7 +11,7 @@ import (
 // nothing was ever seen.
 func (r *reader) lane(n int, c *loader.ClassSample, k int) (l lane, used bool) {
 	t := &c.Traffic[k]
-	l = lane{Uplink: t.Uplink, Misroutes: t.Misroutes, Repaired: t.Repaired, Moved: t.Moved, Reset: t.Reset}
+	l = lane{Uplink: t.Uplink, Away: t.Away, Misroutes: t.Misroutes, Repaired: t.Repaired, Moved: t.Moved, Reset: t.Reset}
 	l.Sent, l.Received = datapath.Volume{Packets: t.Packets, Bytes: t.Bytes}, t.Received.Total()
 	if l == (lane{Uplink: t.Uplink}) && t.Connections == (datapath.Connections{}) {
 		return l, false

@@ -195,3 +195,20 @@ func TestMoveIsGuarded(t *testing.T) {
 		t.Errorf("without users any more: %d %s", answer.StatusCode, text)
 	}
 }
+
+// TestTurns has fail-overs by powers of two, with gaps, and none of an uplink
+// that never failed.
+func TestTurns(t *testing.T) {
+	took := datapath.Histogram{Schema: 3, First: -15, Count: 6, Buckets: make([]uint64, 32)}
+	took.Buckets[0], took.Buckets[7], took.Buckets[8], took.Buckets[24] = 1, 1, 3, 1 // up to 2^(-15/8), 2^-1, 2^(-7/8), 2^(9/8)
+	got := turnsOf([]loader.TurnSample{{Uplink: "a", Cause: "carrier"}, {Uplink: "b", Cause: "gateway", Took: took}})
+	if len(got) != 1 || got[0].Uplink != "b" || got[0].Cause != "gateway" || got[0].Took.Count != 6 {
+		t.Fatalf("they are %+v", got)
+	}
+	if want := []bin{{.5, 2}, {1, 3}, {2, 0}, {4, 1}}; !slices.Equal(got[0].Bins, want) {
+		t.Errorf("the bins are %v, want %v", got[0].Bins, want)
+	}
+	if p := got[0].Took; p.P50 <= .5 || p.P50 > 1 || p.P99 <= 2 || p.P99 > 4 {
+		t.Errorf("the percentiles are %+v", p)
+	}
+}

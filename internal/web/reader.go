@@ -96,7 +96,7 @@ func (r *reader) keep(now *reading) {
 
 // frame reads everything anew.
 func (r *reader) frame() event {
-	f := frame{Time: time.Now(), Uplinks: []uplinkFrame{}, Drops: []loader.DropSample{}, Off: []string{}}
+	f := frame{Time: time.Now(), Uplinks: []uplinkFrame{}, Drops: []loader.DropSample{}, Turns: []turnFrame{}, Off: []string{}}
 	sample, err := r.Source.Read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -137,6 +137,7 @@ func (r *reader) story(f *frame) {
 func (r *reader) fill(f *frame) {
 	now := r.last[len(r.last)-1]
 	f.Time, f.State, f.Applied, f.Drops, f.Off = now.Time, now.State, now.Applied, now.Drops, now.Off
+	f.Turns = turnsOf(now.Turns)
 	f.Window = now.Time.Sub(r.last[0].Time).Seconds()
 	for _, u := range now.Uplinks {
 		f.Uplinks = append(f.Uplinks, uplinkFrame{UplinkSample: u})

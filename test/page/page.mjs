@@ -36,11 +36,16 @@ const steps = {
           note: tr.querySelector("th small").textContent,
           away: tr.classList.contains("away"),
           packets: Number(tr.querySelector("td.packets small").textContent.replaceAll(",", "")),
+          staying: Number(tr.querySelector("td.away span").textContent.replaceAll(",", "")),
           misroutes: Number(tr.querySelector("td.misroutes span").textContent.replaceAll(",", "")),
         },
       ])),
     },
   ]))),
+
+  // turns are the fail-overs that it knows, each with what its picture says.
+  turns: () => page.evaluate(() => [...document.querySelectorAll("#turns tr")].map((tr) =>
+    [...[...tr.children].slice(0, 4).map((td) => td.textContent), tr.querySelector("svg").getAttribute("aria-label")].join(" "))),
 
   text: ({ of }) => page.evaluate((id) => document.getElementById(id).innerText, of),
 

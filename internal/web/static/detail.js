@@ -42,6 +42,7 @@ const rows = [
   ["Chosen", "No misroutes: their application bound them to this uplink, or answers where it was asked", (l) => count(l.causes.chosen)],
   ["Foreign marks", "Packets that carry somebody else's mark bits beside ours", (l) => count(l.foreign)],
   ["Guard refusals", "Attempts of the class's processes to take another class's mark", (l) => count(l.refused)],
+  ["Away", "Flows open now that stay by this uplink, whose address their source is, though new ones leave by another", (l) => count(l.away)],
   ["Sockets moved", "By changes, into this class", (l) => count(l.moved)],
   ["Sockets left", "That a change would have moved, and that were left as they were", (l) => count(l.kept)],
   ["Sockets reset", "Whose connections a change aborted", (l) => count(l.reset)],

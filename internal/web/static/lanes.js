@@ -10,7 +10,7 @@ const minute = 60; // readings of the line
 const history = new Map();
 let frame = null;
 
-const columns = ["class", "out", "packets", "in", "rtt", "misroutes", "repaired", "open", "fates"];
+const columns = ["class", "out", "packets", "in", "rtt", "misroutes", "repaired", "open", "away", "fates"];
 
 function term(name) {
   const dt = document.querySelector(`dt[data-term=${name}]`);
@@ -107,6 +107,7 @@ function fillRow(tr, r) {
   set("misroutes", count(l?.misroutes ?? 0)).classList.toggle("alarm", (l?.misroutes ?? 0) > (l?.repaired ?? 0));
   set("repaired", count(l?.repaired ?? 0));
   set("open", r.away ? "–" : count(c.open));
+  set("away", count(l?.away ?? 0));
   set("fates", `${r.away ? "–" : count(c.kept)} · ${count(l?.moved ?? 0)} · ${count(l?.reset ?? 0)}`);
 }
 

@@ -3,6 +3,7 @@
 // The ladder, the matches, the drops; what changed, and what was put back.
 
 import { $, el, text, list, count, perSecond, when } from "./dom.js";
+import { showTurns } from "./turns.js";
 
 const most = 500; // rows of one list
 
@@ -48,6 +49,7 @@ export function showLists(f) {
     el("span", { class: "code" }, `${r.family} ${r.text.replace(/ protocol \d+$/, "")}`), r.where ? el("small", {}, r.where) : null]);
   hits($("lines"), f.lines, (l) => `${l.class} ${l.where} ${l.text}`, (l) => [
     el("strong", {}, l.class), " ", el("span", { class: "code" }, l.text), el("small", {}, l.where)]);
+  showTurns(f.turns);
   showDrops(f.drops);
   showPast(f.past);
   showAgent(f.agent);
