@@ -49,7 +49,7 @@ func (i *Instance) Reader(p *plan.Plan) (*Reader, error) {
 		highest = max(highest, c.Slot)
 	}
 	n := int(min(highest+1, i.settings.Slots) * i.settings.UplinkLimit)
-	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes(), dropped: newDropReader(i.maps.Drops)}, nil
+	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes(i.settings.Slots, i.settings.UplinkLimit), dropped: newDropReader(i.maps.Drops)}, nil
 }
 
 func newLines(m *ebpf.Map, n, copies int) lines {

@@ -17,9 +17,12 @@ const (
 	timeSchema    = 3 // octave is 2 to its power
 )
 
+// kinds is how many kinds of times there are.
+const kinds = int(bpf.WaymarkTimeKindTIME_TURN_SUM) + 1
+
 // lowestOctaves are where the histograms of each kind begin; what is shorter
 // is in the first bucket: 16 µs for what goes over a network.
-var lowestOctaves = map[bpf.WaymarkTimeKind]int{
+var lowestOctaves = [kinds]int{
 	bpf.WaymarkTimeKindTIME_RTT:     -16,
 	bpf.WaymarkTimeKindTIME_CONNECT: -16,
 	bpf.WaymarkTimeKindTIME_QUEUE:   int(bpf.WaymarkTimeLimitsLOWEST_OCTAVE),
@@ -28,19 +31,13 @@ var lowestOctaves = map[bpf.WaymarkTimeKind]int{
 	bpf.WaymarkTimeKindTIME_TURN_SUM: highestOctave, // no histogram: one number
 }
 
-// series is one histogram's name.
-type series struct {
-	slot   uint32
-	uplink uint8
-	kind   bpf.WaymarkTimeKind
-}
-
 // times are all histograms, as they were last read.
 type times struct {
 	keys    []bpf.WaymarkTimeKey
 	values  []bpf.WaymarkTimeOctave
-	places  map[series]int // in all, of those that were ever met
-	all     []counted
+	uplinks int
+	places  []int32   // in all, by series; 0 of those that were never met
+	all     []counted // the first is of none
 	entries int
 }
 
@@ -50,9 +47,18 @@ type counted struct {
 	count   uint64
 }
 
-func newTimes() times {
+func newTimes(slots, uplinks uint32) times {
 	const batch = 4096
-	return times{make([]bpf.WaymarkTimeKey, batch), make([]bpf.WaymarkTimeOctave, batch), map[series]int{}, nil, 0}
+	return times{make([]bpf.WaymarkTimeKey, batch), make([]bpf.WaymarkTimeOctave, batch), int(uplinks), make([]int32, int(slots*uplinks)*kinds), make([]counted, 1), 0}
+}
+
+// series is one histogram's number; -1: a newer build's, or of no line.
+func (t *times) series(slot uint32, uplink, kind int) int {
+	n := (int(slot)*t.uplinks+uplink)*kinds + kind
+	if kind >= kinds || uplink >= t.uplinks || n >= len(t.places) {
+		return -1
+	}
+	return n
 }
 
 func (t *times) read(m *ebpf.Map) error {
@@ -92,14 +98,13 @@ func (t *times) renew() {
 }
 
 func (t *times) add(key bpf.WaymarkTimeKey, count *[octave]uint64) {
-	s := series{key.Slot, key.Uplink, bpf.WaymarkTimeKind(key.Kind)}
-	lowest, known := lowestOctaves[s.kind]
-	if !known {
-		return // a newer build's, of which this one knows nothing
+	s := t.series(key.Slot, int(key.Uplink), int(key.Kind))
+	if s < 0 {
+		return
 	}
-	place, met := t.places[s]
-	if !met {
-		place = len(t.all)
+	lowest, place := lowestOctaves[key.Kind], t.places[s]
+	if place == 0 {
+		place = int32(len(t.all))
 		t.places[s] = place
 		t.all = append(t.all, counted{buckets: make([]uint64, (highestOctave-lowest+1)*octave)})
 	}
@@ -111,12 +116,19 @@ func (t *times) add(key bpf.WaymarkTimeKey, count *[octave]uint64) {
 	}
 }
 
+// counted is one series; that of none where nothing was ever met.
+func (t *times) counted(slot uint32, uplink int, kind bpf.WaymarkTimeKind) *counted {
+	if n := t.series(slot, uplink, int(kind)); n >= 0 {
+		return &t.all[t.places[n]]
+	}
+	return &t.all[0]
+}
+
 // histogram is one of them, whose times add up to a sum of nanoseconds.
 func (t *times) histogram(slot uint32, uplink int, kind bpf.WaymarkTimeKind, sum uint64) Histogram {
-	place, met := t.places[series{slot, uint8(uplink), kind}]
-	if !met || t.all[place].count == 0 {
+	c := t.counted(slot, uplink, kind)
+	if c.count == 0 {
 		return Histogram{}
 	}
-	return Histogram{Schema: timeSchema, First: int32(lowestOctaves[kind]*octave + 1), Buckets: t.all[place].buckets,
-		Count: t.all[place].count, Sum: float64(sum) / 1e9}
+	return Histogram{Schema: timeSchema, First: int32(lowestOctaves[kind]*octave + 1), Buckets: c.buckets, Count: c.count, Sum: float64(sum) / 1e9}
 }

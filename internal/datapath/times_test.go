@@ -89,7 +89,7 @@ func runNative(t *testing.T, input string) string {
 // TestQuantiles has a known distribution of times counted and asks for its
 // quantiles.
 func TestQuantiles(t *testing.T) {
-	h := newTimes()
+	h := newTimes(4, 2)
 	random := rand.New(rand.NewPCG(3, 4))
 	const n, middle = 100_000, 0.05
 	var sum float64

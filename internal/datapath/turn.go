@@ -85,9 +85,6 @@ func octaveOf(took time.Duration) (fromLowest uint8, part int) {
 // Turns are how long an uplink's classes took to leave by another, by cause,
 // as they were last read.
 func (r *Reader) Turns(uplink int, cause TurnCause) Histogram {
-	total := uint64(0)
-	if place, met := r.times.places[series{uint32(cause), uint8(uplink), bpf.WaymarkTimeKindTIME_TURN_SUM}]; met {
-		total = r.times.all[place].count
-	}
+	total := r.times.counted(uint32(cause), uplink, bpf.WaymarkTimeKindTIME_TURN_SUM).count
 	return r.times.histogram(uint32(cause), uplink, bpf.WaymarkTimeKindTIME_TURN, total)
 }

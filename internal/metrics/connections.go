@@ -42,10 +42,10 @@ var histogramFamilies = []Family{
 // distributions adds the histograms that have anything in them.
 func distributions(of func(*datapath.Tally) *datapath.Histogram) func(*input, *series) {
 	return func(in *input, s *series) {
-		pairs(in, func(class, uplink string, t *datapath.Tally) {
-			if h := of(t); h.Count != 0 {
-				s.observe(h, class, uplink)
+		for _, p := range in.pairs {
+			if h := of(p.Tally); h.Count != 0 {
+				s.observe(h, p.class, p.uplink)
 			}
-		})
+		}
 	}
 }

@@ -19,6 +19,7 @@ type Exporter struct {
 
 	lock   sync.Mutex // held while series are filled and written
 	series []*series
+	pairs  []pair
 	shown  []*dto.MetricFamily
 	failed uint64
 }
@@ -36,6 +37,8 @@ func New(s Source) *Exporter {
 // Beside an error stands what could be read.
 func (e *Exporter) fill() error {
 	in, err := e.source.read(&e.failed)
+	e.pairs = pairsOf(sampled(&in), e.pairs[:0])
+	in.pairs = e.pairs
 	for i, s := range e.series {
 		s.fill(e.families[i].add, &in)
 	}
@@ -46,6 +49,7 @@ func (e *Exporter) done() {
 	for _, s := range e.series {
 		s.done()
 	}
+	clear(e.pairs)
 	e.lock.Unlock()
 }
 

@@ -20,7 +20,7 @@ type series struct {
 	labels     [][]byte              // the same as text
 	numbers    []float64             // of counters and gauges
 	histograms []*datapath.Histogram // good until done
-	bounds     []boundText           // of buckets, as they were written last
+	parts      *parts                // of its lines, as they were written last
 	family     dto.MetricFamily      // made for those who ask for it
 	metrics    []*dto.Metric
 }

@@ -37,6 +37,7 @@ type input struct {
 	agent   *Agent         // nil: none runs
 	failed  uint64         // scrapes that could not read all of it, so far
 	took    time.Duration  // reading
+	pairs   []pair         // of the sample
 }
 
 // read never fails as a whole: what could not be read is missing, and said

@@ -14,8 +14,7 @@ import (
 
 // textForm is one of the two text formats. Theirs are written here rather
 // than by expfmt, which puts together the name and the labels of every line
-// again: where a scrape shows what the one before did, a line is two copies
-// and a number.
+// again.
 type textForm struct {
 	metaName func(Family) string  // what HELP and TYPE call a family
 	help     *strings.Replacer    // escapes its help
@@ -54,68 +53,88 @@ var openMetrics = textForm{
 
 // appendFamily writes a family that has something to show.
 func (s *series) appendFamily(to []byte, form *textForm) []byte {
-	name := form.metaName(s.of)
-	to = append(to, "# HELP "+name+" "+form.help.Replace(s.of.Help)+"\n# TYPE "+name+" "+typeName(s.of.Type)+"\n"...)
+	if s.parts == nil || s.parts.form != form {
+		s.parts = partsOf(s.of, form)
+	}
+	p := s.parts
+	to = append(to, p.meta...)
 	for k, labels := range s.labels[:s.used] {
 		if s.of.Type == dto.MetricType_HISTOGRAM {
-			to = s.appendHistogram(to, form, labels, s.histograms[k])
+			to = p.appendHistogram(to, labels, s.histograms[k])
 		} else {
-			to = appendNumber(s.appendName(to, "", labels, ""), s.numbers[k])
+			to = appendNumber(p.appendName(to, p.number, labels, p.end), s.numbers[k])
 		}
 	}
 	return to
 }
 
-func (s *series) appendHistogram(to []byte, form *textForm, labels []byte, h *datapath.Histogram) []byte {
-	below, i := uint64(0), 0
-	for place, bound := range classicBuckets(h) {
-		below += sum(h.Buckets[place.from:place.to])
-		to = appendCount(s.appendName(to, "_bucket", labels, s.bound(form, i, bound)), below)
-		i++
-	}
-	to = appendCount(s.appendName(to, "_bucket", labels, "+Inf"), h.Count)
-	to = appendNumber(s.appendName(to, "_sum", labels, ""), h.Sum)
-	return appendCount(s.appendName(to, "_count", labels, ""), h.Count)
+// parts are what the lines of a family have in common: a line is copies of
+// them around its labels, and a number.
+type parts struct {
+	form                       *textForm
+	meta                       string // HELP and TYPE
+	number, bucket, sum, count string // a line up to its labels, by what it is of
+	end, more                  string // what comes after the labels, before the number or a bound
+	longest                    string // the bound of all
+	layout                     layout
+	classic                    []classic
 }
+
+// layout is which buckets a histogram has: all of a family have the same.
+type layout struct {
+	schema, first int32
+	buckets       int
+}
+
+// classic is a bucket of a classic histogram.
+type classic struct {
+	places
+	bound string // as it stands behind the labels
+}
+
+func partsOf(f Family, form *textForm) *parts {
+	meta := form.metaName(f)
+	p := &parts{form: form, meta: "# HELP " + meta + " " + form.help.Replace(f.Help) + "\n# TYPE " + meta + " " + typeName(f.Type) + "\n"}
+	begin := "{"
+	p.end, p.more = "} ", ","
+	if len(f.Labels) == 0 {
+		begin, p.end, p.more = "", " ", ""
+	}
+	p.number, p.bucket, p.sum, p.count = f.Name+begin, f.Name+"_bucket{", f.Name+"_sum"+begin, f.Name+"_count"+begin
+	p.longest = p.bound("+Inf")
+	return p
+}
+
+func (p *parts) appendName(to []byte, begin string, labels []byte, end string) []byte {
+	return append(append(append(to, begin...), labels...), end...)
+}
+
+func (p *parts) appendHistogram(to []byte, labels []byte, h *datapath.Histogram) []byte {
+	if l := (layout{h.Schema, h.First, len(h.Buckets)}); p.classic == nil || l != p.layout {
+		p.layout = l
+		p.classic = p.classic[:0]
+		for place, bound := range classicBuckets(h) {
+			p.classic = append(p.classic, classic{place, p.bound(p.form.bound(bound))})
+		}
+	}
+	below := uint64(0)
+	for i := range p.classic {
+		c := &p.classic[i]
+		below += sum(h.Buckets[c.from:c.to])
+		to = appendCount(p.appendName(to, p.bucket, labels, c.bound), below)
+	}
+	to = appendCount(p.appendName(to, p.bucket, labels, p.longest), h.Count)
+	to = appendNumber(p.appendName(to, p.sum, labels, p.end), h.Sum)
+	return appendCount(p.appendName(to, p.count, labels, p.end), h.Count)
+}
+
+func (p *parts) bound(text string) string { return p.more + `le="` + text + `"} ` }
 
 func sum(counts []uint64) (n uint64) {
 	for _, c := range counts {
 		n += c
 	}
 	return n
-}
-
-// bound is the text of the i-th bucket's bound, which is the same for almost
-// all series.
-func (s *series) bound(form *textForm, i int, x float64) string {
-	if i == len(s.bounds) {
-		s.bounds = append(s.bounds, boundText{})
-	}
-	if b := &s.bounds[i]; b.form != form || b.x != x {
-		*b = boundText{form, x, form.bound(x)}
-	}
-	return s.bounds[i].text
-}
-
-type boundText struct {
-	form *textForm
-	x    float64
-	text string
-}
-
-// appendName writes a line up to its number.
-func (s *series) appendName(to []byte, suffix string, labels []byte, bound string) []byte {
-	to = append(append(to, s.of.Name...), suffix...)
-	switch {
-	case bound != "" && len(labels) > 0:
-		to = append(append(to, '{'), labels...)
-		to = append(append(append(to, `,le="`...), bound...), `"}`...)
-	case bound != "":
-		to = append(append(append(to, `{le="`...), bound...), `"}`...)
-	case len(labels) > 0:
-		to = append(append(append(to, '{'), labels...), '}')
-	}
-	return append(to, ' ')
 }
 
 // appendNumber writes whole numbers as such: most are, and that is quicker.

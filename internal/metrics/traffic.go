@@ -71,19 +71,26 @@ func sampled(in *input) *loader.Sample {
 	return in.sample
 }
 
-// pairs calls do for every class and uplink that belong together: those of
-// the class's route, so that a counter is there before its first event, and
-// those where anything was counted all the same.
-func pairs(in *input, do func(class, uplink string, t *datapath.Tally)) {
-	for i := range sampled(in).Classes {
-		c := &in.sample.Classes[i]
+// pair is what a class did by one uplink.
+type pair struct {
+	class, uplink string
+	*datapath.Tally
+}
+
+// pairsOf are the classes and uplinks that belong together: those of the
+// class's route, so that a counter is there before its first event, and those
+// where anything was counted all the same.
+func pairsOf(sample *loader.Sample, into []pair) []pair {
+	for i := range sample.Classes {
+		c := &sample.Classes[i]
 		for k := range c.Traffic {
 			u := &c.Traffic[k]
 			if c.Mark == 0 || slices.Contains(c.Way, u.Uplink) || used(&u.Tally) {
-				do(c.Name, u.Uplink, &u.Tally)
+				into = append(into, pair{c.Name, u.Uplink, &u.Tally})
 			}
 		}
 	}
+	return into
 }
 
 // used tells whether anything was counted.
@@ -96,18 +103,20 @@ func used(t *datapath.Tally) bool {
 // tallies adds one number of each class and uplink.
 func tallies(number func(*datapath.Tally) uint64) func(*input, *series) {
 	return func(in *input, s *series) {
-		pairs(in, func(class, uplink string, t *datapath.Tally) { s.count(number(t), class, uplink) })
+		for _, p := range in.pairs {
+			s.count(number(p.Tally), p.class, p.uplink)
+		}
 	}
 }
 
 // volumes adds one number of each class, uplink and family.
 func volumes(of func(*datapath.Tally) [2]datapath.Volume, number func(datapath.Volume) uint64) func(*input, *series) {
 	return func(in *input, s *series) {
-		pairs(in, func(class, uplink string, t *datapath.Tally) {
-			for k, v := range of(t) {
-				s.count(number(v), class, uplink, familyName[k])
+		for _, p := range in.pairs {
+			for k, v := range of(p.Tally) {
+				s.count(number(v), p.class, p.uplink, familyName[k])
 			}
-		})
+		}
 	}
 }
 
@@ -128,10 +137,10 @@ func sums(number func(*datapath.Tally) uint64) func(*input, *series) {
 // names, in the order of the numbers.
 func reasons(names []string, numbers func(*datapath.Tally) []uint64) func(*input, *series) {
 	return func(in *input, s *series) {
-		pairs(in, func(class, uplink string, t *datapath.Tally) {
-			for k, n := range numbers(t) {
-				s.count(n, class, uplink, names[k])
+		for _, p := range in.pairs {
+			for k, n := range numbers(p.Tally) {
+				s.count(n, p.class, p.uplink, names[k])
 			}
-		})
+		}
 	}
 }
