@@ -27,6 +27,12 @@ func (l *Loader) Apply(policy *classes.Policy) (*Applied, error) {
 	return l.applyWanted(wanted{policy: policy})
 }
 
+// ApplyMoved is Apply with moves that are to be in force, in place of those that
+// are.
+func (l *Loader) ApplyMoved(policy *classes.Policy, moves []Override) (*Applied, error) {
+	return l.applyWanted(wanted{policy: policy, edit: func([]Override) []Override { return slices.Clone(moves) }})
+}
+
 func (l *Loader) applyWanted(want wanted) (*Applied, error) {
 	held, err := l.begin()
 	if err != nil {

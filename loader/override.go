@@ -56,6 +56,15 @@ func (l *Loader) inForce(state *State) ([]Override, error) {
 	return l.keptMoves()
 }
 
+// Overrides are the moves that are in force here.
+func (l *Loader) Overrides() ([]Override, error) {
+	state, err := l.State()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return l.inForce(state)
+}
+
 // overrides are those that there will be: those in force, edited, without those
 // that the policy itself says by now.
 func (want wanted) overrides(held []Override) []Override {

@@ -55,8 +55,8 @@ probes ask by TCP.
 
 --inject takes each uplink down in turn, and then all, in a copy of this host's network
 state in namespaces, where the policy is applied, too: processes of every class send
-there, and are seen to do what the policy says. The host itself is left as it is. Not
-copied are filters, moves, and what lies behind bridges.
+there, and are seen to do what the policy says. The host itself is left as it is. What
+filters would drop is let through there; what lies behind bridges is not copied.
 
 --inject --on-host --yes does it to this host's own interfaces, one after the other:
 each is down for as long as all classes have sent, a second or more, and gets its

@@ -14,9 +14,9 @@ import (
 
 // A Copy is the network state of a host once more, in namespaces: interfaces
 // with their names, addresses and carrier, routes, rules, and the sysctls that
-// have to do with routing. Every interface ends in the node Far, where nobody
-// answers; none asks for neighbours. Filters, tunnels' insides and bridges'
-// ports are not copied.
+// have to do with routing, and filters, which drop nothing here. Every interface
+// ends in the node Far, where nobody answers; none asks for neighbours. Tunnels'
+// insides and bridges' ports are not copied.
 type Copy struct {
 	Host *Node
 	Far  *Node
@@ -26,17 +26,18 @@ type Copy struct {
 	links   map[int]int    // index of the host's own interface to that of its copy
 	names   map[int]string // of those that are copied, by the host's own index
 	tunnels map[string]*tunnel
+	vrfs    map[int]bool // by the host's own index
 }
 
 // NewCopy copies the network state of the calling thread's namespace, but for
-// rules and routes with a protocol number. It needs root. On error it leaves
-// nothing behind.
-func NewCopy(without uint8) (*Copy, error) {
+// rules and routes with a protocol number, and a table of nftables. It needs
+// root. On error it leaves nothing behind.
+func NewCopy(without uint8, table string) (*Copy, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("copy the host: make network namespaces: %w", os.ErrPermission)
 	}
-	c := &Copy{lab: &Lab{}, links: map[int]int{1: 1}, names: map[int]string{1: "lo"}, tunnels: map[string]*tunnel{}}
-	if err := c.build(without); err != nil {
+	c := &Copy{lab: &Lab{}, links: map[int]int{1: 1}, names: map[int]string{1: "lo"}, tunnels: map[string]*tunnel{}, vrfs: map[int]bool{}}
+	if err := c.build(without, table); err != nil {
 		return nil, fmt.Errorf("copy the host: %w", errors.Join(err, c.Close()))
 	}
 	return c, nil
@@ -45,7 +46,7 @@ func NewCopy(without uint8) (*Copy, error) {
 // Close takes the copy away.
 func (c *Copy) Close() error { return c.lab.Close() }
 
-func (c *Copy) build(without uint8) (err error) {
+func (c *Copy) build(without uint8, table string) (err error) {
 	if c.Host, err = c.lab.newNode("host"); err != nil {
 		return err
 	}
@@ -61,6 +62,11 @@ func (c *Copy) build(without uint8) (err error) {
 			return err
 		}
 	}
+	for _, link := range links {
+		if err := c.enslave(link.Attrs()); err != nil {
+			return err
+		}
+	}
 	if err := c.copySysctls(); err != nil {
 		return err
 	}
@@ -72,7 +78,10 @@ func (c *Copy) build(without uint8) (err error) {
 	if err := c.copyRoutes(without); err != nil {
 		return err
 	}
-	return c.copyRules(without)
+	if err := c.copyRules(without); err != nil {
+		return err
+	}
+	return c.copyFilters(table)
 }
 
 // addLink makes the copy of an interface, which is down.
@@ -85,7 +94,9 @@ func (c *Copy) addLink(link netlink.Link) error {
 	if a.RawFlags&unix.IFF_LOOPBACK != 0 || a.MasterIndex != 0 && len(addresses) == 0 {
 		return nil
 	}
-	if resolvesNothing(a.RawFlags) {
+	if vrf, ok := link.(*netlink.Vrf); ok {
+		err = c.addVRF(vrf)
+	} else if resolvesNothing(a.RawFlags) {
 		err = c.addTunnel(a.Name)
 	} else {
 		err = c.addCable(a)
@@ -98,6 +109,28 @@ func (c *Copy) addLink(link netlink.Link) error {
 		return err
 	}
 	c.links[a.Index], c.names[a.Index] = own.Attrs().Index, a.Name
+	return nil
+}
+
+func (c *Copy) addVRF(vrf *netlink.Vrf) error {
+	own := &netlink.Vrf{LinkAttrs: netlink.NewLinkAttrs(), Table: vrf.Table}
+	own.Name = vrf.Name
+	c.vrfs[vrf.Index] = true
+	return c.Host.nl.LinkAdd(own)
+}
+
+// enslave puts the copy of an interface into that of its VRF.
+func (c *Copy) enslave(a *netlink.LinkAttrs) error {
+	if c.names[a.Index] == "" || !c.vrfs[a.MasterIndex] {
+		return nil
+	}
+	own, err := c.Host.link(a.Name)
+	if err != nil {
+		return err
+	}
+	if err := c.Host.nl.LinkSetMasterByIndex(own, c.links[a.MasterIndex]); err != nil {
+		return fmt.Errorf("put %s into the VRF %s: %w", a.Name, c.names[a.MasterIndex], err)
+	}
 	return nil
 }
 
@@ -140,6 +173,12 @@ func (c *Copy) setUp(link netlink.Link) error {
 	own, err := c.Host.link(a.Name)
 	if err != nil {
 		return err
+	}
+	if c.vrfs[a.Index] {
+		if err := c.Host.nl.LinkSetUp(own); err != nil {
+			return fmt.Errorf("set %s up: %w", a.Name, err)
+		}
+		return c.copyAddresses(link, own)
 	}
 	plugged := a.RawFlags&unix.IFF_LOWER_UP != 0
 	if err := c.carrier(a.Name, plugged); err != nil {

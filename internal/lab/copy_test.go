@@ -31,8 +31,19 @@ ip rule add priority 42 from 198.51.100.1 to 192.0.2.0/24 ipproto udp prohibit
 ip rule add priority 43 not from 10.0.0.0/8 lookup main suppress_prefixlength 0
 ip -6 rule add priority 44 from 2001:db8::/32 oif up-b goto 32766
 ip rule del priority 32767
+nft add table inet ours; nft add chain inet ours c
+nft add table inet theirs; nft 'add set inet theirs marks { type mark; elements = { 0x5, 0x6 }; }'; nft 'add chain inet theirs last'
+nft 'add chain inet theirs out { type route hook output priority mangle; policy drop; }'
+nft 'add rule inet theirs out meta skuid 2000 meta mark @marks meta mark set meta mark and 0xffffff00 or 0x7'
+nft 'add rule inet theirs out tcp dport vmap { 22 : jump last, 23 : drop }'; nft add rule inet theirs last counter reject
+iptables -t mangle -A PREROUTING -i up-b -p tcp -j MARK --set-xmark 0x10/0xff; iptables -P FORWARD DROP; iptables -A OUTPUT -d 198.51.100.99 -j REJECT
 echo 2 >/proc/sys/net/ipv4/conf/up-b/rp_filter
 echo 1 >/proc/sys/net/ipv4/ip_forward
+`
+
+const vrfCommands = `
+ip link set vrf7 up; ip link add ext7 type veth peer name ext8; ip link set ext7 master vrf7; ip link set ext8 up; ip link set ext7 up
+ip addr add 192.0.2.1/28 dev ext7; ip route add default via 192.0.2.2 table 70
 `
 
 // TestCopy copies a host that has something of everything, and compares what
@@ -41,6 +52,12 @@ func TestCopy(t *testing.T) {
 	l := newLab(t, Options{})
 	if out, err := l.Host.Command("sh", "-ec", copyCommands).CombinedOutput(); err != nil {
 		t.Fatal(err, out)
+	}
+	// Some kernels are built without.
+	if l.Host.Command("ip", "link", "add", "vrf7", "type", "vrf", "table", "70").Run() == nil {
+		if out, err := l.Host.Command("sh", "-ec", vrfCommands).CombinedOutput(); err != nil {
+			t.Fatal(err, out)
+		}
 	}
 	tunnel := exists("/dev/net/tun")
 	if tunnel {
@@ -56,7 +73,7 @@ func TestCopy(t *testing.T) {
 	}
 	var c *Copy
 	err := l.Host.Do(func() (err error) {
-		c, err = NewCopy(77)
+		c, err = NewCopy(77, "ours")
 		return err
 	})
 	if err != nil {
@@ -74,6 +91,21 @@ func TestCopy(t *testing.T) {
 		"cat /proc/sys/net/ipv4/conf/up-b/rp_filter /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/up-a/forwarding"} {
 		if diff := cmp.Diff(said(t, l.Host, command), said(t, c.Host, command)); diff != "" {
 			t.Errorf("%s (-host +copy):\n%s", command, diff)
+		}
+	}
+	for command, want := range map[string][]string{
+		"nft list tables":            {"table ip mangle", "table inet theirs", "table ip filter"},
+		"nft list table inet theirs": {"policy accept", "meta skuid 2000 meta mark", "elements = { 0x00000005, 0x00000006 }", "22 : jump last", "23 : accept", "counter", "accept"},
+		"iptables-save":              {"-A PREROUTING -i up-b -p tcp -j MARK --set-xmark 0x10/0xff", ":FORWARD ACCEPT", "-A OUTPUT -d 198.51.100.99/32 -j ACCEPT"},
+	} {
+		has := strings.Join(said(t, c.Host, command), "\n")
+		for _, w := range want {
+			if !strings.Contains(has, w) {
+				t.Errorf("%s of the copy says nothing of %q: %s", command, w, has)
+			}
+		}
+		if strings.Contains(has, "table inet ours") {
+			t.Errorf("%s: what was to be left out is there: %s", command, has)
 		}
 	}
 	for _, name := range []string{"up-a", "tun9"}[:1+len(c.tunnels)] {

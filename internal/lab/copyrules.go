@@ -12,7 +12,7 @@ import (
 )
 
 // copyRules makes the copy's rules those of the host, as the kernel writes
-// them. A rule of a VRF goes with its device, which is not copied.
+// them. That of VRFs came with the first of their devices.
 func (c *Copy) copyRules(without uint8) error {
 	for _, family := range families {
 		theirs, err := dumpRules(family)

@@ -31,3 +31,7 @@ func (w *Words) UnmarshalText(text []byte) error {
 
 // Equal tells whether two lines read the same.
 func (w Words) Equal(o Words) bool { return w.String() == o.String() }
+
+// Added tells whether the line is no match of a class in the policy: a move, or
+// a place of `waymark exec`. What it takes from one is meant to be taken.
+func (w Words) Added() bool { return w.match == nil }

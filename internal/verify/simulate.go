@@ -43,6 +43,10 @@ func Simulate(policy *classes.Policy, h *Host) ([]Check, error) {
 func (s Sample) Resolve(p *plan.Plan, facts plan.Facts) (Check, plan.Verdict) {
 	line := p.Lines[s.Line]
 	c := NewCheck(Simulation, s.Name(p))
+	if s.Lost != nil && s.Lost.Text.Added() {
+		c.Skipped = fmt.Sprintf("%s takes its flows: %s", s.Lost.Pos, s.Lost.Text)
+		return c, plan.Verdict{}
+	}
 	if s.Lost != nil {
 		c.Wrong = append(c.Wrong, fmt.Sprintf("%s takes this flow before it, %s, and every other that was tried", s.Lost.Pos, s.Lost.Text))
 		return c, plan.Verdict{}

@@ -24,7 +24,7 @@ type injection struct {
 }
 
 // Inject makes a copy of the host's network state in namespaces, applies the
-// policy there, and takes the carrier of each uplink away in turn, at last of
+// policy and the host's moves there, and takes the carrier of each uplink away in turn, at last of
 // all, and, of uplinks that are probed, the gateway. Each time, processes in
 // the classes' cgroups and with their uids send there, and are held against
 // what the policy says. The host itself sends nothing. While it lasts, the
@@ -33,15 +33,19 @@ func Inject(l *loader.Loader, policy *classes.Policy, cgroupRoot string) (checks
 	if err := l.RemoveCopies(); err != nil {
 		return nil, err
 	}
-	c, err := lab.NewCopy(plan.Protocol)
+	moves, err := l.Overrides()
+	if err != nil {
+		return nil, err
+	}
+	c, err := lab.NewCopy(plan.Protocol, plan.Nftables)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	return injectInto(c, policy, loader.Options{CgroupRoot: cgroupRoot, Author: loader.CopyAuthor()})
+	return injectInto(c, policy, moves, loader.Options{CgroupRoot: cgroupRoot, Author: loader.CopyAuthor()})
 }
 
-func injectInto(c *lab.Copy, policy *classes.Policy, o loader.Options) (checks []verify.Check, err error) {
+func injectInto(c *lab.Copy, policy *classes.Policy, moves []loader.Override, o loader.Options) (checks []verify.Check, err error) {
 	var held *loader.Verified
 	defer func() {
 		err = errors.Join(err, c.Host.Do(func() error {
@@ -53,7 +57,7 @@ func injectInto(c *lab.Copy, policy *classes.Policy, o loader.Options) (checks [
 	}()
 	err = c.Host.Do(func() error {
 		return withLoader(o, func(l *loader.Loader) error {
-			if _, err := l.Apply(policy); err != nil {
+			if _, err := l.ApplyMoved(policy, moves); err != nil {
 				return fmt.Errorf("in the copy of the host: %w", err)
 			}
 			held, err = l.Verify(policy)
