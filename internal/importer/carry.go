@@ -17,22 +17,22 @@ func (c *carrier) entries() (all []entry) {
 	for _, f := range plan.Families {
 		rules := slices.DeleteFunc(slices.Clone(c.rules), func(r rule) bool { return r.Family != f })
 		slices.SortStableFunc(rules, func(a, b rule) int { return int(a.Priority) - int(b.Priority) })
+		turned := c.carried(rules)
 		for k := 0; k < len(rules); k++ {
 			run := k
-			for run < len(rules) && rules[run].Mask != 0 {
+			for run < len(rules) && byMark(rules[run].Rule) {
 				run++
 			}
 			if run > k {
-				all = append(all, c.carryMarks(c.carried(rules[k:run]), f)...)
+				all = append(all, c.carryMarks(turned[k:run], f)...)
 				k = run - 1
 				continue
 			}
-			for _, t := range c.carried(rules[k:min(k+2, len(rules))])[:1] {
-				all = append(all, c.carry(t)...)
-			}
+			all = append(all, c.carry(turned[k])...)
 		}
 	}
 	c.leaveIdle()
+	c.forgetForwarded()
 	return merged(all)
 }
 
@@ -52,14 +52,17 @@ type turned struct {
 	match classes.Match // without the mark
 	way   way
 	err   error // why a policy cannot
-	tail  bool  // it only says what happens where the rule before it ends
+	tail  bool  // it only says what happens where a rule before it ends
 }
 
-// carried turns rules that stand in a row.
+// byMark tells whether a rule takes what has a mark.
+func byMark(r plan.Rule) bool { return r.Mask != 0 && !allBut(r) }
+
+// carried turns the rules of one family.
 func (c *carrier) carried(rules []rule) (all []turned) {
 	for k, r := range rules {
 		t := turned{rule: r}
-		t.tail = k > 0 && r.Action != plan.Lookup && sameTraffic(rules[k-1].Rule, r.Rule)
+		t.tail = !r.Suppress && slices.ContainsFunc(rules[:k], func(o rule) bool { return !o.Suppress && o.Action == plan.Lookup && sameTraffic(o.Rule, r.Rule) })
 		if t.match, t.err = selected(r.Rule); t.err == nil {
 			t.way, t.err = c.wayOfRule(rules, k)
 		}
@@ -71,6 +74,8 @@ func (c *carrier) carried(rules []rule) (all []turned) {
 // carry turns a rule that looks for no mark into entries.
 func (c *carrier) carry(t turned) []entry {
 	switch {
+	case t.tail:
+		return nil
 	case t.err != nil:
 		c.leave(t.origin, t.err.Error())
 		return nil
@@ -80,18 +85,29 @@ func (c *carrier) carry(t turned) []entry {
 	return []entry{{ofFamily(t.match, t.Family), t.way, t.origin}}
 }
 
-// wayOfRule is where a rule sends, and what the next one does with the same.
+// wayOfRule is where a rule sends, and what later ones do with the same where
+// its table has no way.
 func (c *carrier) wayOfRule(rules []rule, k int) (way, error) {
 	r := rules[k]
 	if r.Suppress {
 		return way{}, fmt.Errorf("what main knows by more than its default stays reachable with Waymark without a rule for it")
 	}
 	if r.Action != plan.Lookup {
-		return way{}, fmt.Errorf("a class does not only %s: give the traffic an uplink and `otherwise: unreachable`, or filter it", r.Action)
+		return way{}, fmt.Errorf("a class does not only refuse: give the traffic an uplink and `otherwise: %s`, or filter it", r.Action)
 	}
 	w, err := c.wayOf(r.Table, r.Family)
-	if err == nil && k+1 < len(rules) && rules[k+1].Action != plan.Lookup && sameTraffic(r.Rule, rules[k+1].Rule) {
-		w.otherwise = rules[k+1].Action
+	for _, later := range rules[k+1:] {
+		if err != nil || w.otherwise != "" || later.Suppress || !sameTraffic(r.Rule, later.Rule) {
+			continue
+		}
+		if later.Action != plan.Lookup {
+			w.otherwise = later.Action
+			continue
+		}
+		var next way
+		if next, err = c.wayOf(later.Table, r.Family); err == nil {
+			w, err = w.then(next)
+		}
 	}
 	if err == nil && w.route == "" {
 		err = fmt.Errorf("table %s only refuses: filter the traffic, or give it an uplink and `otherwise`", plan.TableName(r.Table))

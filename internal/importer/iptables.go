@@ -84,7 +84,7 @@ func (t *table) walk(chain string, incoming bool, outer classes.Match, depth int
 			err = restrict(&r.match, outer)
 		}
 		if err == nil && incoming && len(r.match.IIF) == 0 && !(r.does == stops && r.marked) {
-			err = errors.New("forwarded traffic of any interface: name the interfaces that it comes in by, as `iif`")
+			err = errForwarded
 		}
 		if err != nil {
 			t.leave(r.origin, err.Error())

@@ -3,6 +3,7 @@
 package importer
 
 import (
+	"errors"
 	"slices"
 
 	"waymark/classes"
@@ -33,6 +34,17 @@ const (
 	sets  effect = iota
 	stops        // RETURN or ACCEPT: what stands behind does not see the packet
 )
+
+// errForwarded is of a step of what comes in, whatever it comes in by.
+var errForwarded = errors.New("forwarded traffic of any interface: name the interfaces that it comes in by, as `iif`")
+
+// forgetForwarded takes back what was said of steps that stand for what the host
+// sends itself as well: the match that is made of those takes both.
+func (c *carrier) forgetForwarded() {
+	c.left = slices.DeleteFunc(c.left, func(l Left) bool {
+		return l.Why == errForwarded.Error() && slices.ContainsFunc(c.marks.steps, func(s step) bool { return s.used && s.origin == l.What })
+	})
+}
 
 // chain puts the steps of one chain in the order in which a policy reads them:
 // there the first match wins, and in a chain the last one that sets the mark,

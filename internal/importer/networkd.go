@@ -15,14 +15,14 @@ type section struct {
 
 // addNetwork takes the routes and rules of a *.network file.
 func (c *carrier) addNetwork(f File) error {
-	device := ""
-	for _, s := range sections(f.Text) {
+	device, all := "", sections(f.Text)
+	for _, s := range all {
 		var err error
 		switch s.name {
 		case "Match":
 			device = s.value("Name")
 		case "Network":
-			err = c.addNetworkSection(device, s)
+			err = c.addNetworkSection(device, s, leaseTable(all))
 		case "Address":
 			c.addFileAddress(device, s.value("Address"))
 		case "Route":
@@ -37,8 +37,18 @@ func (c *carrier) addNetwork(f File) error {
 	return nil
 }
 
+// leaseTable is the routing table of what DHCP tells.
+func leaseTable(all []section) string {
+	for _, s := range all {
+		if s.name == "DHCPv4" || s.name == "DHCP" {
+			return s.or("RouteTable", "main")
+		}
+	}
+	return "main"
+}
+
 // addNetworkSection takes what [Network] says of default routes.
-func (c *carrier) addNetworkSection(device string, s section) error {
+func (c *carrier) addNetworkSection(device string, s section, lease string) error {
 	for _, a := range s.keys["Address"] {
 		c.addFileAddress(device, a)
 	}
@@ -48,7 +58,7 @@ func (c *carrier) addNetworkSection(device string, s section) error {
 		}
 	}
 	if dhcp := strings.ToLower(s.value("DHCP")); len(s.keys["Gateway"]) == 0 && (dhcp == "yes" || dhcp == "ipv4" || dhcp == "true") {
-		return c.addFileRoute(fileRoute{device, "0.0.0.0/0", "", "main", ""})
+		return c.addFileRoute(fileRoute{device, "0.0.0.0/0", "", lease, ""})
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (n *nftables) walk(f plan.Family, family, table, chain, hook string, outer 
 		case err == nil:
 			for _, s := range t.steps() {
 				if hook == "prerouting" && len(s.match.IIF) == 0 && !(s.does == stops && s.marked) {
-					err = errors.New("forwarded traffic of any interface: name the interfaces that it comes in by, as `iif`")
+					err = errForwarded
 					break
 				}
 				steps = append(steps, s)

@@ -11,6 +11,7 @@ import (
 
 	"waymark/classes"
 	"waymark/internal/plan"
+	"waymark/internal/registry"
 )
 
 // selected is the traffic that a rule of the RPDB selects beside by its mark.
@@ -20,6 +21,9 @@ func selected(r plan.Rule) (m classes.Match, err error) {
 	}
 	if r.OIF != "" {
 		return m, errors.New("what is bound to an interface leaves by it: Waymark never takes that away, and needs no rule for it")
+	}
+	if allBut(r) {
+		return m, nil // Waymark leaves alone what carries that mark
 	}
 	for words := strings.Fields(r.Other); len(words) > 0; {
 		if words[0] == "not" || len(words) == 1 {
@@ -33,15 +37,27 @@ func selected(r plan.Rule) (m classes.Match, err error) {
 	return m, nil
 }
 
+// allBut tells whether a rule takes all but what carries a mark that Waymark
+// leaves alone, as wg-quick's does: its tunnel's own packets.
+func allBut(r plan.Rule) bool {
+	return r.Other == "not" && r.Mask == registry.Whole && !r.From.IsValid() && r.OIF == "" && r.Mark != 0 &&
+		registry.Owner(registry.Use{Mark: r.Mark, Mask: r.Mask}) != nil
+}
+
+// anybody is every user: what the host's own sockets send, and nothing that it
+// forwards for others.
+var anybody = []classes.User{{Hi: 1<<32 - 2}}
+
 // selector adds one of ip(8)'s.
 func selector(m *classes.Match, word, value string) (err error) {
 	switch word {
 	case "to":
 		m.Dst, err = prefixes(value)
 	case "iif":
-		m.IIF = []string{value}
-		if value == "lo" {
-			err = errors.New("a match cannot say that traffic is the host's own: name its cgroup or user")
+		if m.IIF = []string{value}; value == "lo" {
+			if m.IIF = nil; m.UID == nil {
+				m.UID = anybody
+			}
 		}
 	case "uidrange":
 		m.UID, err = users(value)

@@ -54,11 +54,17 @@ func (c *carrier) leaveSpecific() {
 		own := slices.ContainsFunc(c.ways, func(u uplink) bool {
 			return slices.ContainsFunc(u.Link.Addresses, func(a netip.Prefix) bool { return a.Masked() == r.Dst })
 		})
+		if r.Table == plan.TableMain && r.Protocol != plan.Protocol && isHalf(r.Dst) {
+			c.leave("ip "+r.Family.Option()+" route: "+r.Args(), "half a default route, as OpenVPN's redirect-gateway def1 sets: main knows it better than any class's default, and answers first: have the tunnel set a plain default route, or say `strict: true` in every class")
+		}
 		if asked[r.Table] && !r.IsDefault() && !inMain && !own && r.Protocol != plan.Protocol {
 			c.leave("ip "+r.Family.Option()+" route: "+r.Args(), "main has no route there, and a class finds only main's beside its uplink's default: `ip route add` it to main, or make a class with this `dst`")
 		}
 	}
 }
+
+// isHalf tells whether a route is for half of all addresses.
+func isHalf(p netip.Prefix) bool { return p.Bits() == 1 }
 
 // wayOf is what a table does for what it is asked for.
 func (c *carrier) wayOf(table uint32, family plan.Family) (w way, err error) {
@@ -88,6 +94,23 @@ func (c *carrier) wayOf(table uint32, family plan.Family) (w way, err error) {
 	if len(hops) > 0 {
 		w.name, w.route = hops[0], "["+strings.Join(hops, ", ")+"]"
 	}
+	return w, nil
+}
+
+// then is a way with another behind it.
+func (w way) then(next way) (way, error) {
+	first, isList := strings.CutSuffix(w.route, "]")
+	last, nextIsList := strings.CutPrefix(next.route, "[")
+	switch {
+	case next.route == "", w.route == next.route:
+	case w.route == "":
+		w.name, w.route = next.name, next.route
+	case isList && nextIsList:
+		w.route = first + ", " + last
+	default:
+		return w, errors.New("a balance and another route in a row: a class has a list or a balance")
+	}
+	w.otherwise = next.otherwise
 	return w, nil
 }
 

@@ -73,7 +73,8 @@ func (c *carrier) text(made []class) string {
 	var b strings.Builder
 	b.WriteString(`# Imported from what this host was told before. Each match says where it comes
 # from; what could not be carried over stands at the end. One by addresses and
-# ports alone takes what the host forwards as well as its own.
+# ports alone takes what the host forwards as well as its own; with a user beside,
+# as in {uid: 0-4294967294}, only what sockets of this host send.
 #
 #   waymark check                  is it right?
 #   waymark plan                   what will the kernel hold, and why?
