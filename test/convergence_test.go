@@ -3,8 +3,14 @@
 package test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,35 +21,40 @@ import (
 )
 
 // failing is a policy of a thousand classes that prefer b, which is probed ten
-// times a second.
-func failing() string {
+// times a second. Every tenth is not to leave by another.
+func failing(hold string) string {
 	var b strings.Builder
 	b.WriteString("mark: {mask: 0xb73f0000}\nuplinks:\n" + uplinkA +
-		"  - {name: b, interface: up-b, gateway: [10.0.2.1, \"2001:db8:2::1\"], probe: {icmp: [203.0.113.1], interval: 100ms, hold: 0s}}\nclasses:\n")
+		"  - {name: b, interface: up-b, gateway: [10.0.2.1, \"2001:db8:2::1\"], probe: {icmp: [203.0.113.1], interval: 100ms, hold: " + hold + "}}\nclasses:\n")
 	for n := range thousand {
-		fmt.Fprintf(&b, "  - {name: class-%d, route: [b, a], match: [{proto: udp, dport: %d}]}\n", n, firstPort+n)
+		route := "route: [b, a]"
+		if isClosed(firstPort + n) {
+			route = "route: [b], otherwise: unreachable"
+		}
+		fmt.Fprintf(&b, "  - {name: class-%d, %s, match: [{proto: [tcp, udp], dport: %d}]}\n", n, route, firstPort+n)
 	}
 	return b.String()
 }
 
-// TestConvergence measures how long a class of a thousand is without a way when
-// its uplink fails, from the failure to its first packet at the other router:
-// a gateway that leads nowhere, found by probes; and a cable that is pulled,
-// with no agent at all. Figures are for those who read the log; that the
-// class gets there, every time, is what is tested.
+// isClosed tells whether failing has no other way for what goes to a port.
+func isClosed(port int) bool { return port%10 == 9 }
+
+// TestConvergence measures how long classes of a thousand are without a way when
+// their uplink fails, from the failure to the first packet of the last of them at
+// the other router: a gateway that leads nowhere, found by probes; and a cable
+// that is pulled, with no agent at all. Figures are for those who read the log;
+// that the classes get there, every time, and that those which have no other
+// way are never there, is what is tested.
 func TestConvergence(t *testing.T) {
-	rounds := 3
+	rounds, every, open := 3, 49, 0
 	if *long {
-		rounds = 100
+		rounds, every, open = 100, 1, tenThousand
 	}
 	s := newSite(t, lab.Options{})
-	a := s.agent(t, failing())
-	job := v4.job(lab.SendTo, 1)
-	job.To = job.To[:1]
-	job = toPort(firstPort+500, job)
-	job.NoReply = true
-	c := must[*lab.Client](t)(s.Host.Open(job))
-	defer c.Close()
+	s.liveNowhere(t)
+	a := s.agent(t, failing("0s"))
+	s.openFlowsOf(t, open)
+	c := s.choir(t, every)
 	soon(t, "b answers", func() error {
 		if r := s.record(t); r == nil || len(r.Probes) == 0 || r.Probes[0].Targets[0].Latency == 0 {
 			return fmt.Errorf("the agent says %+v", r)
@@ -96,38 +107,142 @@ func (s *site) check(t *testing.T, err error) {
 	}
 }
 
-// converges breaks b again and again, and returns how long each time the next
-// packet by a took.
-func (s *site) converges(t *testing.T, c *lab.Client, rounds int, breaks func(bool)) (took []time.Duration) {
+// converges breaks b again and again, and returns how long each time it took
+// until every class had sent by a.
+func (s *site) converges(t *testing.T, c *choir, rounds int, breaks func(bool)) (took []time.Duration) {
 	t.Helper()
 	for range rounds {
 		s.arrivesBy(t, c, byB)
 		breaks(true)
 		begun := time.Now()
-		first := s.arrivesBy(t, c, byA)
-		took = append(took, first.Sub(begun))
+		last := s.arrivesBy(t, c, byA)
+		took = append(took, last.Sub(begun))
 		breaks(false)
 	}
 	s.arrivesBy(t, c, byB)
 	return took
 }
 
-// arrivesBy has the client send, a packet a millisecond or so, until one of
-// its packets passes a router, and returns when that did.
-func (s *site) arrivesBy(t *testing.T, c *lab.Client, router int) time.Time {
+// arrivesBy has the choir sing, every millisecond or so, until a packet of each
+// class that may go by a router has passed it, and returns when the last did.
+func (s *site) arrivesBy(t *testing.T, c *choir, router int) (last time.Time) {
 	t.Helper()
 	must[[]lab.Packet](t)(s.captures[router].Packets()) // those of before are no news
+	seen := map[uint16]bool{}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		// One that is refused, or finds no neighbour, is what is measured.
-		_, _ = c.Send(1, 10)
+		s.check(t, c.sing())
 		for _, p := range must[[]lab.Packet](t)(s.captures[router].Packets()) {
-			if p.Proto == unix.IPPROTO_UDP && p.Dst.Port() == firstPort+500 {
-				return p.Time
+			port := p.Dst.Port()
+			if p.Proto != unix.IPPROTO_UDP || !c.ports[port] || seen[port] {
+				continue
 			}
+			if router != byB && isClosed(int(port)) {
+				t.Fatalf("router %d got %s, of a class that may not leave there", router, p)
+			}
+			seen[port], last = true, p.Time
+		}
+		if len(seen) == c.wanted(router) {
+			return last
 		}
 	}
-	t.Fatalf("it does not go by router %d", router)
-	return time.Time{}
+	t.Fatalf("%d of %d classes go by router %d", len(seen), c.wanted(router), router)
+	return last
+}
+
+// A choir has a socket in each of some classes of failing, and sends a datagram
+// by each when it is told to.
+type choir struct {
+	*crowd
+	ports map[uint16]bool
+}
+
+// choir has one class in so many.
+func (s *site) choir(t *testing.T, every int) *choir {
+	t.Helper()
+	c := &choir{ports: map[uint16]bool{}}
+	args := []string{"be-a-choir", v4.service(1).Addr().String()}
+	for n := 0; n < thousand; n += every {
+		c.ports[uint16(firstPort+n)] = true
+		args = append(args, fmt.Sprint(firstPort+n))
+	}
+	c.crowd = s.hire(t, s.Host, "", args...)
+	c.answer(t)
+	return c
+}
+
+// sing has each of its sockets send.
+func (c *choir) sing() error {
+	if _, err := io.WriteString(c.in, "sing\n"); err != nil {
+		return err
+	}
+	_, err := c.out.ReadString('\n')
+	return err
+}
+
+// wanted is how many of its classes may go by a router.
+func (c *choir) wanted(router int) (n int) {
+	for port := range c.ports {
+		if router == byB || !isClosed(int(port)) {
+			n++
+		}
+	}
+	return n
+}
+
+// singTogether is a worker that has a socket for each port of an address, and sends a
+// datagram by each for every line that it is told. One that is refused, or finds
+// no neighbour, is what is measured.
+func singTogether(args []string) error {
+	to, err := netip.ParseAddr(args[0])
+	if err != nil {
+		return err
+	}
+	ports := args[1:]
+	voices := make([]*net.UDPConn, len(ports))
+	for k := range ports {
+		if voices[k], err = net.ListenUDP("udp4", nil); err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); fmt.Println("sung") {
+		for k, text := range ports {
+			port, err := strconv.ParseUint(text, 10, 16)
+			if err != nil {
+				return err
+			}
+			_, _ = voices[k].WriteToUDPAddrPort([]byte{0}, netip.AddrPortFrom(to, uint16(port)))
+		}
+	}
+	return nil
+}
+
+const tenThousand = 10_000
+
+// liveNowhere gives the host an address that lives on no uplink, and that the far
+// server reaches by a.
+func (s *site) liveNowhere(t *testing.T) {
+	t.Helper()
+	whole := netip.PrefixFrom(v4.homeless(), 32)
+	addAddress(t, s.Host, "lo", whole)
+	addRoute(t, s.Routers[byA], whole, s.Uplink(byA).Address4)
+	addRoute(t, s.Far, whole, netip.MustParseAddr("10.1.1.1"))
+}
+
+// openFlowsOf has so many connections open in classes of failing, half of them
+// with b's own address, half with one of no uplink's.
+func (s *site) openFlowsOf(t *testing.T, n int) {
+	t.Helper()
+	const each = 2500
+	for k := range n / each {
+		port := fmt.Sprint(firstPort + k)
+		s.worker(t, s.Far, "", "be-a-crowd-of-servers", port)
+		from := s.Uplink(byB).Address4
+		if k%2 == 1 {
+			from = v4.homeless()
+		}
+		s.worker(t, s.Host, "", "be-a-crowd", from.String(), v4.service(1).Addr().String()+":"+port, fmt.Sprint(each))
+	}
 }
 
 // spread is a distribution in words.

@@ -3,13 +3,11 @@
 package test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"waymark/internal/lab"
-	"waymark/loader"
 )
 
 // probed is a policy whose uplinks both ask the far server.
@@ -102,33 +100,6 @@ func TestLastUplinkStays(t *testing.T) {
 	s.dead(t, byA, false)
 	s.goes(t, "app.slice", byA)
 	s.dead(t, byB, false)
-}
-
-// TestFlap has a cable come and go: the class comes back once it has held.
-func TestFlap(t *testing.T) {
-	s := newSite(t, lab.Options{})
-	s.cgroups(t, "app.slice", "only.slice", "shared.slice")
-	a := s.agent(t, probed("1h"))
-	s.goes(t, "app.slice", byA)
-	for range 5 {
-		if err := s.Unplug(byA); err != nil {
-			t.Fatal(err)
-		}
-		s.goes(t, "app.slice", byB)
-		if err := s.Plug(byA); err != nil {
-			t.Fatal(err)
-		}
-	}
-	soon(t, "a is withdrawn while it holds", func() error {
-		if u := item[loader.Status](t, s.ok(t, "status", "-o", "json")).Uplinks[0]; !u.Up || u.Withdrawn == "" {
-			return fmt.Errorf("uplink a: %+v", u)
-		}
-		return nil
-	})
-	s.goes(t, "app.slice", byB)
-	if n := strings.Count(a.logged(), "uplink is back"); n > 0 {
-		t.Errorf("it came back %d times within its hold", n)
-	}
 }
 
 // What was withdrawn stays so while no agent runs, through an apply, and until

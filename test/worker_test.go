@@ -31,6 +31,7 @@ var workers = map[string]func(args []string) error{
 	"be-a-meddler":  deleteRule,
 	"be-a-sender":   sendOnDemand,
 	"be-a-crowd":    holdMany,
+	"be-a-choir":    singTogether,
 
 	"be-a-crowd-of-servers": acceptMany,
 }
