@@ -188,7 +188,7 @@ func (a *apply) run() error {
 	if err := a.finish(); err != nil {
 		return err
 	}
-	err := a.reroute()
+	err := errors.Join(a.reroute(), a.retranslate())
 	return errors.Join(a.settle(), err)
 }
 

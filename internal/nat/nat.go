@@ -83,8 +83,8 @@ func isOurs(c *nftables.Chain) bool {
 }
 
 // Write has the table hold what is wanted, in one transaction; the zero Table
-// removes it. Connections that have a source by now keep it, and so do those
-// that have a mark.
+// removes it. Connections that have a source by now keep it for as long as the
+// kernel knows them, and so do those that have a mark.
 func Write(want plan.Table) error {
 	c, err := nftables.New()
 	if err != nil {

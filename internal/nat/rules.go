@@ -75,7 +75,8 @@ func encodeSNAT(s plan.SNAT) []expr.Any {
 	if !s.First.IsValid() {
 		return append(exprs, &expr.Masq{})
 	}
-	n := &expr.NAT{Type: expr.NATTypeSourceNAT, Family: uint32(protocols[s.Family]), RegAddrMin: register}
+	// The kernel says both ends of a range of one address, too.
+	n := &expr.NAT{Type: expr.NATTypeSourceNAT, Family: uint32(protocols[s.Family]), RegAddrMin: register, RegAddrMax: register}
 	exprs = append(exprs, &expr.Immediate{Register: register, Data: s.First.AsSlice()})
 	if s.Last != s.First {
 		exprs = append(exprs, &expr.Immediate{Register: secondRegister, Data: s.Last.AsSlice()})

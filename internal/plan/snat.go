@@ -50,6 +50,19 @@ func (t Table) equal(o Table) bool {
 // Table is what the plan wants in it.
 func (p *Plan) Table() Table { return Table{SNAT: p.SNAT, Answers: p.Answers} }
 
+// Translators are the interfaces whose packets may get an address as their source.
+func (p *Plan) Translators(a netip.Addr) (interfaces []string) {
+	for _, s := range p.SNAT {
+		own := func(u Uplink) bool {
+			return u.Interface == s.Interface && slices.ContainsFunc(u.Addresses, func(o netip.Prefix) bool { return o.Addr() == a })
+		}
+		if s.First.IsValid() && s.First.Compare(a) <= 0 && a.Compare(s.Last) <= 0 || !s.First.IsValid() && slices.ContainsFunc(p.Uplinks, own) {
+			interfaces = append(interfaces, s.Interface)
+		}
+	}
+	return interfaces
+}
+
 // nft is the family as `meta nfproto` has it.
 func (f Family) nft() string { return map[Family]string{IPv4: "ipv4", IPv6: "ipv6"}[f] }
 
