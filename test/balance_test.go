@@ -3,10 +3,13 @@
 package test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
@@ -96,6 +99,12 @@ func TestBalance(t *testing.T) {
 				}
 			}
 			s.check(t, s.Unplug(byB))
+			soon(t, "the host has no carrier", func() error {
+				if link := must[netlink.Link](t)(s.Host.Handle().LinkByName("up-b")); link.Attrs().RawFlags&unix.IFF_RUNNING != 0 {
+					return errors.New("it has")
+				}
+				return nil
+			})
 			if _, shares := s.spreads(t, f, mark); shares[byA] < 0.9999 {
 				t.Errorf("with b dead the shares are %v", shares)
 			}
@@ -104,6 +113,47 @@ func TestBalance(t *testing.T) {
 			s.near(t, shares, 0.75)
 		})
 	}
+}
+
+// TestBalanceOfOneService has a machine behind the host open ten thousand flows
+// to one service, which are told apart by their ports where the host's
+// administrator says so.
+func TestBalanceOfOneService(t *testing.T) {
+	s := newSite(t, lab.Options{LAN: true, Forward: true})
+	for _, name := range []string{"net.ipv4.fib_multipath_hash_policy", "net.ipv6.fib_multipath_hash_policy"} {
+		s.check(t, s.Host.Sysctl(name, "1"))
+	}
+	s.apply(t, twoUplinks+"classes: [{name: shared, route: {a: 3, b: 1}, match: [{iif: br-lan}]}]\n")
+	for _, f := range bothFamilies {
+		s.drain(t)
+		const burst = 500 // as the captures have room for
+		shares, to := map[int]float64{}, f.service(1)
+		for range balanceFlows / burst {
+			s.check(t, s.LAN.Do(func() error { return datagrams(to, burst) }))
+			for n, got := range s.collect(t, func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_UDP && p.Dst == to }) {
+				shares[n] += float64(len(got)) / balanceFlows
+			}
+		}
+		if all := shares[byA] + shares[byB]; all < 0.9999 {
+			t.Errorf("%s: %.4f of the datagrams came", f, all)
+		}
+		s.near(t, shares, 0.75)
+	}
+}
+
+// datagrams sends so many, each by a socket of its own.
+func datagrams(to netip.AddrPort, n int) error {
+	for range n {
+		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+		if err != nil {
+			return err
+		}
+		_, err = c.Write([]byte{0})
+		if err := errors.Join(err, c.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // near checks the share of a, to 2 per cent of the flows.

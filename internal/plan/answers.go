@@ -92,11 +92,12 @@ func (m *maker) answerRungs(family Family) (rungs []rung) {
 }
 
 // answered are the families in which answers of an uplink may have more than
-// one way. One whose interface is away may be back with both: until then its
-// answers are not to leave by another.
+// one way. One whose interface is away may be back with both, and one whose
+// addresses are gone with these: until then its answers are not to leave by
+// another.
 func (m *maker) answered(u Uplink) (families []Family) {
 	for _, f := range Families {
-		if m.facts.Tracks && len(m.plan.Uplinks) > 1 && m.facts.forwards(f) && (u.Families[f] || u.Index == 0) {
+		if m.facts.Tracks && len(m.plan.Uplinks) > 1 && m.facts.forwards(f) && (u.Families[f] || u.Gateways[f].IsValid() || u.Index == 0) {
 			families = append(families, f)
 		}
 	}

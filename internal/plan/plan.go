@@ -48,9 +48,9 @@ type Uplink struct {
 	Up        bool                    `json:"up"`                  // administratively up and running
 	Withdrawn string                  `json:"withdrawn,omitempty"` // why its classes go elsewhere though it is up; "": they do not
 	Probes    uint32                  `json:"probes,omitempty"`    // the table that what is bound to the interface takes, withdrawn or not; 0: it is not probed
-	Gateways  map[Family]netip.Addr   `json:"gateways"`
-	Families  map[Family]bool         `json:"families"` // families that have a default route here
-	Sources   map[Family]netip.Prefix `json:"sources"`  // the address that leads, with its prefix length
+	Gateways  map[Family]netip.Addr   `json:"gateways"`            // next hops, as far as they are known
+	Families  map[Family]bool         `json:"families"`            // families that have a default route here: a next hop, if the link needs one, and an address
+	Sources   map[Family]netip.Prefix `json:"sources"`             // the address that leads, with its prefix length
 	Addresses []netip.Prefix          `json:"addresses"`
 	Strict    bool                    `json:"strict"`
 }

@@ -154,6 +154,8 @@ func (p *Plan) printUplinks(out *printer) {
 		var hops []string
 		for _, f := range Families {
 			switch gateway := u.Gateways[f]; {
+			case gateway.IsValid() && !u.Families[f]:
+				hops = append(hops, "no "+f.String()+" address")
 			case gateway.IsValid():
 				hops = append(hops, gateway.String())
 			case u.Families[f]:

@@ -31,6 +31,8 @@ func (m *maker) uplinks() {
 		switch {
 		case !exists:
 			m.wait("uplink %s: interface %s does not exist yet: its classes take their next uplink", u.Name, u.Interface)
+		case len(up.Families) == 0 && len(up.Gateways) > 0:
+			m.wait("uplink %s: %s has no address to send from: its classes take their next uplink", u.Name, u.Interface)
 		case len(up.Families) == 0:
 			m.wait("uplink %s: no next hop is known on %s: write `gateway: [ADDRESS]`, or `gateway: none` if it needs none", u.Name, u.Interface)
 		}
@@ -80,14 +82,16 @@ func (m *maker) forgetTables() {
 	maps.DeleteFunc(m.plan.Numbers.Tables, func(name string, _ uint32) bool { return !used[name] })
 }
 
-// gateway finds the next hop: as written, or as the host's own routes say.
+// gateway finds the next hop: as written, or as the host's own routes say. It is
+// a way out if there is an address to send from: the kernel would take another
+// uplink's, and send it here.
 func (m *maker) gateway(u classes.Uplink, link Link, family Family, up *Uplink) {
 	if link.Index == 0 {
 		return
 	}
 	for _, a := range u.Gateway.Addresses {
 		if FamilyOf(a) == family {
-			up.Gateways[family], up.Families[family] = a, true
+			up.next(family, a, m.hasSource(u, link, a))
 		}
 	}
 	switch {
@@ -98,18 +102,45 @@ func (m *maker) gateway(u classes.Uplink, link Link, family Family, up *Uplink) 
 		}
 	default:
 		if a, ok := m.autoGateway(u, family); ok {
-			up.Gateways[family], up.Families[family] = a, true
+			up.next(family, a, m.hasSource(u, link, a))
 		}
 	}
+}
+
+// next notes a family's next hop, and whether it is a way out.
+func (u *Uplink) next(family Family, gateway netip.Addr, leads bool) {
+	u.Gateways[family] = gateway
+	if leads {
+		u.Families[family] = true
+	}
+}
+
+// hasSource tells whether what leaves by a next hop has an address: the link's
+// own, or one that the host's own default route by it lends. IPv6 also borrows
+// one of a prefix that was delegated to the host, and is on no uplink.
+func (m *maker) hasSource(u classes.Uplink, link Link, gateway netip.Addr) bool {
+	family := FamilyOf(gateway)
+	return m.homes(u, link, family) || gateway.Is6() && gateway.IsLinkLocalUnicast() && slices.ContainsFunc(m.facts.Own, func(a netip.Addr) bool {
+		return a.Is6() && a.IsGlobalUnicast() && !a.IsPrivate() && !m.onUplink(a)
+	})
+}
+
+func (m *maker) onUplink(a netip.Addr) bool {
+	return slices.ContainsFunc(m.policy.Uplinks, func(u classes.Uplink) bool {
+		return slices.ContainsFunc(m.facts.Links[u.Interface].Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+	})
 }
 
 // carries tells whether a link without next hops is for a family: it has an
 // address of it, or the host a default route by it. One without addresses
 // borrows those of other links, and is for both.
 func (m *maker) carries(u classes.Uplink, link Link, family Family) bool {
-	if len(link.Addresses) == 0 {
-		return true
-	}
+	return len(link.Addresses) == 0 || m.homes(u, link, family)
+}
+
+// homes tells whether a link has an address of a family, or the host a default
+// route by it.
+func (m *maker) homes(u classes.Uplink, link Link, family Family) bool {
 	return slices.ContainsFunc(link.Addresses, func(a netip.Prefix) bool { return FamilyOf(a.Addr()) == family }) ||
 		slices.ContainsFunc(m.facts.Routes, func(r Route) bool {
 			return r.Family == family && r.IsDefault() && r.Protocol != Protocol &&

@@ -50,6 +50,15 @@ func TestNextHop(t *testing.T) {
 		{"main's before the one remembered", "auto", with(eth1("10.0.2.2/24"), route("10.0.2.1", 0, TableMain, 4)), memory, "via {4: 10.0.2.1}, from {4: 10.0.2.2/24}"},
 		{"the one remembered", "auto", eth1("10.0.2.2/24", "2001:db8:2::2/64"), memory, "via {4: 10.0.2.254}, from {4: 10.0.2.2/24, 6: 2001:db8:2::2/64}"},
 		{"as written", "10.0.2.7", with(eth1("10.0.2.2/24", "2001:db8:2::2/64"), route("10.0.2.1", 0, TableMain, 4), route("fe80::1", 0, TableMain, 4)), memory, "via {4: 10.0.2.7}, from {4: 10.0.2.2/24, 6: 2001:db8:2::2/64}"},
+		{"as written, without an address", "10.0.2.7", eth1(), Numbers{}, "via {4: no address for 10.0.2.7}, from {}"},
+		{"as written, with one of the other family", "10.0.2.7", eth1("2001:db8:2::2/64"), Numbers{}, "via {4: no address for 10.0.2.7}, from {6: 2001:db8:2::2/64}"},
+		{"as written, with a borrowed address", "10.0.2.7", with(eth1(), route("10.0.2.7", 0, 300, 4)), Numbers{}, "via {4: 10.0.2.7}, from {}"},
+		{"the one remembered, without an address", "auto", eth1(), memory, "via {4: no address for 10.0.2.254}, from {}"},
+		{"as written, with an address of a delegated prefix", "fe80::1", with(eth1(), func(h *host) { h.Own = append(h.Own, addr("2001:db8:77::1")) }), Numbers{}, "via {6: fe80::1}, from {}"},
+		{"as written, with another uplink's address", "fe80::1", with(eth1(), func(h *host) {
+			h.link("eth0", "2001:db8:1::2/64")
+			h.Own = append(h.Own, addr("2001:db8:1::2"), addr("fd00::1"))
+		}), Numbers{}, "via {6: no address for fe80::1}, from {}"},
 		{"a default route without a next hop", "auto", with(eth1("10.0.2.2/24"), route("", 0, TableMain, 4)), Numbers{}, "via {}, from {4: 10.0.2.2/24}"},
 		{"the address beside the next hop", "10.0.3.1", eth1("10.0.2.2/24", "10.0.3.2/24"), Numbers{}, "via {4: 10.0.3.1}, from {4: 10.0.3.2/24}"},
 		{"the interface is absent", "10.0.2.7", func(*host) {}, memory, none},
@@ -78,6 +87,8 @@ func found(u *Uplink) string {
 	var via, from []string
 	for _, f := range Families {
 		switch {
+		case u.Gateways[f].IsValid() && !u.Families[f]:
+			via = append(via, fmt.Sprintf("%d: no address for %s", f, u.Gateways[f]))
 		case u.Gateways[f].IsValid():
 			via = append(via, fmt.Sprintf("%d: %s", f, u.Gateways[f]))
 		case u.Families[f]:
