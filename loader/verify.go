@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -25,18 +26,26 @@ type Verified struct {
 // nobody's rules before it, and, for a flow of every match in both families,
 // that the kernel's route for its class is the plan's, and the policy's; and
 // where the rules and routes that the kernel has lead each class when uplinks
-// are down.
+// are down. Its cgroups are those below the root that was applied, unless the
+// loader was given one.
 // Nothing is changed and nothing sent.
 func (l *Loader) Verify(policy *classes.Policy) (*Verified, error) {
+	state, err := l.State()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("verify: nothing is applied: run `waymark apply` first: %w", err)
+	}
+	if err == nil && l.options.CgroupRoot == "" {
+		err = l.at(state.CgroupRoot)
+	}
+	if err != nil {
+		return nil, err
+	}
 	w, err := l.survey(wanted{policy: policy})
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	if w.state == nil {
-		return nil, fmt.Errorf("verify: nothing is applied: run `waymark apply` first: %w", fs.ErrNotExist)
-	}
-	v := &Verified{Plan: w.plan, Facts: w.facts, CgroupRoot: w.state.CgroupRoot}
+	v := &Verified{Plan: w.plan, Facts: w.facts, CgroupRoot: l.root}
 	v.Checks = verify.Structures(w.plan, w.facts, w.changes, w.conflict)
 	for _, s := range verify.Samples(w.plan) {
 		c, verdict := s.Resolve(w.plan, w.facts)
