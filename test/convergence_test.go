@@ -52,9 +52,13 @@ func TestConvergence(t *testing.T) {
 	}
 	s := newSite(t, lab.Options{})
 	s.liveNowhere(t)
-	a := s.agent(t, failing("0s"))
+	s.apply(t, failing("0s"))
 	s.openFlowsOf(t, open)
 	c := s.choir(t, every)
+	carrier := s.converges(t, c, rounds, func(broken bool) { s.pull(t, byB, broken) })
+	t.Logf("carrier lost, no agent: %s", spread(carrier))
+
+	a := s.agent(t, failing("0s"))
 	soon(t, "b answers", func() error {
 		if r := s.record(t); r == nil || len(r.Probes) == 0 || r.Probes[0].Targets[0].Latency == 0 {
 			return fmt.Errorf("the agent says %+v", r)
@@ -67,9 +71,6 @@ func TestConvergence(t *testing.T) {
 	s.turned(t, a, "gateway", rounds)
 	s.converges(t, c, 1, func(broken bool) { s.pull(t, byB, broken) })
 	s.turned(t, a, "carrier", 1)
-	a.stop(t)
-	carrier := s.converges(t, c, rounds, func(broken bool) { s.pull(t, byB, broken) })
-	t.Logf("carrier lost, no agent: %s", spread(carrier))
 }
 
 // pull pulls an uplink's cable, or plugs it.
