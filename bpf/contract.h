@@ -114,6 +114,7 @@
  *   times     and `connecting` are shared if their sizes are the same, whatever the
  *             mask: a key of times says slot and uplink, and no line that another
  *             number of uplinks would give another meaning.
+ *   incoming  and `told`, which no program knows, are shared in the same way.
  *   drops     is shared if its sizes are the same. While two instances' programs are
  *             attached, the newer one's count no drops and no times in the queue.
  *   hits      and `matches` of the version in force are read, if their sizes are the
@@ -267,6 +268,7 @@ struct uplink_entry {
 	__u32 source6[4];
 	__u32 table;
 	__u32 link_header; /* bytes in front of its packets' IP headers: 14 on Ethernet, 0 on a tunnel */
+	__u32 vrf;	   /* ifindex of the VRF that it is in, by which its packets come to sockets; 0: none */
 };
 
 /*
@@ -315,7 +317,9 @@ struct decision {
  * What ends in 6 is the part of it that is IPv6. `received` is what came in by
  * the uplink to a TCP, UDP or ping socket of the class, in the same units:
  * each segment of a GRO packet, with its own headers. (Raw sockets get copies
- * of others' packets, and do not count.) `segments` are TCP segments that left.
+ * of others' packets, and so does every socket that listens to a multicast or
+ * broadcast: those are nobody's.) Slot 0's are those of builds that had no
+ * `incoming`, which says the rest. `segments` are TCP segments that left.
  *
  * Connections count on the uplink that they leave by at that moment, and on
  * the first that their class may leave by when they have no route any more.
@@ -416,6 +420,37 @@ struct turn {
 	__u32 awaited;
 	__u32 : 32;
 };
+
+/*
+ * What one CPU saw come in by an uplink, by the uplink's number, in the units of
+ * class_counters: `all` of it, as tc ingress has it and the interface counts it,
+ * and what of that is in `received` of some class that is or was. The rest is what
+ * is unclassed: to sockets of no class, to none (TIME_WAIT, closed ports, the kernel's
+ * own answers), copies, what is forwarded. A packet is in `all` before it is in
+ * `classed`: who reads in this order never finds more of the rest than there is.
+ *
+ * What tc ingress has counted has the uplink in its tc_index: TAG_INCOMING, and the
+ * number above the lowest bit. (Others there are even: a class, from another
+ * interface's tc ingress; or odd without the uppermost bit: a sample of the queue.)
+ * A fragment has TAG_FRAGMENT too, and so has the datagram that the kernel makes of
+ * it. How many there were nobody knows then: they are unclassed.
+ */
+struct volume {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct volumes {
+	struct volume ipv4; /* and whatever else is not IPv6 */
+	struct volume ipv6;
+};
+
+struct incoming_volumes {
+	struct volumes all;
+	struct volumes classed;
+};
+
+enum tags { TAG_QUEUED = 0x0001, TAG_INCOMING = 0x8001, TAG_KIND = 0x8001, TAG_FRAGMENT = 0x4000 };
 
 enum time_limits {
 	OCTAVE_PARTS = 8,

@@ -195,7 +195,7 @@ static __always_inline int strays(const struct __sk_buff *skb, __u32 mark, const
 /* Counts an answer under the class of who sends it, which goes by this uplink or was asked by it. */
 static __always_inline int answer(struct __sk_buff *skb)
 {
-	__u32 number = skb->tc_index & 1 ? 0 : skb->tc_index >> 1; /* odd ones are of the queue */
+	__u32 number = skb->tc_index & 1 ? 0 : skb->tc_index >> 1; /* odd ones are no class's */
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 
 	if (!class || !(class->flags & CLASS_IN_USE)) {

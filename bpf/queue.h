@@ -28,10 +28,10 @@ static __always_inline struct queued *queued_as(__u32 tag)
 /* For a packet that is a sample. */
 static __noinline void enter_queue(struct __sk_buff *skb, __u32 slot, __u32 number)
 {
-	if (skb->tc_index & 1 || is_off(OFF_QUEUE))
+	if ((skb->tc_index & TAG_KIND) == TAG_QUEUED || is_off(OFF_QUEUE))
 		return;
 	__u64 now = bpf_ktime_get_ns();
-	__u16 tag = (now >> 5 | 1) & 0xffff;
+	__u16 tag = (now >> 5 & ~TAG_KIND & 0xffff) | TAG_QUEUED;
 	struct queued *q = queued_as(tag);
 	if (!q)
 		return;
@@ -47,7 +47,7 @@ static __always_inline void leave_queue(const struct sk_buff *skb)
 {
 	__u16 tag = skb->tc_index;
 
-	if (!(tag & 1)) /* none, or a class from tc ingress */
+	if ((tag & TAG_KIND) != TAG_QUEUED) /* none, or another's, from tc ingress */
 		return;
 	struct queued *q = queued_as(tag);
 	if (!q || q->tag != tag || skb->dev->nd_net.net->net_cookie != netns_cookie || is_off(OFF_QUEUE))

@@ -274,12 +274,20 @@ int count_udp(struct bpf_iter__udp *ctx)
 	return 0;
 }
 
-/* What comes in by an uplink is counted; a server that is bound to no address has to know where it was asked. */
+/* What comes in by an uplink to a class's sockets is counted; a server that is bound to no address has to know where it was asked. */
 SEC("cgroup_skb/ingress")
 int arrive(struct __sk_buff *skb)
 {
 	receive(skb);
 	return ALLOW;
+}
+
+/* At an uplink. */
+SEC("tcx/ingress")
+int enters(struct __sk_buff *skb)
+{
+	enter(skb);
+	return TCX_NEXT;
 }
 
 SEC("tcx/ingress")

@@ -139,6 +139,12 @@ const (
 	WaymarkHitLimitsHIT_MATCHES WaymarkHitLimits = 4096
 )
 
+type WaymarkIncomingVolumes struct {
+	_       structs.HostLayout
+	All     WaymarkVolumes
+	Classed WaymarkVolumes
+}
+
 type WaymarkInsidePrefix struct {
 	_      structs.HostLayout
 	Prefix struct {
@@ -354,6 +360,7 @@ type WaymarkUplinkEntry struct {
 	Source6    [4]uint32
 	Table      uint32
 	LinkHeader uint32
+	Vrf        uint32
 }
 
 type WaymarkUplinkFlags uint32
@@ -362,6 +369,18 @@ const (
 	WaymarkUplinkFlagsUPLINK_USABLE    WaymarkUplinkFlags = 1
 	WaymarkUplinkFlagsUPLINK_WITHDRAWN WaymarkUplinkFlags = 2
 )
+
+type WaymarkVolume struct {
+	_       structs.HostLayout
+	Packets uint64
+	Bytes   uint64
+}
+
+type WaymarkVolumes struct {
+	_    structs.HostLayout
+	Ipv4 WaymarkVolume
+	Ipv6 WaymarkVolume
+}
 
 type WaymarkWalkOrder struct {
 	_            structs.HostLayout
@@ -412,6 +431,7 @@ const (
 	WaymarkMapFragments       = "fragments"
 	WaymarkMapHeirs           = "heirs"
 	WaymarkMapHits            = "hits"
+	WaymarkMapIncoming        = "incoming"
 	WaymarkMapInside          = "inside"
 	WaymarkMapListened        = "listened"
 	WaymarkMapLive            = "live"
@@ -423,6 +443,7 @@ const (
 	WaymarkMapSwitches        = "switches"
 	WaymarkMapTables          = "tables"
 	WaymarkMapTimes           = "times"
+	WaymarkMapTold            = "told"
 	WaymarkMapTurns           = "turns"
 	WaymarkMapUplinks         = "uplinks"
 	WaymarkMapWalked          = "walked"
@@ -438,6 +459,7 @@ const (
 	WaymarkProgDisarm         = "disarm"
 	WaymarkProgDropped        = "dropped"
 	WaymarkProgEgress         = "egress"
+	WaymarkProgEnters         = "enters"
 	WaymarkProgIngress        = "ingress"
 	WaymarkProgNoteUdp        = "note_udp"
 	WaymarkProgRemarkTcp      = "remark_tcp"
@@ -514,6 +536,7 @@ type WaymarkProgramSpecs struct {
 	Disarm     *ebpf.ProgramSpec `ebpf:"disarm"`
 	Dropped    *ebpf.ProgramSpec `ebpf:"dropped"`
 	Egress     *ebpf.ProgramSpec `ebpf:"egress"`
+	Enters     *ebpf.ProgramSpec `ebpf:"enters"`
 	Ingress    *ebpf.ProgramSpec `ebpf:"ingress"`
 	NoteUdp    *ebpf.ProgramSpec `ebpf:"note_udp"`
 	RemarkTcp  *ebpf.ProgramSpec `ebpf:"remark_tcp"`
@@ -543,6 +566,7 @@ type WaymarkMapSpecs struct {
 	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
 	Hits       *ebpf.MapSpec `ebpf:"hits"`
+	Incoming   *ebpf.MapSpec `ebpf:"incoming"`
 	Inside     *ebpf.MapSpec `ebpf:"inside"`
 	Listened   *ebpf.MapSpec `ebpf:"listened"`
 	Live       *ebpf.MapSpec `ebpf:"live"`
@@ -554,6 +578,7 @@ type WaymarkMapSpecs struct {
 	Switches   *ebpf.MapSpec `ebpf:"switches"`
 	Tables     *ebpf.MapSpec `ebpf:"tables"`
 	Times      *ebpf.MapSpec `ebpf:"times"`
+	Told       *ebpf.MapSpec `ebpf:"told"`
 	Turns      *ebpf.MapSpec `ebpf:"turns"`
 	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
 	Walked     *ebpf.MapSpec `ebpf:"walked"`
@@ -614,6 +639,7 @@ type WaymarkMaps struct {
 	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Heirs      *ebpf.Map `ebpf:"heirs"`
 	Hits       *ebpf.Map `ebpf:"hits"`
+	Incoming   *ebpf.Map `ebpf:"incoming"`
 	Inside     *ebpf.Map `ebpf:"inside"`
 	Listened   *ebpf.Map `ebpf:"listened"`
 	Live       *ebpf.Map `ebpf:"live"`
@@ -625,6 +651,7 @@ type WaymarkMaps struct {
 	Switches   *ebpf.Map `ebpf:"switches"`
 	Tables     *ebpf.Map `ebpf:"tables"`
 	Times      *ebpf.Map `ebpf:"times"`
+	Told       *ebpf.Map `ebpf:"told"`
 	Turns      *ebpf.Map `ebpf:"turns"`
 	Uplinks    *ebpf.Map `ebpf:"uplinks"`
 	Walked     *ebpf.Map `ebpf:"walked"`
@@ -648,6 +675,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Fragments,
 		m.Heirs,
 		m.Hits,
+		m.Incoming,
 		m.Inside,
 		m.Listened,
 		m.Live,
@@ -659,6 +687,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Switches,
 		m.Tables,
 		m.Times,
+		m.Told,
 		m.Turns,
 		m.Uplinks,
 		m.Walked,
@@ -700,6 +729,7 @@ type WaymarkPrograms struct {
 	Disarm     *ebpf.Program `ebpf:"disarm"`
 	Dropped    *ebpf.Program `ebpf:"dropped"`
 	Egress     *ebpf.Program `ebpf:"egress"`
+	Enters     *ebpf.Program `ebpf:"enters"`
 	Ingress    *ebpf.Program `ebpf:"ingress"`
 	NoteUdp    *ebpf.Program `ebpf:"note_udp"`
 	RemarkTcp  *ebpf.Program `ebpf:"remark_tcp"`
@@ -723,6 +753,7 @@ func (p *WaymarkPrograms) Close() error {
 		p.Disarm,
 		p.Dropped,
 		p.Egress,
+		p.Enters,
 		p.Ingress,
 		p.NoteUdp,
 		p.RemarkTcp,

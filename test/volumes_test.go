@@ -4,6 +4,7 @@ package test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -95,9 +96,9 @@ func addConnections(a, b datapath.Connections) datapath.Connections {
 	}
 }
 
-// TestVolumes holds what was sent and received, by family and uplink, against
-// the counters of the interfaces at the other end, before the connections close:
-// what comes to a closed one is nobody's.
+// TestVolumes holds what was sent and received, by family and uplink, of all
+// classes and of none, against the counters of the interfaces at the other end,
+// to the packet and the byte.
 func TestVolumes(t *testing.T) {
 	for _, offload := range []bool{false, true} {
 		t.Run(map[bool]string{false: "single segments", true: "GSO and GRO"}[offload], func(t *testing.T) {
@@ -107,7 +108,7 @@ func TestVolumes(t *testing.T) {
 }
 
 func volumes(t *testing.T, offload bool) {
-	s := newSite(t, lab.Options{Offload: offload})
+	s := newSite(t, lab.Options{Offload: offload, LAN: true, Forward: true})
 	s.cgroups(t, "app.slice")
 	s.apply(t, fourClasses)
 	if offload {
@@ -115,12 +116,22 @@ func volumes(t *testing.T, offload bool) {
 	}
 	inside := must[*lab.Capture](t)(s.Host.Capture("up-b"))
 	for _, f := range bothFamilies {
-		carried, counted := s.carried(t, offload), s.exchanged(t, f)
-		s.exchange(t, f)
-		s.quiet(t)
-		want := since(carried, s.carried(t, offload))
-		if diff := cmp.Diff(want, since(counted, s.exchanged(t, f))); diff != "" {
-			t.Errorf("%s: not what the interfaces carried (-interfaces +meter):\n%s", f, diff)
+		for _, c := range []struct {
+			name string
+			do   func(*testing.T, ip)
+		}{{"open sockets", s.exchange}, {"nobody's", s.nobodys}} {
+			t.Run(fmt.Sprintf("%s/%s", c.name, f), func(t *testing.T) {
+				carried, counted, classed := s.carried(t, offload), s.exchanged(t, f), tallyOf(t, s.metered(t), "group").Received.Total()
+				c.do(t, f)
+				s.quiet(t)
+				want := since(carried, s.carried(t, offload))
+				if diff := cmp.Diff(want, since(counted, s.exchanged(t, f))); diff != "" {
+					t.Errorf("not what the interfaces carried (-interfaces +meter):\n%s", diff)
+				}
+				if tallyOf(t, s.metered(t), "group").Received.Total() == classed {
+					t.Error("the class's sockets received nothing")
+				}
+			})
 		}
 	}
 	big := func(p lab.Packet) bool { return p.Len > 1500 }
@@ -144,6 +155,38 @@ func (s *site) exchange(t *testing.T, f ip) {
 				t.Errorf("%s: %s: %v", l.class, kind, r.Err())
 			}
 		}
+	}
+}
+
+// nobodys has come in what is of no socket, or of none any more: of connections
+// that are over, to ports where nobody is, fragments, the kernel's own, copies, and
+// what is forwarded; and for comparison what is a class's.
+func (s *site) nobodys(t *testing.T, f ip) {
+	t.Helper()
+	run := func(n *lab.Node, job lab.Job) {
+		t.Helper()
+		if r := must[lab.Result](t)(n.Run(job)); r.Err() != nil && r.Errno != "ECONNREFUSED" {
+			t.Errorf("%s from %s: %v", job.Kind, n.Name, r.Err())
+		}
+	}
+	job := func(kind lab.Kind, to netip.AddrPort, size int) lab.Job {
+		return lab.Job{Kind: kind, To: []netip.AddrPort{to}, Count: 2, Size: size}
+	}
+	for _, cgroup := range []string{"", "app.slice"} {
+		for kind, size := range map[lab.Kind]int{lab.TCP: 100_000, lab.UDP: 4000, lab.Ping: 56, lab.RawPing: 56} {
+			to := f.service(1)
+			if kind == lab.RawPing {
+				to = netip.AddrPortFrom(to.Addr(), 0) // IPv6 takes a port for a protocol
+			}
+			run(s.Host, in(cgroup, job(kind, to, size)))
+		}
+	}
+	run(s.LAN, job(lab.TCP, f.service(1), 100_000))
+	for router := range s.Routers {
+		closed := netip.AddrPortFrom(s.address(router, f.service(1).Addr()), 9)
+		run(s.Far, job(lab.TCP, closed, 0))
+		run(s.Far, job(lab.UDP, closed, 100))
+		run(s.Far, job(lab.Ping, closed, 56))
 	}
 }
 

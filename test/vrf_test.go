@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -121,6 +122,17 @@ func TestVRF(t *testing.T) {
 				}
 			})
 		}
+		t.Run("volumes/"+string(f), func(t *testing.T) {
+			carried, counted, classed := s.carried(t, false), s.exchanged(t, f), tallyOf(t, s.metered(t), "group").Received.Total().Packets
+			s.leaves(t, in("app.slice", f.job(lab.TCP, 1)), byB)
+			s.quiet(t)
+			if diff := cmp.Diff(since(carried, s.carried(t, false)), since(counted, s.exchanged(t, f))); diff != "" {
+				t.Errorf("not what the interfaces carried (-interfaces +meter):\n%s", diff)
+			}
+			if tallyOf(t, s.metered(t), "group").Received.Total().Packets == classed {
+				t.Error("of what came in by the VRF nothing was the class's")
+			}
+		})
 		t.Run("inbound/"+string(f), func(t *testing.T) {
 			// No IPv6 socket may say that it answers from an address of a VRF that it is not bound to: the second server leaves that to the kernel.
 			for kind, port := range map[lab.Kind]uint16{lab.TCP: 108, lab.UDP: 109} {

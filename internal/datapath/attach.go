@@ -32,7 +32,7 @@ func (i *Instance) Attach(h plan.Hook) error {
 	if h.Traces() {
 		return i.attachTracepoint(h, program)
 	}
-	if h.Program == plan.EgressProgram || h.Program == plan.IngressProgram {
+	if h.AtInterface() {
 		return i.attachInterface(h, program)
 	}
 	return i.attachCgroup(h, program)
@@ -153,6 +153,7 @@ var cgroupAttach = map[string]ebpf.AttachType{
 
 var tcxAttach = map[string]ebpf.AttachType{
 	plan.EgressProgram:  ebpf.AttachTCXEgress,
+	plan.EntersProgram:  ebpf.AttachTCXIngress,
 	plan.IngressProgram: ebpf.AttachTCXIngress,
 }
 

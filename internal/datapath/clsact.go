@@ -27,6 +27,7 @@ const (
 // clsactParent is where a program's filter goes.
 var clsactParent = map[string]uint32{
 	plan.EgressProgram:  netlink.HANDLE_MIN_EGRESS,
+	plan.EntersProgram:  netlink.HANDLE_MIN_INGRESS,
 	plan.IngressProgram: netlink.HANDLE_MIN_INGRESS,
 }
 

@@ -41,7 +41,7 @@ func pinned(name string) (plan.Hook, bool) {
 	if program, number, ok := strings.Cut(name, "-"); ok {
 		n, err := strconv.Atoi(number)
 		h := plan.Hook{Program: program, Pin: name}
-		if program == plan.EgressProgram {
+		if program == plan.EgressProgram || program == plan.EntersProgram {
 			h.Uplink = n
 		}
 		return h, err == nil && tcxAttach[program] != 0

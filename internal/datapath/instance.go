@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
 	"waymark/internal/plan"
@@ -65,6 +66,7 @@ func (s Settings) Hold(p *plan.Plan, netnsCookie uint64) bool {
 type Instance struct {
 	dir      string
 	settings Settings
+	told     []byte    // the memory of maps.Told, once it was asked for
 	retired  plan.Mask // of the instance that this one takes over from
 	maps     bpf.WaymarkMaps
 	runs     []run                    // where another build's lines of counters have our fields; nil: where ours have
@@ -196,6 +198,9 @@ func (i *Instance) Close() {
 	for _, p := range i.replaced {
 		p.Close()
 	}
+	if i.told != nil {
+		_ = unix.Munmap(i.told)
+	}
 }
 
 // object is the built-in BPF object, read once.
@@ -274,6 +279,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapEarlier:    &i.maps.Earlier,
 		bpf.WaymarkMapEndings:    &i.maps.Endings,
 		bpf.WaymarkMapHits:       &i.maps.Hits,
+		bpf.WaymarkMapIncoming:   &i.maps.Incoming,
 		bpf.WaymarkMapInside:     &i.maps.Inside,
 		bpf.WaymarkMapFragments:  &i.maps.Fragments,
 		bpf.WaymarkMapMatches:    &i.maps.Matches,
@@ -284,6 +290,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapSwitches:   &i.maps.Switches,
 		bpf.WaymarkMapTables:     &i.maps.Tables,
 		bpf.WaymarkMapTimes:      &i.maps.Times,
+		bpf.WaymarkMapTold:       &i.maps.Told,
 		bpf.WaymarkMapTurns:      &i.maps.Turns,
 		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
 		bpf.WaymarkMapWholeMarks: &i.maps.WholeMarks,

@@ -23,6 +23,7 @@ type Reader struct {
 	times    times
 	ids      []uint64
 	hits     []uint64
+	incoming incoming
 	dropped  dropReader
 	drops    []Drops
 }
@@ -49,7 +50,7 @@ func (i *Instance) Reader(p *plan.Plan) (*Reader, error) {
 		highest = max(highest, c.Slot)
 	}
 	n := int(min(highest+1, i.settings.Slots) * i.settings.UplinkLimit)
-	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), times: newTimes(i.settings.Slots, i.settings.UplinkLimit), dropped: newDropReader(i.maps.Drops)}, nil
+	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), incoming: incoming{instance: i}, times: newTimes(i.settings.Slots, i.settings.UplinkLimit), dropped: newDropReader(i.maps.Drops)}, nil
 }
 
 func newLines(m *ebpf.Map, n, copies int) lines {
@@ -88,6 +89,9 @@ func (l *lines) addTo(sum *words, line int, i *Instance) {
 
 // Read takes a reading.
 func (r *Reader) Read() (err error) {
+	if err := r.incoming.begin(); err != nil {
+		return fmt.Errorf("read what came in: %w", err)
+	}
 	if err := errors.Join(r.counters.read(), r.earlier.read()); err != nil {
 		return fmt.Errorf("read the counters: %w", err)
 	}
@@ -99,6 +103,9 @@ func (r *Reader) Read() (err error) {
 	}
 	if r.drops, err = r.dropped.read(); err != nil {
 		return fmt.Errorf("read the drops: %w", err)
+	}
+	if err := r.incoming.end(); err != nil {
+		return fmt.Errorf("read what came in: %w", err)
 	}
 	return nil
 }
@@ -124,6 +131,9 @@ func (r *Reader) Tally(slot uint32, uplink int) Tally {
 	r.earlier.addTo(&sum, line, r.instance)
 	x := (*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum))
 	t := tallyOf(x)
+	if slot == 0 {
+		t.Received.add(r.incoming.unclassed(uplink))
+	}
 	t.RTT = r.times.histogram(slot, uplink, bpf.WaymarkTimeKindTIME_RTT, x.RttNs)
 	t.Connect = r.times.histogram(slot, uplink, bpf.WaymarkTimeKindTIME_CONNECT, x.ConnectNs)
 	t.Queue = r.times.histogram(slot, uplink, bpf.WaymarkTimeKindTIME_QUEUE, x.QueueNs)

@@ -9,7 +9,7 @@ import "math"
 type Tally struct {
 	Counters
 	Sent          Volumes     `json:"sent"`     // what Packets and Bytes are the sum of
-	Received      Volumes     `json:"received"` // by the class's sockets
+	Received      Volumes     `json:"received"` // by the class's sockets; of what is unclassed, all else that came in
 	Segments      uint64      `json:"segments"` // TCP segments sent, those sent again included
 	Retransmitted uint64      `json:"retransmitted"`
 	Connections   Connections `json:"connections"`
@@ -34,7 +34,7 @@ type Volume struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Volumes are volumes by family.
+// Volumes are volumes by family. What carries none (ARP) is with IPv4.
 type Volumes struct {
 	IPv4 Volume `json:"ipv4"`
 	IPv6 Volume `json:"ipv6"`
@@ -44,6 +44,13 @@ type Volumes struct {
 // Counters has.
 func (v Volumes) Total() Volume {
 	return Volume{Packets: v.IPv4.Packets + v.IPv6.Packets, Bytes: v.IPv4.Bytes + v.IPv6.Bytes}
+}
+
+func (v *Volumes) add(o Volumes) {
+	v.IPv4.Packets += o.IPv4.Packets
+	v.IPv4.Bytes += o.IPv4.Bytes
+	v.IPv6.Packets += o.IPv6.Packets
+	v.IPv6.Bytes += o.IPv6.Bytes
 }
 
 // Connections are TCP connections by what became of them.

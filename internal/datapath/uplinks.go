@@ -23,7 +23,7 @@ func (i *Instance) PutUplinks(p *plan.Plan) error {
 }
 
 func uplinkEntry(u plan.Uplink) bpf.WaymarkUplinkEntry {
-	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(net.InterfaceByIndex(u.Index))}
+	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(net.InterfaceByIndex(u.Index)), Vrf: uint32(u.VRF.Index)}
 	if u.Up && u.Withdrawn == "" {
 		entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
 	}

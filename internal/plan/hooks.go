@@ -22,7 +22,7 @@ var CgroupPrograms = []Hook{
 	{Program: "sock_create", Why: "marks a socket at its creation, by cgroup and uid"},
 	{Program: "setsockopt", Why: "keeps a class's mark on its sockets when their application sets its own"},
 	{Program: "accepted", Why: "remembers which connections came in, for they leave where they came"},
-	{Program: "arrive", Why: "remembers where an unbound datagram server was asked, for its answer's source"},
+	{Program: "arrive", Why: "counts what comes in for a class, and remembers where an unbound datagram server was asked, for its answer's source"},
 }
 
 // ArmPrograms are those that follow the cgroup tree. They come before all
@@ -60,6 +60,14 @@ const EgressProgram = "egress"
 // EgressPin is the name under which an uplink's egress hook is pinned.
 func EgressPin(uplink int) string { return fmt.Sprintf("%s-%d", EgressProgram, uplink) }
 
+// EntersProgram is the program at every uplink's tc ingress.
+const EntersProgram = "enters"
+
+// AtInterface tells whether the hook is at an interface.
+func (h Hook) AtInterface() bool {
+	return h.Program == EgressProgram || h.Program == EntersProgram || h.Program == IngressProgram
+}
+
 // IngressProgram is the program at the tc ingress of every interface that
 // packets of others come in by.
 const IngressProgram = "ingress"
@@ -76,7 +84,8 @@ func (m *maker) hooks(o Options) {
 	}
 	for _, u := range m.plan.Uplinks {
 		if u.Index != 0 {
-			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Master: u.VRF.Index, Why: "counts what leaves by uplink " + u.Name + ", and mends its way"})
+			m.plan.Hooks = append(m.plan.Hooks, Hook{Program: EgressProgram, Place: u.Interface, Pin: EgressPin(u.Number), Uplink: u.Number, Master: u.VRF.Index, Why: "counts what leaves by uplink " + u.Name + ", and mends its way"},
+				Hook{Program: EntersProgram, Place: u.Interface, Pin: fmt.Sprintf("%s-%d", EntersProgram, u.Number), Uplink: u.Number, Why: "counts what comes in by uplink " + u.Name})
 		}
 	}
 	for _, g := range classes.Groups {

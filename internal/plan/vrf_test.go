@@ -63,7 +63,7 @@ func TestVRF(t *testing.T) {
 		}
 	}
 	for _, hook := range p.Hooks {
-		if want := map[string]int{"eth1": red.Index}[hook.Place]; hook.Master != want {
+		if want := map[string]int{"egress eth1": red.Index}[hook.Program+" "+hook.Place]; hook.Master != want {
 			t.Errorf("%s at %s is told of master %d, want %d", hook.Program, hook.Place, hook.Master, want)
 		}
 	}
