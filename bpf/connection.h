@@ -139,8 +139,6 @@ static __always_inline void closed(struct bpf_sock_ops *ctx, struct connection *
 {
 	int error = of->sk->sk_err;
 
-	if (ctx->args[1] != TCP_CLOSE)
-		return;
 	if (ctx->args[0] == TCP_SYN_SENT) {
 		failed(of->c, error);
 		return;
@@ -151,12 +149,31 @@ static __always_inline void closed(struct bpf_sock_ops *ctx, struct connection *
 	of->c->lost += error == ETIMEDOUT;
 }
 
+/* Whether a call is of anything that is counted: most are not, and are answered before the connection is looked for. */
+static __always_inline int is_counted(struct bpf_sock_ops *ctx, __u32 op)
+{
+	switch (op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		return 1; /* whatever is on is asked for then */
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		return !is_off(OFF_CONNECT);
+	case BPF_SOCK_OPS_STATE_CB:
+		return ctx->args[1] == TCP_CLOSE && !is_off(OFF_CONNECT);
+	case BPF_SOCK_OPS_RETRANS_CB:
+		return !ctx->args[2] && !is_off(OFF_CONNECT);
+	case BPF_SOCK_OPS_RTT_CB:
+		return !is_off(OFF_RTT);
+	}
+	return 0;
+}
+
 static __always_inline void follow_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct connection of = {};
 	__u32 op = ctx->op;
 
-	if (op < BPF_SOCK_OPS_TCP_CONNECT_CB || op > BPF_SOCK_OPS_RTT_CB || !find_connection(&of, ctx, sk))
+	if (!is_counted(ctx, op) || !find_connection(&of, ctx, sk))
 		return;
 	switch (op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
@@ -164,24 +181,20 @@ static __always_inline void follow_connection(struct bpf_sock_ops *ctx, struct b
 		start(sk);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-		if (!is_off(OFF_CONNECT))
-			opened(sk, &of);
+		opened(sk, &of);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		follow(ctx);
 		of.c->accepted += !is_off(OFF_CONNECT);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		if (!is_off(OFF_CONNECT))
-			closed(ctx, &of);
+		closed(ctx, &of);
 		break;
 	case BPF_SOCK_OPS_RETRANS_CB:
-		if (!ctx->args[2] && !is_off(OFF_CONNECT))
-			of.c->retransmitted += ctx->args[1];
+		of.c->retransmitted += ctx->args[1];
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
-		if (!is_off(OFF_RTT))
-			measured(ctx, &of);
+		measured(ctx, &of);
 		break;
 	}
 }

@@ -80,13 +80,14 @@ struct owner {
 	__u32 type;
 	__u32 mark;
 	__u32 noted; /* whether there may be a note of it */
+	__u32 connected;
 };
 
 static __always_inline struct owner owner_by_call(struct bpf_sock *sk)
 {
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	return sk ? (struct owner){sk->type, sk->mark, 1} : (struct owner){};
+	return sk ? (struct owner){sk->type, sk->mark, 1, sk->dst_port} : (struct owner){};
 }
 
 static __always_inline struct owner owner_of(struct __sk_buff *skb)
@@ -97,7 +98,7 @@ static __always_inline struct owner owner_of(struct __sk_buff *skb)
 	const struct sock *sk = kernel_skb->sk;
 	if (!sk || !is_full(sk))
 		return (struct owner){};
-	return (struct owner){sk->sk_type, sk->sk_mark, !!sk->sk_bpf_storage};
+	return (struct owner){sk->sk_type, sk->sk_mark, !!sk->sk_bpf_storage, sk->__sk_common.skc_dport};
 }
 
 /* The network namespace's cookie of a packet's full socket. */

@@ -131,7 +131,7 @@ static __always_inline void receive(struct __sk_buff *skb)
 	const struct class_entry *class = class_of(mark);
 	if (class && class->slot && !(tag & TAG_FRAGMENT) && skb->pkt_type == PACKET_HOST)
 		count_received(skb, class, number, u->link_header);
-	if (of.type == SOCK_DGRAM)
+	if (of.type == SOCK_DGRAM && !of.connected)
 		remember_arrival(skb);
 }
 #endif

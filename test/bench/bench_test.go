@@ -62,7 +62,7 @@ func TestBench(t *testing.T) {
 	for _, p := range r.Programs {
 		programs[strings.TrimRight(p.Program, "-0123456789")] = true
 	}
-	if diff := cmp.Diff(map[string]bool{"egress": true, "ingress": true}, programs); diff != "" {
+	if diff := cmp.Diff(map[string]bool{"egress": true, "enters": true, "ingress": true}, programs); diff != "" {
 		t.Errorf("packet programs that were run (-want +got):\n%s", diff)
 	}
 	if r.Memory[0].Bytes == 0 || r.Memory[3].Parts["tables inside"] == 0 {
