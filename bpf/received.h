@@ -24,7 +24,7 @@ struct {
 	__uint(max_entries, MAX_UPLINKS);
 	__type(key, __u32);
 	__type(value, struct volumes);
-} told SEC(".maps");
+} incoming_told SEC(".maps");
 
 /* The size of the headers that each segment of a GRO packet had, from the IP header on. */
 static __noinline __u32 headers_of(struct __sk_buff *skb)

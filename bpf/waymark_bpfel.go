@@ -432,6 +432,7 @@ const (
 	WaymarkMapHeirs           = "heirs"
 	WaymarkMapHits            = "hits"
 	WaymarkMapIncoming        = "incoming"
+	WaymarkMapIncomingTold    = "incoming_told"
 	WaymarkMapInside          = "inside"
 	WaymarkMapListened        = "listened"
 	WaymarkMapLive            = "live"
@@ -443,7 +444,6 @@ const (
 	WaymarkMapSwitches        = "switches"
 	WaymarkMapTables          = "tables"
 	WaymarkMapTimes           = "times"
-	WaymarkMapTold            = "told"
 	WaymarkMapTurns           = "turns"
 	WaymarkMapUplinks         = "uplinks"
 	WaymarkMapWalked          = "walked"
@@ -551,38 +551,38 @@ type WaymarkProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WaymarkMapSpecs struct {
-	Armed      *ebpf.MapSpec `ebpf:"armed"`
-	Arrivals   *ebpf.MapSpec `ebpf:"arrivals"`
-	Carried    *ebpf.MapSpec `ebpf:"carried"`
-	Cgroups    *ebpf.MapSpec `ebpf:"cgroups"`
-	Classes    *ebpf.MapSpec `ebpf:"classes"`
-	Connecting *ebpf.MapSpec `ebpf:"connecting"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Decided    *ebpf.MapSpec `ebpf:"decided"`
-	Drops      *ebpf.MapSpec `ebpf:"drops"`
-	Earlier    *ebpf.MapSpec `ebpf:"earlier"`
-	Endings    *ebpf.MapSpec `ebpf:"endings"`
-	Flows      *ebpf.MapSpec `ebpf:"flows"`
-	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
-	Heirs      *ebpf.MapSpec `ebpf:"heirs"`
-	Hits       *ebpf.MapSpec `ebpf:"hits"`
-	Incoming   *ebpf.MapSpec `ebpf:"incoming"`
-	Inside     *ebpf.MapSpec `ebpf:"inside"`
-	Listened   *ebpf.MapSpec `ebpf:"listened"`
-	Live       *ebpf.MapSpec `ebpf:"live"`
-	Matches    *ebpf.MapSpec `ebpf:"matches"`
-	Notes      *ebpf.MapSpec `ebpf:"notes"`
-	Path       *ebpf.MapSpec `ebpf:"path"`
-	Pins       *ebpf.MapSpec `ebpf:"pins"`
-	Queue      *ebpf.MapSpec `ebpf:"queue"`
-	Switches   *ebpf.MapSpec `ebpf:"switches"`
-	Tables     *ebpf.MapSpec `ebpf:"tables"`
-	Times      *ebpf.MapSpec `ebpf:"times"`
-	Told       *ebpf.MapSpec `ebpf:"told"`
-	Turns      *ebpf.MapSpec `ebpf:"turns"`
-	Uplinks    *ebpf.MapSpec `ebpf:"uplinks"`
-	Walked     *ebpf.MapSpec `ebpf:"walked"`
-	WholeMarks *ebpf.MapSpec `ebpf:"whole_marks"`
+	Armed        *ebpf.MapSpec `ebpf:"armed"`
+	Arrivals     *ebpf.MapSpec `ebpf:"arrivals"`
+	Carried      *ebpf.MapSpec `ebpf:"carried"`
+	Cgroups      *ebpf.MapSpec `ebpf:"cgroups"`
+	Classes      *ebpf.MapSpec `ebpf:"classes"`
+	Connecting   *ebpf.MapSpec `ebpf:"connecting"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Decided      *ebpf.MapSpec `ebpf:"decided"`
+	Drops        *ebpf.MapSpec `ebpf:"drops"`
+	Earlier      *ebpf.MapSpec `ebpf:"earlier"`
+	Endings      *ebpf.MapSpec `ebpf:"endings"`
+	Flows        *ebpf.MapSpec `ebpf:"flows"`
+	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
+	Heirs        *ebpf.MapSpec `ebpf:"heirs"`
+	Hits         *ebpf.MapSpec `ebpf:"hits"`
+	Incoming     *ebpf.MapSpec `ebpf:"incoming"`
+	IncomingTold *ebpf.MapSpec `ebpf:"incoming_told"`
+	Inside       *ebpf.MapSpec `ebpf:"inside"`
+	Listened     *ebpf.MapSpec `ebpf:"listened"`
+	Live         *ebpf.MapSpec `ebpf:"live"`
+	Matches      *ebpf.MapSpec `ebpf:"matches"`
+	Notes        *ebpf.MapSpec `ebpf:"notes"`
+	Path         *ebpf.MapSpec `ebpf:"path"`
+	Pins         *ebpf.MapSpec `ebpf:"pins"`
+	Queue        *ebpf.MapSpec `ebpf:"queue"`
+	Switches     *ebpf.MapSpec `ebpf:"switches"`
+	Tables       *ebpf.MapSpec `ebpf:"tables"`
+	Times        *ebpf.MapSpec `ebpf:"times"`
+	Turns        *ebpf.MapSpec `ebpf:"turns"`
+	Uplinks      *ebpf.MapSpec `ebpf:"uplinks"`
+	Walked       *ebpf.MapSpec `ebpf:"walked"`
+	WholeMarks   *ebpf.MapSpec `ebpf:"whole_marks"`
 }
 
 // WaymarkVariableSpecs contains global variables before they are loaded into the kernel.
@@ -624,38 +624,38 @@ func (o *WaymarkObjects) Close() error {
 //
 // It can be passed to LoadWaymarkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WaymarkMaps struct {
-	Armed      *ebpf.Map `ebpf:"armed"`
-	Arrivals   *ebpf.Map `ebpf:"arrivals"`
-	Carried    *ebpf.Map `ebpf:"carried"`
-	Cgroups    *ebpf.Map `ebpf:"cgroups"`
-	Classes    *ebpf.Map `ebpf:"classes"`
-	Connecting *ebpf.Map `ebpf:"connecting"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Decided    *ebpf.Map `ebpf:"decided"`
-	Drops      *ebpf.Map `ebpf:"drops"`
-	Earlier    *ebpf.Map `ebpf:"earlier"`
-	Endings    *ebpf.Map `ebpf:"endings"`
-	Flows      *ebpf.Map `ebpf:"flows"`
-	Fragments  *ebpf.Map `ebpf:"fragments"`
-	Heirs      *ebpf.Map `ebpf:"heirs"`
-	Hits       *ebpf.Map `ebpf:"hits"`
-	Incoming   *ebpf.Map `ebpf:"incoming"`
-	Inside     *ebpf.Map `ebpf:"inside"`
-	Listened   *ebpf.Map `ebpf:"listened"`
-	Live       *ebpf.Map `ebpf:"live"`
-	Matches    *ebpf.Map `ebpf:"matches"`
-	Notes      *ebpf.Map `ebpf:"notes"`
-	Path       *ebpf.Map `ebpf:"path"`
-	Pins       *ebpf.Map `ebpf:"pins"`
-	Queue      *ebpf.Map `ebpf:"queue"`
-	Switches   *ebpf.Map `ebpf:"switches"`
-	Tables     *ebpf.Map `ebpf:"tables"`
-	Times      *ebpf.Map `ebpf:"times"`
-	Told       *ebpf.Map `ebpf:"told"`
-	Turns      *ebpf.Map `ebpf:"turns"`
-	Uplinks    *ebpf.Map `ebpf:"uplinks"`
-	Walked     *ebpf.Map `ebpf:"walked"`
-	WholeMarks *ebpf.Map `ebpf:"whole_marks"`
+	Armed        *ebpf.Map `ebpf:"armed"`
+	Arrivals     *ebpf.Map `ebpf:"arrivals"`
+	Carried      *ebpf.Map `ebpf:"carried"`
+	Cgroups      *ebpf.Map `ebpf:"cgroups"`
+	Classes      *ebpf.Map `ebpf:"classes"`
+	Connecting   *ebpf.Map `ebpf:"connecting"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Decided      *ebpf.Map `ebpf:"decided"`
+	Drops        *ebpf.Map `ebpf:"drops"`
+	Earlier      *ebpf.Map `ebpf:"earlier"`
+	Endings      *ebpf.Map `ebpf:"endings"`
+	Flows        *ebpf.Map `ebpf:"flows"`
+	Fragments    *ebpf.Map `ebpf:"fragments"`
+	Heirs        *ebpf.Map `ebpf:"heirs"`
+	Hits         *ebpf.Map `ebpf:"hits"`
+	Incoming     *ebpf.Map `ebpf:"incoming"`
+	IncomingTold *ebpf.Map `ebpf:"incoming_told"`
+	Inside       *ebpf.Map `ebpf:"inside"`
+	Listened     *ebpf.Map `ebpf:"listened"`
+	Live         *ebpf.Map `ebpf:"live"`
+	Matches      *ebpf.Map `ebpf:"matches"`
+	Notes        *ebpf.Map `ebpf:"notes"`
+	Path         *ebpf.Map `ebpf:"path"`
+	Pins         *ebpf.Map `ebpf:"pins"`
+	Queue        *ebpf.Map `ebpf:"queue"`
+	Switches     *ebpf.Map `ebpf:"switches"`
+	Tables       *ebpf.Map `ebpf:"tables"`
+	Times        *ebpf.Map `ebpf:"times"`
+	Turns        *ebpf.Map `ebpf:"turns"`
+	Uplinks      *ebpf.Map `ebpf:"uplinks"`
+	Walked       *ebpf.Map `ebpf:"walked"`
+	WholeMarks   *ebpf.Map `ebpf:"whole_marks"`
 }
 
 func (m *WaymarkMaps) Close() error {
@@ -676,6 +676,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Heirs,
 		m.Hits,
 		m.Incoming,
+		m.IncomingTold,
 		m.Inside,
 		m.Listened,
 		m.Live,
@@ -687,7 +688,6 @@ func (m *WaymarkMaps) Close() error {
 		m.Switches,
 		m.Tables,
 		m.Times,
-		m.Told,
 		m.Turns,
 		m.Uplinks,
 		m.Walked,

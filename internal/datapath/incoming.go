@@ -69,7 +69,7 @@ func most(told *uint64, all, classed uint64) uint64 {
 // incoming is one part of what came in by each uplink, over all CPUs; nil where
 // another build has no such map.
 func (i *Instance) incoming(part func(*bpf.WaymarkIncomingVolumes) *bpf.WaymarkVolumes) ([]Volumes, error) {
-	if i.maps.Incoming == nil || i.maps.Told == nil {
+	if i.maps.Incoming == nil || i.maps.IncomingTold == nil {
 		return nil, nil
 	}
 	sums := make([]Volumes, i.settings.UplinkLimit)
@@ -89,8 +89,8 @@ func (i *Instance) incoming(part func(*bpf.WaymarkIncomingVolumes) *bpf.WaymarkV
 // toldOf is the memory of what was told, which other processes have, too.
 func (i *Instance) toldOf() ([]bpf.WaymarkVolumes, error) {
 	if i.told == nil {
-		size := int(i.maps.Told.MaxEntries() * i.maps.Told.ValueSize())
-		memory, err := unix.Mmap(i.maps.Told.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		size := int(i.maps.IncomingTold.MaxEntries() * i.maps.IncomingTold.ValueSize())
+		memory, err := unix.Mmap(i.maps.IncomingTold.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
 			return nil, fmt.Errorf("map what was told: %w", err)
 		}

@@ -66,7 +66,7 @@ func (s Settings) Hold(p *plan.Plan, netnsCookie uint64) bool {
 type Instance struct {
 	dir      string
 	settings Settings
-	told     []byte    // the memory of maps.Told, once it was asked for
+	told     []byte    // the memory of maps.IncomingTold, once it was asked for
 	retired  plan.Mask // of the instance that this one takes over from
 	maps     bpf.WaymarkMaps
 	runs     []run                    // where another build's lines of counters have our fields; nil: where ours have
@@ -268,32 +268,32 @@ func (i *Instance) size(maps map[string]*ebpf.MapSpec) {
 // fields are the places of the pinned maps, by name.
 func (i *Instance) fields() map[string]**ebpf.Map {
 	return map[string]**ebpf.Map{
-		bpf.WaymarkMapCgroups:    &i.maps.Cgroups,
-		bpf.WaymarkMapArmed:      &i.maps.Armed,
-		bpf.WaymarkMapArrivals:   &i.maps.Arrivals,
-		bpf.WaymarkMapClasses:    &i.maps.Classes,
-		bpf.WaymarkMapConnecting: &i.maps.Connecting,
-		bpf.WaymarkMapCounters:   &i.maps.Counters,
-		bpf.WaymarkMapDecided:    &i.maps.Decided,
-		bpf.WaymarkMapDrops:      &i.maps.Drops,
-		bpf.WaymarkMapEarlier:    &i.maps.Earlier,
-		bpf.WaymarkMapEndings:    &i.maps.Endings,
-		bpf.WaymarkMapHits:       &i.maps.Hits,
-		bpf.WaymarkMapIncoming:   &i.maps.Incoming,
-		bpf.WaymarkMapInside:     &i.maps.Inside,
-		bpf.WaymarkMapFragments:  &i.maps.Fragments,
-		bpf.WaymarkMapMatches:    &i.maps.Matches,
-		bpf.WaymarkMapNotes:      &i.maps.Notes,
-		bpf.WaymarkMapLive:       &i.maps.Live,
-		bpf.WaymarkMapPath:       &i.maps.Path,
-		bpf.WaymarkMapQueue:      &i.maps.Queue,
-		bpf.WaymarkMapSwitches:   &i.maps.Switches,
-		bpf.WaymarkMapTables:     &i.maps.Tables,
-		bpf.WaymarkMapTimes:      &i.maps.Times,
-		bpf.WaymarkMapTold:       &i.maps.Told,
-		bpf.WaymarkMapTurns:      &i.maps.Turns,
-		bpf.WaymarkMapUplinks:    &i.maps.Uplinks,
-		bpf.WaymarkMapWholeMarks: &i.maps.WholeMarks,
+		bpf.WaymarkMapCgroups:      &i.maps.Cgroups,
+		bpf.WaymarkMapArmed:        &i.maps.Armed,
+		bpf.WaymarkMapArrivals:     &i.maps.Arrivals,
+		bpf.WaymarkMapClasses:      &i.maps.Classes,
+		bpf.WaymarkMapConnecting:   &i.maps.Connecting,
+		bpf.WaymarkMapCounters:     &i.maps.Counters,
+		bpf.WaymarkMapDecided:      &i.maps.Decided,
+		bpf.WaymarkMapDrops:        &i.maps.Drops,
+		bpf.WaymarkMapEarlier:      &i.maps.Earlier,
+		bpf.WaymarkMapEndings:      &i.maps.Endings,
+		bpf.WaymarkMapHits:         &i.maps.Hits,
+		bpf.WaymarkMapIncoming:     &i.maps.Incoming,
+		bpf.WaymarkMapInside:       &i.maps.Inside,
+		bpf.WaymarkMapFragments:    &i.maps.Fragments,
+		bpf.WaymarkMapMatches:      &i.maps.Matches,
+		bpf.WaymarkMapNotes:        &i.maps.Notes,
+		bpf.WaymarkMapLive:         &i.maps.Live,
+		bpf.WaymarkMapPath:         &i.maps.Path,
+		bpf.WaymarkMapQueue:        &i.maps.Queue,
+		bpf.WaymarkMapSwitches:     &i.maps.Switches,
+		bpf.WaymarkMapTables:       &i.maps.Tables,
+		bpf.WaymarkMapTimes:        &i.maps.Times,
+		bpf.WaymarkMapIncomingTold: &i.maps.IncomingTold,
+		bpf.WaymarkMapTurns:        &i.maps.Turns,
+		bpf.WaymarkMapUplinks:      &i.maps.Uplinks,
+		bpf.WaymarkMapWholeMarks:   &i.maps.WholeMarks,
 	}
 }
 
