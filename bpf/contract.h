@@ -114,7 +114,7 @@
  *   times     and `connecting` are shared if their sizes are the same, whatever the
  *             mask: a key of times says slot and uplink, and no line that another
  *             number of uplinks would give another meaning.
- *   incoming  and `told`, which no program knows, are shared in the same way.
+ *   incoming  and `incoming_told`, which no program knows, are shared in the same way.
  *   drops     is shared if its sizes are the same. While two instances' programs are
  *             attached, the newer one's count no drops and no times in the queue.
  *   hits      and `matches` of the version in force are read, if their sizes are the

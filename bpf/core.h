@@ -83,11 +83,14 @@ struct owner {
 	__u32 connected;
 };
 
+/* The port is read apart: the compiler would read it and the kernel's own by one computed pointer, which the verifier refuses. */
 static __always_inline struct owner owner_by_call(struct bpf_sock *sk)
 {
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	return sk ? (struct owner){sk->type, sk->mark, 1, sk->dst_port} : (struct owner){};
+	if (!sk)
+		return (struct owner){};
+	return (struct owner){sk->type, sk->mark, 1, *(volatile __u16 *)&sk->dst_port};
 }
 
 static __always_inline struct owner owner_of(struct __sk_buff *skb)
