@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 
 	"waymark/internal/plan"
@@ -96,9 +98,31 @@ func qdiscKind(index int) (string, error) {
 func (i *Instance) unpin(h plan.Hook) error {
 	var errs []error
 	for _, pin := range []string{i.pin(h), i.pin(h) + nextSuffix} {
+		if err := sever(pin); err != nil {
+			errs = append(errs, err)
+		}
 		if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sever detaches a link that has no other pin. Without its last pin the kernel
+// would detach it too, but in its own time, and late on a busy machine. (Those of
+// tracepoints it detaches in no other way.)
+func sever(pin string) error {
+	info, err := os.Stat(pin)
+	if err != nil || info.Sys().(*syscall.Stat_t).Nlink > 1 {
+		return nil
+	}
+	l, err := link.LoadPinnedLink(pin, nil)
+	if err != nil {
+		return nil // it is a program's
+	}
+	defer l.Close()
+	if err := l.Detach(); err != nil && !errors.Is(err, ebpf.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
