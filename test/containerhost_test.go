@@ -4,6 +4,7 @@ package test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -137,7 +138,13 @@ func (s *site) greeted(t *testing.T, c container, f ip, service, router int) {
 	t.Helper()
 	to := f.service(service).Addr()
 	s.drain(t)
-	out := must[string](t)(c("/bin/nc", "-w", "10", to.String(), fmt.Sprint(servicePort)))
+	var out string
+	soon(t, "a container's command says what it got", func() (err error) { // some runtimes lose it now and then
+		if out, err = c("/bin/nc", "-w", "10", to.String(), fmt.Sprint(servicePort)); err == nil && out == "" {
+			err = errors.New("nothing")
+		}
+		return err
+	})
 	seen, err := netip.ParseAddrPort(strings.TrimSpace(out))
 	if source := s.address(router, to); err != nil || seen.Addr() != source {
 		t.Errorf("the far server saw %q, want %s", out, source)
