@@ -8,9 +8,10 @@
 #ifndef WAYMARK_BEHIND_H
 #define WAYMARK_BEHIND_H
 
+#include "ending.h"
 #include "opened.h"
 
-enum { NAMESPACES = 64 };
+enum { NAMESPACES = 64, NOBODY = ~0U };
 
 /* Whether this copy's interface is a bridge whose packets may have lost their sockets. */
 const volatile __u32 filtered;
@@ -90,7 +91,10 @@ static __noinline __u32 find_set_behind(struct __sk_buff *skb, struct flow *flow
 	return found;
 }
 
-/* As classify_packet, for a packet that has lost its socket. */
+/*
+ * As classify_packet, for a packet that has lost its socket. A connection's last
+ * ones may come when the socket itself is gone: they wait for the bridge.
+ */
 static __noinline __u32 classify_behind(struct __sk_buff *skb, struct flow *flow)
 {
 	__u32 version = live_version();
@@ -99,6 +103,14 @@ static __noinline __u32 classify_behind(struct __sk_buff *skb, struct flow *flow
 	if (!h)
 		return 0;
 	__u32 set = find_set_behind(skb, flow, version, names_cgroups(h) ? h->cgroup_levels : 0, names_cgroups(h) ? h->no_cgroup : 0);
-	return classify_in(version, h, set, flow, 1);
+	const struct ending *e = flow->proto == IPPROTO_TCP && flow->uid == NOBODY ? last_words(flow) : 0;
+
+	if (e)
+		return e->class_mark;
+	__u32 class_mark = classify_in(version, h, set, flow, 1);
+
+	if (flow->proto == IPPROTO_TCP && flow->uid != NOBODY)
+		remember_ending(flow, class_mark);
+	return class_mark;
 }
 #endif

@@ -9,7 +9,6 @@
 
 #include "behind.h"
 #include "egress.h"
-#include "ending.h"
 
 /* The application's socket that a packet is of; the kernel's own answers have another, or none. */
 static __always_inline struct bpf_sock *socket_behind(struct __sk_buff *skb)
@@ -22,8 +21,6 @@ static __always_inline struct bpf_sock *socket_behind(struct __sk_buff *skb)
 /* The class of a packet: what its flow was kept in, or what the table says. */
 static __always_inline __u32 class_of_packet(struct __sk_buff *skb, struct bpf_sock *sk, struct flow *flow)
 {
-	if (may_be_behind(skb, flow))
-		return classify_behind(skb, flow);
 	struct socket_note *note = sk && sk->dst_port ? bpf_sk_storage_get(&notes, sk, 0, 0) : 0;
 
 	return note && note->flags & NOTE_CLASS ? note->class_mark : classify_packet(skb, flow);
@@ -33,7 +30,7 @@ static __always_inline int ingress_impl(struct __sk_buff *skb)
 {
 	struct flow flow = {
 		.iif = master ? master : skb->ifindex,
-		.uid = skb->sk ? bpf_get_socket_uid(skb) : ~0U,
+		.uid = skb->sk ? bpf_get_socket_uid(skb) : NOBODY,
 	};
 	__u32 class_mark;
 
@@ -43,9 +40,9 @@ static __always_inline int ingress_impl(struct __sk_buff *skb)
 	if (class_number(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
 		return TCX_NEXT;
 	struct bpf_sock *sk = socket_behind(skb);
-	int orphan = flow.proto == IPPROTO_TCP && (!sk || sk->type == SOCK_RAW);
+	int behind = may_be_behind(skb, &flow), orphan = !behind && flow.proto == IPPROTO_TCP && (!sk || sk->type == SOCK_RAW);
 	const struct ending *e = orphan ? last_words(&flow) : 0;
-	class_mark = e ? e->class_mark : class_of_packet(skb, sk, &flow);
+	class_mark = behind ? classify_behind(skb, &flow) : e ? e->class_mark : class_of_packet(skb, sk, &flow);
 	if (sk && !orphan && is_turning(sk, &flow))
 		remember_ending(&flow, class_mark);
 	if (class_mark)

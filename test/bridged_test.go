@@ -60,6 +60,7 @@ END`)
 			s.apply(t, traffic)
 			defer s.replug(t)()
 			for _, f := range bothFamilies {
+				t.Run("last ACK/"+string(f), func(t *testing.T) { s.closes(t, s.LAN, in("closed.slice", f.job(lab.TCP, 1))) })
 				for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
 					for _, c := range []struct {
 						name   string

@@ -28,23 +28,27 @@ func TestEndOfConnections(t *testing.T) {
 		for _, f := range ips {
 			t.Run(node.Name+"/"+string(f), func(t *testing.T) {
 				job := in("closed.slice", f.job(lab.TCP, 1))
-				s.blameless(t, func() {
-					s.drain(t)
-					c := must[*lab.Client](t)(node.Open(job))
-					local := c.Opened.Local
-					if err := c.Close(); err != nil {
-						t.Error(err)
-					}
-					// The far server's FIN is answered by the socket that waits.
-					closed := false
-					s.ends(t, byB, local, func(p lab.Packet) bool {
-						closed = closed || p.TCPFlags&tcpFIN != 0
-						return closed && p.TCPFlags == tcpACK
-					})
-				})
+				s.blameless(t, func() { s.closes(t, node, job) })
 			})
 		}
 	}
+}
+
+// closes has a connection by router B to its very end.
+func (s *site) closes(t *testing.T, node *lab.Node, job lab.Job) {
+	t.Helper()
+	s.drain(t)
+	c := must[*lab.Client](t)(node.Open(job))
+	local := c.Opened.Local
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	// The far server's FIN is answered by the socket that waits.
+	closed := false
+	s.ends(t, byB, local, func(p lab.Packet) bool {
+		closed = closed || p.TCPFlags&tcpFIN != 0
+		return closed && p.TCPFlags == tcpACK
+	})
 }
 
 // TestResetsFromBehind has connections of a container that it resets, and a
