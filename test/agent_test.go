@@ -58,8 +58,14 @@ func (r *agentRun) logged() string {
 // says waits for a line of its log.
 func (r *agentRun) says(t *testing.T, text string) {
 	t.Helper()
+	r.saysAgain(t, text, 0)
+}
+
+// saysAgain waits for one more such line than there were.
+func (r *agentRun) saysAgain(t *testing.T, text string, before int) {
+	t.Helper()
 	soon(t, "the agent says "+text, func() error {
-		if log := r.logged(); !strings.Contains(log, text) {
+		if log := r.logged(); strings.Count(log, text) <= before {
 			return fmt.Errorf("its log is %s", log)
 		}
 		return nil
