@@ -194,6 +194,7 @@ static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_
 
 	if (mark == sk->mark || is_whole(sk->mark) || !set_mark(ctx, mark))
 		return 0;
-	return first_uplink(sk, mark);
+	/* One that is bound to a device leaves by it, whatever its class. */
+	return sk->bound_dev_if ? 0 : first_uplink(sk, mark);
 }
 #endif
