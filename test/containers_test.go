@@ -3,6 +3,7 @@
 package test
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,10 +17,17 @@ import (
 	"waymark/internal/plan"
 )
 
-// reapply applies the policy that was applied last.
+// reapply applies the policy that was applied last, until every container
+// runtime answers in time.
 func (s *site) reapply(t *testing.T) {
 	t.Helper()
-	s.ok(t, "apply", "-f", filepath.Join(s.dir, "policy.yaml"), "--cgroup-root", s.CgroupRoot())
+	soon(t, "the runtimes answer", func() error {
+		a := item[applied](t, s.ok(t, "apply", "-o", "json", "-f", filepath.Join(s.dir, "policy.yaml"), "--cgroup-root", s.CgroupRoot()))
+		if waiting := strings.Join(a.Waiting, "; "); strings.Contains(waiting, "what it had is taken to be") {
+			return errors.New(waiting)
+		}
+		return nil
+	})
 }
 
 // TestContainersByName has real containers of Docker's, by name and by labels: ones
