@@ -109,6 +109,20 @@ func TestFailBack(t *testing.T) {
 	}
 }
 
+// TestDownFromTheStart has an agent find an uplink without a carrier, and say so.
+func TestDownFromTheStart(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.mark(t)
+	s.check(t, s.Routers[byB].SetLink("down", false))
+	a := s.agent(t, returning("300ms"))
+	a.says(t, "leads nowhere")
+	s.goes(t, "app.slice", byA)
+	s.check(t, s.Routers[byB].SetLink("down", true))
+	a.says(t, "uplink is back")
+	s.goes(t, "app.slice", byB)
+}
+
 func begin(all []*trickle) {
 	for _, k := range all {
 		k.begin()

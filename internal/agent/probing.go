@@ -81,8 +81,8 @@ func (a *Agent) tellProbes() {
 	}
 	a.record.Probes = a.probes.States()
 	for _, s := range a.record.Probes {
-		switch was, known := before[s.Uplink]; {
-		case !known || was == s.Down:
+		switch was := before[s.Uplink]; { // one that is not known yet was up
+		case was == s.Down:
 		case s.Down == "":
 			a.Log.Info("uplink is back", "uplink", s.Uplink)
 		case was == "":
