@@ -131,6 +131,21 @@ func TestFingerprintSeesEveryField(t *testing.T) {
 	}
 }
 
+// TestFingerprintOfAFlap takes an uplink's link away: the maps hold that it
+// cannot be used, and nothing else of it, so that they are filled again unless it
+// is withdrawn already.
+func TestFingerprintOfAFlap(t *testing.T) {
+	for _, withdrawn := range []string{"", "its link went down"} {
+		p := everyPlan(t)["design"]
+		p.Uplinks[0].Withdrawn, p.Uplinks[0].Up = withdrawn, true
+		plugged := p.Fingerprint()
+		p.Uplinks[0].Up = false
+		if same := p.Fingerprint() == plugged; same != (withdrawn != "") {
+			t.Errorf("withdrawn %q: the fingerprint is the same without the link: %v", withdrawn, same)
+		}
+	}
+}
+
 // TestDiffIsInTheOrderOfWork compares the text of the changes from one plan
 // to another: additions down the ladder, deletions up.
 func TestDiffIsInTheOrderOfWork(t *testing.T) {

@@ -20,7 +20,8 @@ func (p *Plan) Fingerprint() string {
 	b := bufio.NewWriterSize(sum, 64<<10)
 	fmt.Fprintln(b, p.Mask, p.Main, p.WholeMarks, p.Inside, p.ByMain, p.Off)
 	for _, u := range p.Uplinks {
-		fmt.Fprintln(b, u.Name, u.Number, u.Index, u.Up, u.Sources, u.Families)
+		// What is withdrawn is not usable, with a link or without: one that flaps fills no maps.
+		fmt.Fprintln(b, u.Name, u.Number, u.Index, u.Up || u.Withdrawn != "", u.Sources, u.Families)
 	}
 	for _, c := range p.Classes {
 		fmt.Fprintln(b, c.Number, c.Slot, c.Route.Uplinks, c.Route.Weights, c.Fate)
