@@ -23,7 +23,7 @@ type Probe struct {
 	Timeout  time.Duration    // after which an answer does not count; the interval, but at most a second, when the policy is silent
 	Down     int              // misses in a row that make a target bad, of all targets the uplink
 	Up       int              // answers in a row of one target that make the uplink good again
-	Hold     time.Duration    // an uplink that was bad stays so for at least that long
+	Hold     time.Duration    // an uplink that was bad, or whose link was lost since, stays so for at least that long
 	Loss     int              // per cent of the last probes beyond which a target is bad; 0: any
 	Latency  time.Duration    // mean of the last probes beyond which a target is bad; 0: any
 	Pos      Position

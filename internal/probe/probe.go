@@ -86,7 +86,7 @@ func (p *Probes) Follow(uplinks []Uplink, down map[string]string) {
 		r := &running{key: key, link: u.Index, stop: func() {}}
 		r.policy, r.down = u.Probe, down[u.Name]
 		if old != nil {
-			r.down, r.since, r.last, r.sign, r.cut = old.down, old.since, old.last, old.sign, old.cut
+			r.down, r.since, r.cutAt, r.last, r.sign, r.cut = old.down, old.since, old.cutAt, old.last, old.sign, old.cut
 			ended = append(ended, old)
 		}
 		p.running[u.Name] = r
@@ -188,16 +188,14 @@ func (p *Probes) LastSign(uplink string) (sign time.Time, cut bool) {
 	return time.Time{}, false
 }
 
-// Lost takes up that a link lost its carrier, though it may be back by now.
+// Lost takes up that a link lost its carrier, though it may be back by now. Of
+// an uplink that is down already, the hold and the answers begin anew.
 func (p *Probes) Lost(link int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.running {
-		if r.link == link && r.down == "" {
-			r.down, r.since, r.cut = "its link went down", time.Now(), true
-			for _, t := range r.targets {
-				t.answers = 0
-			}
+		if r.link == link && r.lose(time.Now()) {
+			r.cut = true
 			p.tell()
 		}
 	}

@@ -79,6 +79,7 @@ type verdict struct {
 	targets []*target
 	down    string    // why it is down; "": it is not
 	since   time.Time // of down, or of up
+	cutAt   time.Time // the link's last loss of carrier: a hold begins with it anew
 }
 
 // judge takes up what the targets say at a moment, and tells whether the
@@ -98,7 +99,7 @@ func (v *verdict) judge(now time.Time) bool {
 		v.down, v.since = reason, now
 		return true
 	}
-	if now.Sub(v.since) < v.policy.Hold {
+	if now.Sub(v.since) < v.policy.Hold || now.Sub(v.cutAt) < v.policy.Hold {
 		return false
 	}
 	for _, t := range v.targets {
@@ -108,4 +109,18 @@ func (v *verdict) judge(now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// lose takes up that the link lost its carrier at a moment, and tells whether the
+// verdict changed.
+func (v *verdict) lose(now time.Time) bool {
+	v.cutAt = now
+	for _, t := range v.targets {
+		t.answers = 0
+	}
+	if v.down != "" {
+		return false
+	}
+	v.down, v.since = "its link went down", now
+	return true
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // Each case is the answers of one target or two, a probe a second: '.' for one
-// after 10 ms, 's' after 500 ms, 'x' for none; and when the uplink is down, by
-// the same seconds.
+// after 10 ms, 's' after 500 ms, 'x' for none, 'c' for a link that lost its
+// carrier; and when the uplink is down, by the same seconds.
 var verdictCases = []struct {
 	name, policy string
 	answers      []string
@@ -30,6 +30,8 @@ var verdictCases = []struct {
 	{"loss", "{icmp: [192.0.2.1], loss: 20%, hold: 0s}", []string{"..x..x..x..x"}, "+++++++++---"},
 	{"loss within", "{icmp: [192.0.2.1], loss: 40%, hold: 0s}", []string{"..x..x..x..x"}, "++++++++++++"},
 	{"latency", "{icmp: [192.0.2.1], latency: 200ms, hold: 0s}", []string{".....sssssss"}, "+++++++++---"},
+	{"its link is lost", "{icmp: [192.0.2.1], hold: 0s}", []string{".c...."}, "+---++"},
+	{"its link flaps", "{icmp: [192.0.2.1], hold: 6s}", []string{".c....c......."}, "+-----------++"},
 }
 
 func TestVerdict(t *testing.T) {
@@ -46,6 +48,10 @@ func TestVerdict(t *testing.T) {
 		now := time.Unix(1000, 0)
 		for second := range c.answers[0] {
 			for k, t := range v.targets {
+				if c.answers[k][second] == 'c' {
+					v.lose(now)
+					continue
+				}
 				t.add(map[byte]time.Duration{'.': 10 * time.Millisecond, 's': 500 * time.Millisecond, 'x': lost}[c.answers[k][second]])
 			}
 			v.judge(now)
