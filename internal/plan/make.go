@@ -23,7 +23,7 @@ type Options struct {
 // somebody else, or a plain error. The plan is there beside Conflicts, so
 // that it can be shown.
 func Make(policy *classes.Policy, facts Facts, before Numbers, options Options) (*Plan, error) {
-	m := &maker{policy: policy, facts: facts, before: before.under(policy), waiting: map[string]bool{}}
+	m := &maker{policy: policy, facts: facts, last: before, before: before.under(policy), waiting: map[string]bool{}}
 	m.plan = emptyPlan(Mask(policy.Mark.Mask))
 	m.plan.Numbers = m.before.clone(policy.Tables.Base)
 	if err := m.lines(options.Overrides); err != nil {
@@ -61,7 +61,8 @@ func emptyPlan(mask Mask) *Plan {
 type maker struct {
 	policy *classes.Policy
 	facts  Facts
-	before Numbers
+	last   Numbers // as the host remembers them
+	before Numbers // what of them holds under the policy
 	plan   *Plan
 
 	room     []match.Range   // of the lines' short lists

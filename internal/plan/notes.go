@@ -25,6 +25,7 @@ func (m *maker) notes() {
 		note("misroutes are counted and not repaired for IPv6: the kernel would drop its default routes from router advertisements if it were allowed to be asked; a static default route makes it possible")
 	}
 	m.vrfNotes(note)
+	m.maskNotes(note)
 	if len(m.cramped) > 0 {
 		note("answers to what is forwarded in by %s go by their sender's class, or by main: the mask %s has no number left for them: widen `mark: {mask: ...}`, or say `symmetric: false`", strings.Join(m.cramped, ", "), m.plan.Mask)
 	}
