@@ -70,7 +70,10 @@ func (c *Cmd) Start() error {
 // Wait waits for the process to end, as exec.Cmd's does; it may be called again
 // and from several goroutines.
 func (c *Cmd) Wait() error {
-	c.waitOnce.Do(func() { c.waitErr = c.Cmd.Wait() })
+	c.waitOnce.Do(func() {
+		c.waitErr = c.Cmd.Wait()
+		c.node.lab.disown(c)
+	})
 	return c.waitErr
 }
 

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -51,7 +52,7 @@ type Lab struct {
 
 	mu      sync.Mutex
 	closed  bool
-	closers []io.Closer // servers, captures and processes, in the order they began
+	closers []io.Closer // servers, captures and processes that have not ended, in the order they began
 }
 
 // New builds a laboratory and returns when its links are up and silent. It
@@ -107,4 +108,14 @@ func (l *Lab) own(c io.Closer) error {
 	}
 	l.closers = append(l.closers, c)
 	return nil
+}
+
+// disown forgets c, which has ended.
+func (l *Lab) disown(c io.Closer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Once Close has begun, the list is its own.
+	if i := slices.Index(l.closers, c); i >= 0 && !l.closed {
+		l.closers = slices.Delete(l.closers, i, i+1)
+	}
 }

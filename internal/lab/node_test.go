@@ -98,6 +98,23 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestEndedCommandIsForgotten has a lab whose commands end before it does: it
+// holds none of them, and one that still runs until that ends too.
+func TestEndedCommandIsForgotten(t *testing.T) {
+	l := newLab(t, Options{})
+	before := len(l.closers)
+	runs := l.Host.Command("sleep", "60")
+	check(t, runs.Start())
+	check(t, l.Host.Command("true").Run())
+	if now := len(l.closers) - before; now != 1 {
+		t.Errorf("of one command that runs and one that has ended the lab holds %d", now)
+	}
+	check(t, runs.Close())
+	if now := len(l.closers) - before; now != 0 {
+		t.Errorf("of two commands that have ended the lab holds %d", now)
+	}
+}
+
 func TestCloseSparesItsOwnProcess(t *testing.T) {
 	l := newLab(t, Options{Uplinks: 1})
 	dir := must[string](t)(l.Cgroup("self.slice"))
