@@ -32,6 +32,7 @@ var workers = map[string]func(args []string) error{
 	"be-a-sender":   sendOnDemand,
 	"be-a-crowd":    holdMany,
 	"be-a-choir":    singTogether,
+	"be-a-flood":    pourOut,
 
 	"be-a-crowd-of-servers": acceptMany,
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// looking is what an agent used while it was looked at.
+type looking struct {
+	agent  *agentRun
+	shown  chan int64 // bytes of the page, when it ends
+	page   io.Closer
+	begun  time.Time
+	used   time.Duration
+	memory []uint64 // KiB, after every scrape
+	stop   chan struct{}
+	done   chan error
+}
+
+// look has the page open, scrapes every ten seconds, and notes the agent's memory.
+func (s *site) look(t *testing.T, a *agentRun) *looking {
+	t.Helper()
+	client := inside(s.Host)
+	page := must[*http.Response](t)(client.Get("http://" + exporterAddress + "/events")).Body
+	l := &looking{agent: a, page: page, shown: make(chan int64, 1), begun: time.Now(), used: a.processorTime(t), stop: make(chan struct{}), done: make(chan error, 1)}
+	t.Cleanup(func() { page.Close() })
+	go func() {
+		n, _ := io.Copy(io.Discard, page) // until it is closed
+		l.shown <- n
+	}()
+	go func() { l.done <- l.scrape(client) }()
+	return l
+}
+
+func (l *looking) scrape(client *http.Client) error {
+	for {
+		if _, err := fetch(client, "http://"+exporterAddress+"/metrics"); err != nil {
+			return err
+		}
+		l.memory = append(l.memory, l.agent.resident())
+		select {
+		case <-l.stop:
+			return nil
+		case <-time.After(10 * time.Second):
+		}
+	}
+}
+
+// end compares the highest of the memory in the first third of the time with that of
+// the last.
+func (l *looking) end(t *testing.T) {
+	t.Helper()
+	used, lasted := l.agent.processorTime(t)-l.used, time.Since(l.begun)
+	close(l.stop)
+	if err := <-l.done; err != nil {
+		t.Fatal(err)
+	}
+	l.page.Close()
+	third := (len(l.memory) + 2) / 3
+	first, last := slices.Max(l.memory[:third]), slices.Max(l.memory[len(l.memory)-third:])
+	t.Logf("the agent used %s of CPU time in %s (%.2f %% of a core), with %d scrapes and %d bytes of the page; its memory went from %d to %d KiB",
+		used, lasted.Round(time.Millisecond), 100*used.Seconds()/lasted.Seconds(), len(l.memory), <-l.shown, first, last)
+	if *long && used > lasted/50 {
+		t.Errorf("the agent used %s of CPU time in %s, want a fiftieth at most", used, lasted)
+	}
+	if *long && last > first+first/10 {
+		t.Errorf("the agent's memory grew from %d to %d KiB: %d", first, last, l.memory)
+	}
+}
+
+// resident is what an agent has of the memory, in KiB; 0: it is gone.
+func (r *agentRun) resident() (kib uint64) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.Process.Pid))
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			_, _ = fmt.Sscan(rest, &kib)
+		}
+	}
+	return kib
+}
+
+var transmitted = regexp.MustCompile(`(?m)^waymark_class_transmit_(packets|bytes)_total\{class="([^"]+)",uplink="([^"]+)",family="[^"]+"\} (\S+)$`)
+
+// scraped is what the exporter says that each class sent.
+func (s *site) scraped(t *testing.T) tally {
+	t.Helper()
+	sum := tally{}
+	for _, m := range transmitted.FindAllStringSubmatch(string(must[[]byte](t)(fetch(inside(s.Host), "http://"+exporterAddress+"/metrics"))), -1) {
+		n := uint64(must[float64](t)(strconv.ParseFloat(m[4], 64)))
+		if m[1] == "packets" {
+			sum.add(m[2], m[3], count{Packets: n})
+		} else {
+			sum.add(m[2], m[3], count{Bytes: n})
+		}
+	}
+	delete(sum, "unclassed")
+	return sum
+}
