@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,13 +70,15 @@ type textHandler struct {
 	process    *prometheus.Registry
 	complaints *scrapeLog
 	compress   bool
-	texts      sync.Pool // of *[]byte, for the next answers
+	texts      sync.Pool    // of *[]byte, for the next answers
+	length     atomic.Int64 // of the latest answer
 }
 
 func (h *textHandler) serve(w http.ResponseWriter, r *http.Request, format expfmt.Format, form *textForm) {
 	text, _ := h.texts.Get().(*[]byte)
-	if text == nil {
-		text = new([]byte)
+	if text == nil { // nearly always: the pool forgets sooner than the next scrape comes, and to grow costs half a scrape
+		anew := make([]byte, 0, h.length.Load()*17/16)
+		text = &anew
 	}
 	defer h.texts.Put(text)
 	var err error
@@ -85,6 +88,7 @@ func (h *textHandler) serve(w http.ResponseWriter, r *http.Request, format expfm
 	if err := h.addProcess((*appender)(text), format); err != nil {
 		h.complaints.Println("error gathering metrics:", err)
 	}
+	h.length.Store(int64(len(*text)))
 	w.Header().Set("Content-Type", string(format))
 	w.Header().Set("Vary", "Accept, Accept-Encoding")
 	_ = h.send(w, r, *text) // that a client went away is its own affair
