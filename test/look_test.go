@@ -27,7 +27,8 @@ type looking struct {
 	done   chan error
 }
 
-// look has the page open, scrapes every ten seconds, and notes the agent's memory.
+// look has the page open, scrapes as often as Prometheus's own example of a
+// configuration does, and notes the agent's memory.
 func (s *site) look(t *testing.T, a *agentRun) *looking {
 	t.Helper()
 	client := inside(s.Host)
@@ -51,7 +52,7 @@ func (l *looking) scrape(client *http.Client) error {
 		select {
 		case <-l.stop:
 			return nil
-		case <-time.After(10 * time.Second):
+		case <-time.After(15 * time.Second):
 		}
 	}
 }
