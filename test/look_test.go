@@ -22,7 +22,8 @@ type looking struct {
 	page   io.Closer
 	begun  time.Time
 	used   time.Duration
-	memory []uint64 // KiB, after every scrape
+	memory []uint64 // its own of the machine's, in KiB, after every scrape
+	live   []uint64 // bytes at which its heap is collected next, twice those in use, as every scrape says
 	stop   chan struct{}
 	done   chan error
 }
@@ -45,10 +46,15 @@ func (s *site) look(t *testing.T, a *agentRun) *looking {
 
 func (l *looking) scrape(client *http.Client) error {
 	for {
-		if _, err := fetch(client, "http://"+exporterAddress+"/metrics"); err != nil {
+		text, err := fetch(client, "http://"+exporterAddress+"/metrics")
+		if err != nil {
 			return err
 		}
 		l.memory = append(l.memory, l.agent.resident())
+		if m := nextCollection.FindSubmatch(text); m != nil {
+			bytes, _ := strconv.ParseFloat(string(m[1]), 64)
+			l.live = append(l.live, uint64(bytes))
+		}
 		select {
 		case <-l.stop:
 			return nil
@@ -57,8 +63,10 @@ func (l *looking) scrape(client *http.Client) error {
 	}
 }
 
-// end compares the highest of the memory in the first third of the time with that of
-// the last.
+var nextCollection = regexp.MustCompile(`(?m)^go_memstats_next_gc_bytes (\S+)$`)
+
+// end compares the memory of the last third of the time with that of the third
+// before: in the first, the page comes to have what it shows percentiles of.
 func (l *looking) end(t *testing.T) {
 	t.Helper()
 	used, lasted := l.agent.processorTime(t)-l.used, time.Since(l.begun)
@@ -67,16 +75,26 @@ func (l *looking) end(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.page.Close()
-	third := (len(l.memory) + 2) / 3
-	first, last := slices.Max(l.memory[:third]), slices.Max(l.memory[len(l.memory)-third:])
-	t.Logf("the agent used %s of CPU time in %s (%.2f %% of a core), with %d scrapes and %d bytes of the page; its memory went from %d to %d KiB",
-		used, lasted.Round(time.Millisecond), 100*used.Seconds()/lasted.Seconds(), len(l.memory), <-l.shown, first, last)
-	if *long && used > lasted/50 {
+	t.Logf("the agent used %s of CPU time in %s (%.2f %% of a core), with %d scrapes and %d bytes of the page; it had %d KiB of memory; its heap is collected at %d bytes",
+		used, lasted.Round(time.Millisecond), 100*used.Seconds()/lasted.Seconds(), len(l.memory), <-l.shown, l.memory, l.live)
+	if !*long {
+		return
+	}
+	if used > lasted/50 {
 		t.Errorf("the agent used %s of CPU time in %s, want a fiftieth at most", used, lasted)
 	}
-	if *long && last > first+first/10 {
-		t.Errorf("the agent's memory grew from %d to %d KiB: %d", first, last, l.memory)
+	if before, after := thirds(l.memory, slices.Max); after > before+before/4 {
+		t.Errorf("the agent's memory grew from %d to %d KiB", before, after)
 	}
+	if before, after := thirds(l.live, slices.Min); after > before+before/10 {
+		t.Errorf("what the agent has in use grew from %d to %d bytes", before/2, after/2)
+	}
+}
+
+// thirds is what is said of the second and the last third of some numbers.
+func thirds(of []uint64, say func([]uint64) uint64) (before, after uint64) {
+	n := len(of) / 3
+	return say(of[n : len(of)-n]), say(of[len(of)-n:])
 }
 
 // resident is what an agent has of the memory, in KiB; 0: it is gone.
