@@ -33,7 +33,7 @@ type flood struct {
 }
 
 const (
-	answering = 20 // classes for each that is answered
+	answering = 21 // classes for each that is answered; odd, so that each route has some
 	burst     = 32 // datagrams that one call sends
 	drop      = 64 // bytes that each carries
 )

@@ -29,6 +29,7 @@ func TestLoad(t *testing.T) {
 	f.pour(t)
 	watch.end(t)
 	soon(t, "the counters are what the interfaces carried", func() error { return s.balanceSheet(t).differs(before) })
+	t.Logf("the routers' interfaces carried %v", since(before.carried, s.carried(t, false)))
 	s.onlyWhatWasSent(t, f)
 	a.stop(t)
 }
@@ -75,6 +76,11 @@ func (b balanceSheet) differs(before balanceSheet) error {
 	for name, c := range carried {
 		if lost := b.lost[name] - before.lost[name]; lost > 0 {
 			carried[name] = count{c.Packets + lost, counted[name].Bytes}
+		}
+	}
+	for name, c := range carried {
+		if c.Packets == 0 {
+			return fmt.Errorf("nothing went %s: nothing was tested", name)
 		}
 	}
 	if diff := cmp.Diff(carried, counted); diff != "" {
