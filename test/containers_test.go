@@ -17,13 +17,17 @@ import (
 	"waymark/internal/plan"
 )
 
-// reapply applies the policy that was applied last, until every container
-// runtime answers in time.
-func (s *site) reapply(t *testing.T) {
+// reapply applies the policy that was applied last.
+func (s *site) reapply(t *testing.T) applied {
 	t.Helper()
-	soon(t, "the runtimes answer", func() error {
-		a := item[applied](t, s.ok(t, "apply", "-o", "json", "-f", filepath.Join(s.dir, "policy.yaml"), "--cgroup-root", s.CgroupRoot()))
-		if waiting := strings.Join(a.Waiting, "; "); strings.Contains(waiting, "what it had is taken to be") {
+	return item[applied](t, s.ok(t, "apply", "-o", "json", "-f", filepath.Join(s.dir, "policy.yaml"), "--cgroup-root", s.CgroupRoot()))
+}
+
+// reapply does so until the runtime answers in time.
+func (m *containerHost) reapply(t *testing.T) {
+	t.Helper()
+	soon(t, "the runtime answers", func() error {
+		if waiting := strings.Join(m.site.reapply(t).Waiting, "; "); strings.Contains(waiting, "did not answer") {
 			return errors.New(waiting)
 		}
 		return nil
@@ -47,7 +51,7 @@ func TestContainersByName(t *testing.T) {
 	named := e.start(t, "--name=backup")
 	labelled := e.start(t, "--label=tier=bulk-1", "--label=com.example/site=x", "--name=other")
 	unclassed := e.start(t, "--label=tier=bulk-1", "--name=backup-2")
-	s.reapply(t)
+	e.reapply(t)
 	check("by name", named, byB)
 	check("by labels", labelled, byC)
 	check("by neither", unclassed, byA)
@@ -56,13 +60,13 @@ func TestContainersByName(t *testing.T) {
 	check("moved", named, byC)
 	e.run(t, "rm", "-f", named)
 	named = e.start(t, "--name=backup")
-	s.reapply(t)
+	e.reapply(t)
 	check("moved, and made again", named, byC)
 	s.ok(t, "move", "--undo", "container:backup")
 	check("moved back", named, byB)
 
 	e.run(t, "restart", "-t", "0", named)
-	s.reapply(t)
+	e.reapply(t)
 	check("restarted", named, byB)
 	if out := s.ok(t, "explain", "--container", "backup"); !strings.Contains(out, "{container: backup}") {
 		t.Errorf("explain --container says\n%s", out)
@@ -70,7 +74,7 @@ func TestContainersByName(t *testing.T) {
 	socket := e.socket()
 	before := s.lines(t, e.policy())
 	move(t, socket, socket+"-away")
-	s.reapply(t)
+	e.reapply(t)
 	if diff := cmp.Diff(before, s.lines(t, e.policy()), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("while the runtime does not answer, matches become (- before, + now)\n%s", diff)
 	}
@@ -80,12 +84,12 @@ func TestContainersByName(t *testing.T) {
 	move(t, socket+"-away", socket)
 
 	e.run(t, "rm", "-f", named, labelled)
-	s.reapply(t)
+	e.reapply(t)
 	e.nobody(t)
 
 	// The pattern is there before the container is: its first socket is classed.
 	named = e.run(t, "create", "--init=false", "--name=backup", "--network=host", "box", "/bin/sleep", "1000")
-	s.reapply(t)
+	e.reapply(t)
 	e.run(t, "start", named)
 	check("made before, started after the apply", named, byB)
 	e.run(t, "rm", "-f", named)

@@ -87,7 +87,7 @@ func TestPodman(t *testing.T) {
 	named := e.start(t, "--name=backup")
 	labelled := e.start(t, "--name=other", "--label=tier=bulk-1", "--label=com.example/site=x")
 	neither := e.start(t, "--name=backup-2", "--label=tier=bulk-1")
-	s.reapply(t)
+	e.reapply(t)
 	s.goesBy(t, "by name", e.in(named), byB, byC)
 	s.goesBy(t, "by labels", e.in(labelled), byC, byC)
 	s.goesBy(t, "by neither", e.in(neither), byA, byC)
@@ -98,7 +98,7 @@ func TestPodman(t *testing.T) {
 	s.goesBy(t, "restarted", e.in(named), byB, byC)
 	e.run(t, "rm", "-f", "-t", "0", named)
 	named = e.run(t, "create", "--name=backup", "--network=host", "localhost/box", "/bin/sleep", "1000")
-	s.reapply(t)
+	e.reapply(t)
 	e.run(t, "start", named)
 	s.goesBy(t, "made again, and started after the apply", e.in(named), byB, byC)
 }
