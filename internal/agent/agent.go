@@ -37,8 +37,6 @@ const (
 	whole      = time.Minute            // between two whole looks, should a notice have been missed
 	gather     = 20 * time.Millisecond  // for what comes with the first notice of a storm
 	quietFiles = 300 * time.Millisecond // since the last change of a file: it may be half written
-	share      = 10                     // whole looks take at most this part of one CPU's time,
-	patience   = second / 2             // as far as that keeps none waiting for longer
 )
 
 // Agent is one that runs.
@@ -61,8 +59,7 @@ type Agent struct {
 	current *plan.Plan
 	status  string // as the service manager has it
 	pulse   loader.Pulse
-	next    time.Time // no whole look before
-	looked  time.Time
+	pace    pace
 	alive   time.Time // the last sign of life
 }
 
@@ -144,7 +141,7 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			return
 		case <-a.news:
 			if look == nil {
-				look = time.After(max(gather, time.Until(a.next)))
+				look = time.After(max(gather, time.Until(a.pace.next)))
 			}
 		case <-look:
 			look = nil
@@ -186,7 +183,7 @@ func (a *Agent) beat() {
 		a.look()
 	case pulse.Host != a.pulse.Host || a.damaged(pulse) && !a.limits.holds(mapsObject, time.Now()):
 		a.look()
-	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.looked) > whole || a.misjudges():
+	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.pace.last) > whole || a.misjudges():
 		a.look()
 	}
 }

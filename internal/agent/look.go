@@ -25,8 +25,7 @@ func (a *Agent) look() {
 	if err != nil && h != nil && !errors.Is(err, fs.ErrNotExist) {
 		h, err = a.healInParts(err)
 	}
-	a.looked = time.Now()
-	a.next = a.looked.Add(min(patience, share*(processorTime()-used)))
+	a.pace.looked(time.Now(), processorTime()-used)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		a.complain("applied", "nothing is applied any more: `waymark apply` or a reload applies a policy again")
@@ -34,7 +33,7 @@ func (a *Agent) look() {
 	case err != nil:
 		a.complain("heal", err.Error())
 		if maps {
-			a.limits.failed(mapsObject, a.looked)
+			a.limits.failed(mapsObject, a.pace.last)
 		}
 	default:
 		a.settle("applied")

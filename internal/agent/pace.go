@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import "time"
+
+const (
+	patience = second / 2             // no look waits longer for the one before it
+	share    = 10                     // looks take at most this part of one CPU's time, as far as patience lets them;
+	storm    = 40                     // this one when there is no end of them, as when a link flaps:
+	burst    = 300 * time.Millisecond // once they have taken so much more
+)
+
+// pace is that of whole looks. The zero value has seen none.
+type pace struct {
+	next time.Time // no look before
+	last time.Time
+	owed time.Duration // of CPU time, beyond what a storm may take, as far as it is remembered
+}
+
+// looked takes up a look that ended at a moment, and what it took of CPU time.
+func (p *pace) looked(at time.Time, used time.Duration) {
+	p.owed = min(2*burst, max(0, p.owed-at.Sub(p.last)/storm)+used)
+	p.last = at
+	part := time.Duration(share)
+	if p.owed > burst {
+		part = storm
+	}
+	p.next = at.Add(min(patience, part*used))
+}

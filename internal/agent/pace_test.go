@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPace has something to look at all the time: at first a look follows the
+// other, in a storm they take little of a CPU, and none waits too long.
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		look, first time.Duration // what one takes, and the wait after the first of all, and of a quiet minute later
+		part        time.Duration // of a CPU in a storm, at most
+	}{
+		{time.Millisecond, 10 * time.Millisecond, 35},
+		{10 * time.Millisecond, 100 * time.Millisecond, 35},
+		{100 * time.Millisecond, patience, 6},
+	} {
+		var p pace
+		now := time.Unix(1000, 0)
+		look := func() time.Duration {
+			now = now.Add(c.look)
+			p.looked(now, c.look)
+			wait := p.next.Sub(now)
+			if now = p.next; wait > patience {
+				t.Errorf("a look of %s waits for %s", c.look, wait)
+			}
+			return wait
+		}
+		first := look()
+		for range 1000 {
+			look()
+		}
+		begun := now
+		for range 1000 {
+			look()
+		}
+		if took := now.Sub(begun); took < 1000*c.look*c.part {
+			t.Errorf("1000 looks of %s in %s: more than a %dth of a CPU", c.look, took, c.part)
+		}
+		now = now.Add(time.Minute)
+		if calm := look(); first != c.first || calm != c.first {
+			t.Errorf("after a look of %s the next one waits for %s, after a storm for %s, want %s", c.look, first, calm, c.first)
+		}
+	}
+}
