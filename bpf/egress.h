@@ -4,6 +4,7 @@
 #define WAYMARK_EGRESS_H
 
 #include "count.h"
+#include "decided.h"
 #include "mark.h"
 #include "packet.h"
 #include "queue.h"
@@ -86,13 +87,6 @@ static __noinline __u32 noted_mark(struct __sk_buff *skb, __u32 carried)
 		sk = bpf_sk_fullsock(sk);
 	return sk ? datagram_standing(sk, carried) : carried;
 }
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct decision);
-} decided SEC(".maps");
 
 /* Says what became of a packet to those who watch. */
 static __noinline int decide(__u32 mark, __u32 cause, __u32 outcome)

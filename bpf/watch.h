@@ -8,17 +8,11 @@
 
 #include "contract.h"
 #include "core.h"
+#include "decided.h"
 #include "mark.h"
 
 /* The constants and maps of the instance that is watched, which are its own. */
 const volatile __u64 netns_cookie;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct decision);
-} decided SEC(".maps");
 
 enum event_kind {
 	EVENT_OPENED,	/* a class's flow began: its SYN, or its first packet for a minute */
