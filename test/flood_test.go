@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -154,14 +153,14 @@ func connected(to netip.AddrPort) (int, error) {
 
 // pourInto sends so many datagrams by each socket, at so many a second of all.
 func pourInto(sockets []int, each int, rate float64) error {
-	messages := newMessages()
+	batch := lab.NewBatch(burst, drop)
 	begun, total := time.Now(), 0
 	for left := each; left > 0; left -= burst {
 		for _, fd := range sockets {
 			if ahead := time.Duration(float64(total)/rate*1e9) - time.Since(begun); ahead > time.Millisecond {
 				time.Sleep(ahead)
 			}
-			sent, err := messages.send(fd, min(left, burst))
+			sent, err := sendAll(batch, fd, min(left, burst))
 			if total += sent; err != nil {
 				return err
 			}
@@ -170,37 +169,15 @@ func pourInto(sockets []int, each int, rate float64) error {
 	return nil
 }
 
-// messages are as many as one call sends, as sendmmsg(2) takes them.
-type messages struct {
-	list [burst]struct {
-		header unix.Msghdr
-		sent   uint32
-	}
-	vector  unix.Iovec
-	payload [drop]byte
-}
-
-func newMessages() *messages {
-	m := &messages{}
-	m.vector.Base = &m.payload[0]
-	m.vector.SetLen(drop)
-	for k := range m.list {
-		m.list[k].header.Iov = &m.vector
-		m.list[k].header.SetIovlen(1)
-	}
-	return m
-}
-
-// send sends n of them.
-func (m *messages) send(fd, n int) (sent int, err error) {
+// sendAll sends n of a batch.
+func sendAll(b *lab.Batch, fd, n int) (int, error) {
+	sent := 0
 	for sent < n {
-		more, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.list)), uintptr(n-sent), 0, 0, 0)
-		if errno != 0 && errno != unix.EINTR {
-			return sent, fmt.Errorf("sendmmsg: %w", errno)
+		more, err := b.Send(fd, n-sent)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return sent, err
 		}
-		if errno == 0 {
-			sent += int(more)
-		}
+		sent += more
 	}
 	return sent, nil
 }

@@ -5,9 +5,10 @@ package main
 import (
 	"fmt"
 	"net/netip"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"waymark/internal/lab"
 )
 
 // The jobs by UDP. An op is one datagram.
@@ -17,70 +18,19 @@ const (
 )
 
 const (
-	batchSize    = 64 // datagrams of one sendmmsg
-	payloadSize  = 64 // bytes
-	senderTurns  = 16 // connected sockets
-	sockaddrSize = unix.SizeofSockaddrInet4
+	batchSize   = 64 // datagrams of one sendmmsg
+	payloadSize = 64 // bytes
+	senderTurns = 16 // connected sockets
 )
 
-// batch is what one sendmmsg sends: batchSize messages of one buffer.
-type batch struct {
-	messages  [batchSize]message
-	vector    unix.Iovec
-	addresses [batchSize]unix.RawSockaddrInet4
-	payload   [payloadSize]byte
-}
-
-// message is the kernel's struct mmsghdr.
-type message struct {
-	header unix.Msghdr
-	sent   uint32
-	_      [4]byte
-}
-
-func newBatch() *batch {
-	b := &batch{}
-	b.vector.Base = &b.payload[0]
-	b.vector.SetLen(payloadSize)
-	for i := range b.messages {
-		b.messages[i].header.Iov = &b.vector
-		b.messages[i].header.SetIovlen(1)
-	}
-	return b
-}
-
-// address gives every message a destination of its own.
-func (b *batch) address(to []netip.AddrPort) {
-	for i := range b.messages {
-		b.addresses[i] = rawAddress(to[i])
-		b.messages[i].header.Name = (*byte)(unsafe.Pointer(&b.addresses[i]))
-		b.messages[i].header.Namelen = sockaddrSize
-	}
-}
-
-func rawAddress(a netip.AddrPort) unix.RawSockaddrInet4 {
-	raw := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: a.Addr().As4()}
-	port := (*[2]byte)(unsafe.Pointer(&raw.Port))
-	port[0], port[1] = byte(a.Port()>>8), byte(a.Port())
-	return raw
-}
-
-func (b *batch) send(fd int) (int, error) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.messages[0])), batchSize, 0, 0, 0)
-	if errno != 0 {
-		return 0, fmt.Errorf("sendmmsg: %w", errno)
-	}
-	return int(n), nil
-}
-
 type connectedSender struct {
-	batch   *batch
+	batch   *lab.Batch
 	sockets []int
 	next    int
 }
 
 func (s *connectedSender) begin(to targets) error {
-	s.batch = newBatch()
+	s.batch = lab.NewBatch(batchSize, payloadSize)
 	for _, a := range spread(to.UDP, senderTurns) {
 		fd, err := socket(unix.SOCK_DGRAM)
 		if err != nil {
@@ -96,7 +46,7 @@ func (s *connectedSender) begin(to targets) error {
 
 func (s *connectedSender) step() (int, error) {
 	s.next++
-	return s.batch.send(s.sockets[s.next%len(s.sockets)])
+	return s.batch.Send(s.sockets[s.next%len(s.sockets)], batchSize)
 }
 
 func (s *connectedSender) end() {
@@ -106,22 +56,22 @@ func (s *connectedSender) end() {
 }
 
 type unconnectedSender struct {
-	batch *batch
+	batch *lab.Batch
 	fd    int
 }
 
 func (s *unconnectedSender) begin(to targets) (err error) {
-	s.batch = newBatch()
+	s.batch = lab.NewBatch(batchSize, payloadSize)
 	var turn []netip.AddrPort
 	for some := spread(to.UDP, batchSize); len(turn) < batchSize; {
 		turn = append(turn, some...)
 	}
-	s.batch.address(turn)
+	s.batch.Address(turn)
 	s.fd, err = socket(unix.SOCK_DGRAM)
 	return err
 }
 
-func (s *unconnectedSender) step() (int, error) { return s.batch.send(s.fd) }
+func (s *unconnectedSender) step() (int, error) { return s.batch.Send(s.fd, batchSize) }
 
 func (s *unconnectedSender) end() { unix.Close(s.fd) }
 
