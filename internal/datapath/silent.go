@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"syscall"
 
 	"github.com/cilium/ebpf"
@@ -24,8 +25,13 @@ var questions = map[plan.Family]struct{ family, flags int32 }{
 
 // Silent are the families for which the kernel does not tell the egress
 // program the way of a class: it knows no such question. One that this
-// process has no right to ask passes for one that answers.
+// process has no right to ask passes for one that answers. It is asked once.
 func Silent() (map[plan.Family]bool, error) {
+	told.Lock()
+	defer told.Unlock()
+	if told.silent != nil {
+		return told.silent, nil
+	}
 	silent := map[plan.Family]bool{}
 	for f, q := range questions {
 		answer, err := ask(q.family, q.flags)
@@ -37,7 +43,14 @@ func Silent() (map[plan.Family]bool, error) {
 		}
 		silent[f] = answer == -int32(syscall.EINVAL)
 	}
+	told.silent = silent
 	return silent, nil
+}
+
+// told is what the kernel has answered: it costs programs that are verified.
+var told struct {
+	sync.Mutex
+	silent map[plan.Family]bool // nil: it was not asked yet
 }
 
 // ask has the kernel run one bpf_fib_lookup, from lo to nowhere in
