@@ -30,7 +30,7 @@ func (l *Loader) bury() error {
 		return err
 	}
 	for _, place := range []string{dir, dir + newSuffix, dir + oldSuffix, dir + lostSuffix} {
-		found, err := readState(place)
+		found, err := l.readState(place)
 		if err != nil {
 			continue // it is not there, or says nothing: others see to that
 		}

@@ -4,9 +4,40 @@ package loader
 
 import (
 	"maps"
+	"time"
 
+	"waymark/classes"
+	"waymark/internal/host"
 	"waymark/internal/plan"
 )
+
+// listed are the marks of the open sockets, as they were at a moment.
+type listed struct {
+	marks   map[uint32]bool
+	policy  *classes.Policy // in force then
+	version uint64          // of its state
+	at      time.Time
+}
+
+// relist is after how long the sockets are listed again: with ten thousand open,
+// that takes as long as all else there is to look at.
+const relist = time.Minute
+
+// inUse are the marks of the open sockets. Heal lists them now and then: under the
+// policy in force nobody gets another's number, and one that no socket carries
+// any more can keep its rules for a little longer.
+func (l *Loader) inUse(policy *classes.Policy) (map[uint32]bool, error) {
+	heals := l.memory != nil && policy == l.memory.policy
+	known := &l.listed
+	if heals && known.policy == policy && known.version == l.memory.version && time.Since(known.at) < relist {
+		return known.marks, nil
+	}
+	marks, err := host.SocketMarks()
+	if heals && err == nil {
+		*known = listed{marks, policy, l.memory.version, time.Now()}
+	}
+	return marks, err
+}
 
 // numbered makes the plan again if it gives up a number that a flow still has
 // without its socket's mark: nobody else may get it, and its rules stay.

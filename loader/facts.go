@@ -58,7 +58,7 @@ func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *Stat
 		f.Changed = slices.Collect(maps.Keys(state.Sysctls))
 		names = append(names, f.Changed...)
 	}
-	if f.InUse, err = host.SocketMarks(); err != nil {
+	if f.InUse, err = l.inUse(policy); err != nil {
 		return f, err
 	}
 	if f.Sysctls, err = host.Sysctls(names); err != nil {

@@ -44,8 +44,10 @@ type Loader struct {
 	cookie  uint64     // of it; 0 where the kernel gives none
 	rules   *rpdb.Handle
 
-	hung   map[string]time.Time // container runtimes, by socket, that did not answer in time, and when they were waited for
-	memory *memory              // of what was applied when Heal last looked; nil for commands that do not heal
+	hung    map[string]time.Time // container runtimes, by socket, that did not answer in time, and when they were waited for
+	reading reading              // of the state, last
+	listed  listed               // the marks of open sockets, last
+	memory  *memory              // of what was applied when Heal last looked; nil for commands that do not heal
 }
 
 // Open looks at the host; it changes nothing.

@@ -12,9 +12,31 @@ import (
 	"waymark/internal/plan"
 )
 
-// memory is the state as it was when its pin was last read: it saves reading
-// it again while it stays the same, and is all there is left when somebody
-// removes the pin.
+// reading is a state as it was read last: while its pin is the same, it says the
+// same.
+type reading struct {
+	dir     string
+	version uint64 // datapath.StateVersion
+	state   State
+}
+
+// readState is the state of the instance in dir, as the caller's own; an error
+// that is fs.ErrNotExist says that there is none.
+func (l *Loader) readState(dir string) (*State, error) {
+	version := datapath.StateVersion(dir)
+	if r := l.reading; version == 0 || r.dir != dir || r.version != version {
+		state, err := readState(dir)
+		if err != nil {
+			return nil, err
+		}
+		l.reading = reading{dir, version, *state}
+	}
+	state := l.reading.state
+	return &state, nil
+}
+
+// memory is what was applied when Heal last looked. It is all there is left when
+// somebody removes the pin.
 type memory struct {
 	version uint64 // datapath.StateVersion
 	state   *State
@@ -28,7 +50,7 @@ func (l *Loader) remember(dir string) (fresh bool, err error) {
 	if version != 0 && l.memory != nil && version == l.memory.version {
 		return false, nil
 	}
-	state, err := l.ours(readState(dir))
+	state, err := l.ours(l.readState(dir))
 	if err != nil {
 		return false, err
 	}
@@ -44,7 +66,7 @@ func (l *Loader) remember(dir string) (fresh bool, err error) {
 // was lost. (mend has judged by then whether it was lost or taken down.)
 func (l *Loader) stateIn(dir string) (*State, error) {
 	if l.memory == nil {
-		return l.ours(readState(dir))
+		return l.ours(l.readState(dir))
 	}
 	if _, err := l.remember(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -30,7 +30,7 @@ func (l *Loader) recover() error {
 	if err := l.oneInstance(dir); err != nil {
 		return fmt.Errorf("undo what an interrupted apply left: %w", err)
 	}
-	state, err := readState(dir)
+	state, err := l.readState(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

@@ -217,5 +217,5 @@ func (l *Loader) State() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.ours(readState(dir))
+	return l.ours(l.readState(dir))
 }
