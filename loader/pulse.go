@@ -17,6 +17,9 @@ import (
 type Pulse struct {
 	Host string // pins, hooks, the nftables table, sysctls, and the places of `exec`
 	Maps string // which tables are in force; "" while nothing is applied
+	// Applied says that the state is another than the one that Heal last saw, or
+	// left itself.
+	Applied bool
 	// Damaged says that the other maps do not hold what the plan says.
 	Damaged bool
 }
@@ -27,9 +30,10 @@ func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
 	if err != nil {
 		return Pulse{}, err
 	}
-	pins, err := datapath.Pins(dir)
-	if err != nil || pins == "" || p == nil {
-		return Pulse{Host: pins}, err
+	pulse := Pulse{Applied: l.stale(dir)}
+	pulse.Host, err = datapath.Pins(dir)
+	if err != nil || pulse.Host == "" || p == nil {
+		return pulse, err
 	}
 	names := make([]string, len(p.Sysctls))
 	for n, s := range p.Sysctls {
@@ -43,7 +47,7 @@ func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
 	if err != nil {
 		return Pulse{}, err
 	}
-	pulse := Pulse{Host: fmt.Sprint(pins, values, translations)}
+	pulse.Host += fmt.Sprint(values, translations)
 	if l.memory != nil {
 		pulse.Host += fmt.Sprint(places(l.memory.state.CgroupRoot, l.memory.policy.Classes))
 		// Damaged pins have changed the rest of the pulse already.
@@ -59,6 +63,15 @@ func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
 		}
 	}
 	return pulse, nil
+}
+
+// stale tells whether the state is another than the remembered one.
+func (l *Loader) stale(dir string) bool {
+	version := uint64(0)
+	if l.memory != nil {
+		version = l.memory.version
+	}
+	return datapath.StateVersion(dir) != version
 }
 
 // Watch listens for changes of rules, routes, links, addresses and their

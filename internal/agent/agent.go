@@ -181,7 +181,7 @@ func (a *Agent) beat() {
 	case err != nil:
 		a.complain("pulse", err.Error())
 		a.look()
-	case pulse.Host != a.pulse.Host || a.damaged(pulse) && !a.limits.holds(mapsObject, time.Now()):
+	case pulse.Applied || pulse.Host != a.pulse.Host || a.damaged(pulse) && !a.limits.holds(mapsObject, time.Now()):
 		a.look()
 	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.pace.last) > whole || a.misjudges():
 		a.look()

@@ -45,10 +45,10 @@ func (a *Agent) look() {
 	a.limits.forget(time.Now())
 	// What changed while this looked is to be seen by the next beat; which
 	// tables are in force changes with what this does itself.
-	a.pulse, _ = a.Loader.Pulse(a.current)
-	a.pulse.Host = before.Host
-	if h != nil && !h.Filled && !h.Adopted {
-		a.pulse.Maps = before.Maps
+	a.pulse = before
+	if h == nil || h.Filled || h.Adopted {
+		after, _ := a.Loader.Pulse(a.current)
+		a.pulse.Maps = after.Maps
 	}
 	a.tell()
 }

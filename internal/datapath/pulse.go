@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/cilium/ebpf"
@@ -19,9 +20,9 @@ import (
 	"waymark/internal/plan"
 )
 
-// Pins is a digest of what is pinned in an instance's directory and of where
-// its hooks are. While it stays, nobody has touched them. It costs a few
-// system calls a pin, and is "" for no directory.
+// Pins is a digest of what is pinned in an instance's directory, but for its
+// states (StateVersion), and of where its hooks are. While it stays, nobody has
+// touched them. It costs a few system calls a pin, and is "" for no directory.
 func Pins(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,6 +34,9 @@ func Pins(dir string) (string, error) {
 	i := &Instance{dir: dir}
 	digest := fnv.New64a()
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), statePin) {
+			continue
+		}
 		info, err := e.Info()
 		if err != nil {
 			continue // it has gone since; what reads this next sees that
