@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 
 	"waymark/classes"
@@ -95,15 +94,12 @@ func (l *Loader) heal(do Healing, pinned []string) (*Healed, error) {
 	if do.Maps {
 		w.changes.Classes = true
 	}
-	if !do.choose(w) {
+	if !do.choose(w) || w.changes.Empty() && w.stands() {
 		return h, nil
 	}
 	a := &apply{Loader: l, survey: w}
 	if a.next, err = l.next(want, w); err != nil {
 		return h, err
-	}
-	if w.changes.Empty() && maps.Equal(a.next.Withdrawn, w.state.Withdrawn) && slices.Equal(a.next.Usable, w.state.Usable) {
-		return h, nil
 	}
 	a.remain()
 	if err := a.run(); err != nil {

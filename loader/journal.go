@@ -13,6 +13,7 @@ import (
 	"waymark/bpf"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
+	"waymark/internal/plan"
 )
 
 // A change is written down before its first step and crossed out after its
@@ -26,19 +27,9 @@ import (
 func (l *Loader) next(want wanted, w *survey) (*State, error) {
 	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.fingerprint, Numbers: w.plan.Numbers,
 		Sysctls: map[string]string{}, CgroupRoot: l.root, Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
-		Settings: datapath.SettingsFor(w.plan, w.cookie), Usable: []string{},
-		Number: 1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
-	for _, u := range w.plan.Uplinks {
-		if u.Usable() {
-			s.Usable = append(s.Usable, u.Name)
-		}
-		if u.Withdrawn != "" {
-			if s.Withdrawn == nil {
-				s.Withdrawn = map[string]string{}
-			}
-			s.Withdrawn[u.Name] = u.Withdrawn
-		}
-	}
+		Settings: datapath.SettingsFor(w.plan, w.cookie),
+		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
+	s.Usable, s.Withdrawn = standing(w.plan)
 	if err := s.say(want); err != nil {
 		return nil, err
 	}
@@ -62,6 +53,30 @@ func (l *Loader) next(want wanted, w *survey) (*State, error) {
 		s.try(want.trial, w.state)
 	}
 	return s, nil
+}
+
+// standing is which uplinks can be used, and which are withdrawn, as a state has
+// them.
+func standing(p *plan.Plan) (usable []string, withdrawn map[string]string) {
+	usable = []string{}
+	for _, u := range p.Uplinks {
+		if u.Usable() {
+			usable = append(usable, u.Name)
+		}
+		if u.Withdrawn != "" {
+			if withdrawn == nil {
+				withdrawn = map[string]string{}
+			}
+			withdrawn[u.Name] = u.Withdrawn
+		}
+	}
+	return usable, withdrawn
+}
+
+// stands tells whether the uplinks are as the state in force has them.
+func (w *survey) stands() bool {
+	usable, withdrawn := standing(w.plan)
+	return slices.Equal(usable, w.state.Usable) && maps.Equal(withdrawn, w.state.Withdrawn)
 }
 
 // say gives the state the policy that is wanted.
@@ -99,8 +114,7 @@ func (s *State) same(other *State) bool {
 // settled tells whether there is nothing to do to reach a state.
 func (w *survey) settled(next *State) bool {
 	return w.changes.Empty() && w.facts.Arms && w.state != nil && w.state.Unfinished == "" && next.same(w.state) &&
-		next.Trial == w.state.Trial && sameOverrides(next.Overrides, w.state.Overrides) &&
-		maps.Equal(next.Withdrawn, w.state.Withdrawn) && slices.Equal(next.Usable, w.state.Usable)
+		next.Trial == w.state.Trial && sameOverrides(next.Overrides, w.state.Overrides) && w.stands()
 }
 
 // journal writes down what is about to be changed. Its undoing comes last of
