@@ -5,7 +5,6 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -168,6 +167,7 @@ type apply struct {
 
 func (a *apply) run() error {
 	a.journal()
+	a.withdraw()
 	a.attach(a.guards)
 	a.addRoutes()
 	a.addRules()
@@ -181,7 +181,7 @@ func (a *apply) run() error {
 	a.detach()
 	a.restoreSysctls()
 	a.deleteRules()
-	a.deleteRoutes()
+	a.deleteRoutes(func(r plan.Route) bool { return !a.leadsNowhere(r) })
 	if a.older != nil {
 		defer a.older.Close()
 	}
@@ -256,20 +256,7 @@ func (a *apply) fill() {
 	} else if a.publishes() {
 		a.do(a.publish, a.instance.Retract)
 	}
-	a.withdraw()
-}
-
-// withdraw tells the programs which uplinks nothing is to be sent by.
-func (a *apply) withdraw() {
-	if a.state == nil || maps.Equal(a.next.Withdrawn, a.state.Withdrawn) {
-		return
-	}
-	before := *a.plan
-	before.Uplinks = slices.Clone(a.plan.Uplinks)
-	for k, u := range before.Uplinks {
-		before.Uplinks[k].Withdrawn = a.state.Withdrawn[u.Name]
-	}
-	a.do(func() error { return a.instance.PutUplinks(a.plan) }, func() error { return a.instance.PutUplinks(&before) })
+	a.giveBack()
 }
 
 // publishes tells whether the maps change: for another policy, or because
@@ -353,9 +340,10 @@ func (a *apply) deleteRules() {
 	}
 }
 
-func (a *apply) deleteRoutes() {
+// deleteRoutes deletes those of a kind that the plan no longer has.
+func (a *apply) deleteRoutes(which func(plan.Route) bool) {
 	for _, r := range a.changes.DeleteRoutes {
-		if slices.ContainsFunc(a.plan.Routes, func(want plan.Route) bool { return sameRoutePlace(want, r) }) {
+		if !which(r) || slices.ContainsFunc(a.plan.Routes, func(want plan.Route) bool { return sameRoutePlace(want, r) }) {
 			continue
 		}
 		a.do(func() error { return a.rules.DeleteRoute(r) }, func() error { return a.rules.AddRoute(r) })
