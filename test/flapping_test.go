@@ -77,6 +77,7 @@ func TestFlapOfAThousand(t *testing.T) {
 	const hold = 5 * time.Second
 	s := newSite(t, lab.Options{})
 	s.liveNowhere(t)
+	s.swallow(t)
 	a := s.agent(t, failing(hold.String()))
 	s.openFlowsOf(t, tenThousand)
 	c := s.choir(t, 99)
