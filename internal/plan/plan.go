@@ -161,7 +161,7 @@ func (p *Plan) NamesCgroups() bool {
 // routes, whether or not a class has it now.
 func (p *Plan) Holds(mark uint32) bool {
 	for _, b := range p.Blocks {
-		if m, mask := p.Mask.Block(b); mark&mask == m {
+		if m, mask := p.Mask.block(b); mark&mask == m {
 			return true
 		}
 	}
