@@ -10,7 +10,7 @@
 #ifndef WAYMARK_REROUTE_H
 #define WAYMARK_REROUTE_H
 
-#include "opened.h"
+#include "fate.h"
 
 static __always_inline int reroutes(void)
 {

@@ -6,6 +6,7 @@
 #include "core.h"
 #include "mark.h"
 #include "match.h"
+#include "notes.h"
 
 /* The network namespace of the instance; sockets of others are not ours. */
 const volatile __u64 netns_cookie;
@@ -53,13 +54,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u8);
 } whole_marks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __s32);
-	__type(value, struct socket_note);
-} notes SEC(".maps");
 
 static __always_inline __u32 with_class(__u32 mark, __u32 class_mark)
 {

@@ -10,6 +10,7 @@
 #include "core.h"
 #include "decided.h"
 #include "mark.h"
+#include "notes.h"
 
 /* The constants and maps of the instance that is watched, which are its own. */
 const volatile __u64 netns_cookie;
@@ -73,13 +74,6 @@ struct watch_owner {
 	__u32 pid;
 	char command[COMMAND_BYTES];
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __s32);
-	__type(value, struct socket_note);
-} notes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -49,7 +49,7 @@ func (p *Policy) Outline() Outline {
 	}
 	for i := range p.Classes {
 		c := &p.Classes[i]
-		o.Classes = append(o.Classes, ClassOutline{c.Name, c.RouteText(), c.Otherwise, c.Existing, c.Strict, c.digest()})
+		o.Classes = append(o.Classes, ClassOutline{c.Name, c.routeText(), c.Otherwise, c.Existing, c.Strict, c.digest()})
 	}
 	return o
 }

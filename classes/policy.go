@@ -115,8 +115,8 @@ type Class struct {
 	RoutePos  Position
 }
 
-// Weighted reports whether the route is a balance and not an ordered list.
-func (c *Class) Weighted() bool { return len(c.Route) > 0 && c.Route[0].Weight > 0 }
+// weighted reports whether the route is a balance and not an ordered list.
+func (c *Class) weighted() bool { return len(c.Route) > 0 && c.Route[0].Weight > 0 }
 
 // Hop is one uplink of a route.
 type Hop struct {

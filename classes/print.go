@@ -79,7 +79,7 @@ func (g Gateway) String() string {
 }
 
 func (c *Class) print(b *strings.Builder) {
-	fmt.Fprintf(b, "  - name: %s\n    route: %s\n", Quote(c.Name), c.RouteText())
+	fmt.Fprintf(b, "  - name: %s\n    route: %s\n", Quote(c.Name), c.routeText())
 	if c.Otherwise != OtherwiseMain && c.Otherwise != "" {
 		fmt.Fprintf(b, "    otherwise: %s\n", c.Otherwise)
 	}
@@ -95,9 +95,9 @@ func (c *Class) print(b *strings.Builder) {
 	}
 }
 
-// RouteText returns the route as a policy says it, in one line: [lte, fiber] or
+// routeText returns the route as a policy says it, in one line: [lte, fiber] or
 // {fiber: 3, lte: 1}.
-func (c *Class) RouteText() string {
+func (c *Class) routeText() string {
 	hops := make([]string, len(c.Route))
 	for i, h := range c.Route {
 		hops[i] = Quote(h.Uplink)
@@ -105,7 +105,7 @@ func (c *Class) RouteText() string {
 			hops[i] += ": " + strconv.Itoa(h.Weight)
 		}
 	}
-	if c.Weighted() {
+	if c.weighted() {
 		return "{" + strings.Join(hops, ", ") + "}"
 	}
 	return "[" + strings.Join(hops, ", ") + "]"

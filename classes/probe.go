@@ -31,9 +31,9 @@ type Probe struct {
 
 // What a probe says when it is silent.
 const (
-	DefaultInterval  = time.Second
-	DefaultThreshold = 3
-	DefaultHold      = 30 * time.Second
+	defaultInterval  = time.Second
+	defaultThreshold = 3
+	defaultHold      = 30 * time.Second
 )
 
 var probeFields = []field[Probe]{
@@ -55,7 +55,7 @@ var probeFields = []field[Probe]{
 }
 
 func (d *decoder) probe(u *Uplink, n *node) {
-	p := Probe{Interval: DefaultInterval, Down: DefaultThreshold, Up: DefaultThreshold, Hold: DefaultHold, Pos: d.pos(n)}
+	p := Probe{Interval: defaultInterval, Down: defaultThreshold, Up: defaultThreshold, Hold: defaultHold, Pos: d.pos(n)}
 	before := len(d.problems)
 	fields(d, n, "a probe", probeFields, &p)
 	if len(p.ICMP)+len(p.TCP)+len(p.DNS)+len(p.HTTP) == 0 && len(d.problems) == before {
@@ -168,11 +168,11 @@ func (p *Probe) String() string {
 	add("tcp", list(p.TCP, func(a netip.AddrPort) string { return Quote(a.String()) }))
 	add("dns", list(p.DNS, func(a netip.AddrPort) string { return Quote(a.String()) }))
 	add("http", list(p.HTTP, Quote))
-	add("interval", unless(DefaultInterval, p.Interval))
+	add("interval", unless(defaultInterval, p.Interval))
 	add("timeout", unless(p.usualTimeout(), p.Timeout))
-	add("down", unless(DefaultThreshold, p.Down))
-	add("up", unless(DefaultThreshold, p.Up))
-	add("hold", unless(DefaultHold, p.Hold))
+	add("down", unless(defaultThreshold, p.Down))
+	add("up", unless(defaultThreshold, p.Up))
+	add("hold", unless(defaultHold, p.Hold))
 	if p.Loss > 0 {
 		add("loss", fmt.Sprintf("%d%%", p.Loss))
 	}

@@ -127,8 +127,8 @@ func (d *decoder) checkTables() {
 	p := d.policy
 	balances := map[string]bool{}
 	for i := range p.Classes {
-		if c := &p.Classes[i]; c.Weighted() {
-			balances[c.RouteText()] = true
+		if c := &p.Classes[i]; c.weighted() {
+			balances[c.routeText()] = true
 		}
 	}
 	first, last := p.Tables.Base, p.Tables.Base+len(p.Uplinks)+len(balances)-1

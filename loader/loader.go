@@ -6,9 +6,6 @@ package loader
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -17,7 +14,6 @@ import (
 	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/match"
-	"waymark/internal/nat"
 	"waymark/internal/neighbours"
 	"waymark/internal/plan"
 	"waymark/internal/rpdb"
@@ -119,165 +115,6 @@ func (l *Loader) Plan(policy *classes.Policy) (*plan.Plan, plan.Changes, neighbo
 	return w.plan, w.changes, report, err
 }
 
-// survey is a policy held against the kernel.
-type survey struct {
-	state    *State // of the last apply; nil before the first
-	instance *datapath.Instance
-	cookie   uint64
-	facts    plan.Facts
-	plan     *plan.Plan
-	table    datapath.Compiled // of the plan
-	conflict error             // a plan.Conflicts, or nil
-	have     plan.Kernel
-	changes  plan.Changes
-	arming   datapath.Arming
-	fresh    bool // the instance there is, if any, cannot carry the plan
-
-	held        []Override // the overrides in force
-	unread      error      // why some that were kept for it are not; nil: they are
-	overrides   []Override // that the plan was made with
-	fingerprint string     // of the plan
-}
-
-func (w *survey) close() {
-	if w.instance != nil {
-		w.instance.Close()
-	}
-}
-
-func (l *Loader) survey(want wanted) (*survey, error) {
-	w := &survey{}
-	var err error
-	if w.cookie, err = host.NetnsCookie(); err != nil {
-		return nil, blame(err)
-	}
-	dir, err := l.dir()
-	if err != nil {
-		return nil, err
-	}
-	if w.state, err = l.stateIn(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if want.text != nil {
-		want.begin(w.state)
-	}
-	if w.state != nil && exists(dir) {
-		if w.instance, err = w.state.open(dir); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.compare(l, want); err != nil {
-		w.close()
-		return nil, err
-	}
-	return w, nil
-}
-
-// surveyApplied is the policy that is applied, held against the kernel. An
-// error that is fs.ErrNotExist says that nothing is applied.
-func (l *Loader) surveyApplied() (*survey, error) {
-	policy, err := l.Applied()
-	if err != nil {
-		return nil, err
-	}
-	w, err := l.survey(wanted{policy: policy})
-	if err == nil && w.state == nil {
-		w.close()
-		return nil, fs.ErrNotExist
-	}
-	return w, err
-}
-
-func (w *survey) compare(l *Loader, want wanted) error {
-	var err error
-	w.held, w.unread = l.inForce(w.state)
-	w.overrides = want.overrides(w.held)
-	if w.facts, err = l.facts(want.policy, w.overrides, w.state); err != nil {
-		return err
-	}
-	w.facts.Withdrawn = want.withdrawals(w.state)
-	if w.instance != nil {
-		w.facts.Arms, w.facts.Traces = w.instance.Arms(), w.instance.Traces()
-	} else {
-		w.facts.Traces = datapath.Traces()
-	}
-	w.facts.Arms = w.facts.Arms || datapath.CanArm()
-	before := plan.Numbers{}
-	if w.state != nil {
-		before = w.state.Numbers
-	}
-	if w.plan, w.conflict = w.make(l, want, before); w.plan == nil {
-		return w.conflict
-	}
-	if err := w.numbered(l, want, before); err != nil || w.plan == nil {
-		return errors.Join(err, w.conflict)
-	}
-	if w.unread != nil {
-		w.plan.Notes = append(w.plan.Notes, w.unread.Error())
-	}
-	w.table = datapath.Compile(w.plan, l.top)
-	if want.text != nil && w.conflict == nil && !want.repeats(w.state) {
-		// It takes as long as all that there is to do until it is needed.
-		go func() { _, _ = w.table() }()
-	}
-	w.fresh = w.instance == nil || !w.state.current() || !w.state.Settings.Hold(w.plan, w.cookie)
-	if w.have, err = l.holds(w); err != nil {
-		return err
-	}
-	w.fingerprint = w.plan.Fingerprint()
-	w.changes = w.plan.DiffOf(w.fingerprint, w.have)
-	return w.checkArming()
-}
-
-// make makes the plan. Without one the error says why; with one, what it
-// would take from others.
-func (w *survey) make(l *Loader, want wanted, before plan.Numbers) (*plan.Plan, error) {
-	return plan.Make(want.policy, w.facts, before, plan.Options{CgroupRoot: l.root, Overrides: planned(w.overrides)})
-}
-
-// holds is what the kernel holds of ours. An instance of other programs, or
-// one that cannot carry the plan, counts as having no hooks.
-func (l *Loader) holds(w *survey) (plan.Kernel, error) {
-	k := plan.Kernel{Sysctls: w.facts.Sysctls}
-	var err error
-	if k.Table, err = nat.Read(); err != nil {
-		return k, err
-	}
-	for _, r := range w.facts.Rules {
-		if r.Protocol == plan.Protocol {
-			k.Rules = append(k.Rules, r)
-		}
-	}
-	for _, r := range w.facts.Routes {
-		if r.Protocol == plan.Protocol {
-			k.Routes = append(k.Routes, r)
-		}
-	}
-	if w.fresh {
-		return k, nil
-	}
-	if w.state.Unfinished == "" {
-		k.Fingerprint = w.state.Fingerprint
-	}
-	k.Hooks, err = w.instance.Hooks(l.root)
-	w.state.complete(k.Hooks)
-	return k, err
-}
-
-// checkArming has the matches published again, with more room, if cgroups
-// that were made found none.
-func (w *survey) checkArming() error {
-	if w.fresh {
-		return nil
-	}
-	var err error
-	if w.arming, err = w.instance.Arming(); err != nil {
-		return err
-	}
-	w.changes.Classes = w.changes.Classes || w.arming.Failed > 0
-	return nil
-}
-
 // blame is the reason of a failure: what the kernel lacks, if it lacks
 // anything, and otherwise what the kernel said.
 func blame(err error) error {
@@ -286,29 +123,4 @@ func blame(err error) error {
 		return lacking
 	}
 	return err
-}
-
-// cgroupTop is the cgroup of a directory.
-func cgroupTop(root string) (top match.Root, err error) {
-	if top.Level, err = cgroupLevel(root); err != nil {
-		return top, err
-	}
-	top.ID, err = host.CgroupID(root, "")
-	return top, err
-}
-
-func cgroupLevel(root string) (int, error) {
-	const cure = "name a directory of the cgroup2 file system that `findmnt -t cgroup2` shows"
-	if info, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("open the cgroup root %s: it does not exist: %s", root, cure)
-	} else if err != nil {
-		return 0, fmt.Errorf("open the cgroup root: %w", err)
-	} else if !info.IsDir() {
-		return 0, fmt.Errorf("open the cgroup root %s: it is no directory: %s", root, cure)
-	}
-	level, exact, err := host.CgroupLevel(root)
-	if err != nil || !exact {
-		return anyLevel, err
-	}
-	return level, nil
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/plan"
@@ -27,17 +26,6 @@ type Meter struct {
 	lines   []LineSample // as they are but for their hits
 	rules   []RuleSample
 }
-
-// openFlows are the flows that are open, as they were counted last. It costs a
-// look at every socket, so it is done every flowsAge.
-type openFlows struct {
-	counter *datapath.FlowCounter // nil where the programs of another build are attached
-	bySlot  []datapath.Flows
-	stayed  []datapath.Stayed
-	counted time.Time
-}
-
-const flowsAge = 5 * time.Second
 
 // Meter is a meter of what is applied, now and whenever it is read. Close it
 // after use.
@@ -172,19 +160,6 @@ func (m *Meter) sample() (*Sample, error) {
 	return s, nil
 }
 
-func (f *openFlows) count(s *Sample) (err error) {
-	if f.counter == nil {
-		s.Off = append(s.Off, "Open flows are not counted: the programs of another build of waymark are attached; `waymark apply` replaces them.")
-		return nil
-	}
-	if f.bySlot != nil && time.Since(f.counted) < flowsAge {
-		return nil
-	}
-	f.bySlot, f.stayed, err = f.counter.Count()
-	f.counted = time.Now()
-	return err
-}
-
 // uplinks adds the uplinks as they are now, and tells which are up.
 func (m *Meter) uplinks(s *Sample) (up map[string]bool, err error) {
 	names := make([]string, len(m.plan.Uplinks))
@@ -244,72 +219,4 @@ func (m *Meter) drops(s *Sample) {
 			s.Drops = append(s.Drops, DropSample{Class: name, Reason: d.Reason, Place: d.Place, Packets: d.Packets})
 		}
 	}
-}
-
-// groups are what is not counted without them, in the words of a sentence.
-var groups = map[classes.Group]string{
-	classes.GroupRTT:     "Round-trip times",
-	classes.GroupConnect: "Connections, their connect times, and retransmits",
-	classes.GroupQueue:   "Times in the queue",
-	classes.GroupDrops:   "Drops",
-	classes.GroupHits:    "Hits of matches",
-	classes.GroupSends:   "Datagrams that could not be sent",
-}
-
-// off says what is not counted, for the policy or the kernel does not have it.
-func (m *Meter) off(s *Sample) {
-	for _, g := range classes.Groups {
-		h, traces := plan.TracePrograms[g]
-		switch {
-		case slices.Contains(m.plan.Off, g):
-			s.Off = append(s.Off, fmt.Sprintf("%s are not counted: the policy says `telemetry: {%s: false}`.", groups[g], g))
-		case traces && !slices.ContainsFunc(m.plan.Hooks, func(p plan.Hook) bool { return p.Program == h.Program }):
-			s.Off = append(s.Off, fmt.Sprintf("%s are not counted: this kernel has no %s that can be used.", groups[g], h.Place))
-		}
-	}
-}
-
-// decided adds the ladder. The kernel does not count what a rule decides; what
-// leaves by a class and an uplink does so by one rule of the class's block.
-func (m *Meter) decided(s *Sample) {
-	s.Rules = slices.Clone(m.rules)
-	for k, r := range m.plan.Rules {
-		uplink := m.uplinkOf(r.Table)
-		if uplink < 0 || r.Action != plan.Lookup {
-			continue
-		}
-		for n := range s.Classes {
-			if packets, of := decidedBy(&r, &s.Classes[n], uplink); of {
-				s.Rules[k].Packets += packets
-				s.Rules[k].Classes = append(s.Rules[k].Classes, RuleClass{s.Classes[n].Name, packets})
-			}
-		}
-	}
-}
-
-// decidedBy is what left of a class for a rule's sake, by the uplink of the
-// rule's table. Of a rule for an address there is something to say where some
-// did, and of what is unclassed.
-func decidedBy(r *plan.Rule, c *ClassSample, uplink int) (packets uint64, of bool) {
-	t := &c.Traffic[uplink]
-	switch {
-	case r.Mask == 0:
-		return t.Causes.Chosen, t.Causes.Chosen > 0 || c.Mark == 0
-	case c.Mark == 0 || r.From.IsValid() || c.Mark&r.Mask != r.Mark:
-		return 0, false
-	case r.Family == plan.IPv6:
-		return t.Sent.IPv6.Packets, true
-	default:
-		return t.Sent.IPv4.Packets, true
-	}
-}
-
-// uplinkOf is the place in the plan of the uplink with a table; -1 for none.
-func (m *Meter) uplinkOf(table uint32) int {
-	for k, u := range m.plan.Uplinks {
-		if u.Table == table {
-			return k
-		}
-	}
-	return -1
 }

@@ -81,3 +81,22 @@ func (l *Loader) suspects() (found []string, err error) {
 	}
 	return found, err
 }
+
+func (a *apply) setSysctls() {
+	for _, s := range a.changes.SetSysctls {
+		old := a.have.Sysctls[s.Name]
+		a.do(func() error { return host.SetSysctl(s.Name, s.Value) }, func() error { return host.SetSysctl(s.Name, old) })
+	}
+}
+
+// restoreSysctls gives back those that the plan no longer changes.
+func (a *apply) restoreSysctls() {
+	for name, before := range a.next.Sysctls {
+		wanted := slices.ContainsFunc(a.plan.Sysctls, func(s plan.Sysctl) bool { return s.Name == name })
+		now, exists := a.have.Sysctls[name]
+		if wanted || !exists || now == before {
+			continue
+		}
+		a.do(func() error { return host.SetSysctl(name, before) }, func() error { return host.SetSysctl(name, now) })
+	}
+}

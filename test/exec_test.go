@@ -3,7 +3,6 @@
 package test
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net/netip"
@@ -18,29 +17,17 @@ import (
 )
 
 // A started is a command that `waymark exec` started: a sender on demand.
-type started struct {
-	*lab.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
+type started struct{ *crowd }
 
 // exec starts one in a class.
-func (s *site) exec(t *testing.T, class string, to netip.AddrPort) *started {
+func (s *site) exec(t *testing.T, class string, to netip.AddrPort) started {
 	t.Helper()
 	self := must[string](t)(os.Executable())
-	c := &started{Cmd: s.Host.Command(binary(t), "exec", "--class", class, "--", self, "be-a-sender", to.String())}
-	c.Stderr = os.Stderr
-	c.in = must[io.WriteCloser](t)(c.StdinPipe())
-	c.out = bufio.NewReader(must[io.ReadCloser](t)(c.StdoutPipe()))
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
+	return started{start(t, s.Host.Command(binary(t), "exec", "--class", class, "--", self, "be-a-sender", to.String()))}
 }
 
 // from makes it send one datagram, and returns the source.
-func (c *started) from(t *testing.T) string {
+func (c started) from(t *testing.T) string {
 	t.Helper()
 	if _, err := io.WriteString(c.in, "\n"); err != nil {
 		t.Fatal(err)
@@ -49,7 +36,7 @@ func (c *started) from(t *testing.T) string {
 }
 
 // code waits for its end.
-func (c *started) code(t *testing.T) int {
+func (c started) code(t *testing.T) int {
 	t.Helper()
 	err := c.Wait()
 	var exit *exec.ExitError

@@ -3,7 +3,6 @@
 package test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -129,16 +128,7 @@ func serveUDP(c *net.UDPConn, fromSame bool) {
 // listen starts a server on the host in a cgroup, which ends with the test.
 func (s *site) listen(t *testing.T, cgroup string, port uint16) {
 	t.Helper()
-	c := s.Host.Command("/proc/self/exe", peerServer, fmt.Sprint(port)).In(cgroup)
-	must[io.WriteCloser](t)(c.StdinPipe())
-	out := must[io.ReadCloser](t)(c.StdoutPipe())
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("start a server: %q: %v", line, err)
-	}
+	s.worker(t, s.Host, cgroup, peerServer, fmt.Sprint(port))
 }
 
 // answers checks that the host answers a node's job, from the address that

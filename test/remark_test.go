@@ -127,38 +127,3 @@ func TestRemarkMany(t *testing.T) {
 		t.Errorf("a rehearsal says %+v", again)
 	}
 }
-
-// A crowd is a worker that was started, and does what it is told.
-type crowd struct {
-	in   io.Writer
-	out  *bufio.Reader
-	args []string
-}
-
-// answer waits for the next line that it says.
-func (c *crowd) answer(t *testing.T) {
-	t.Helper()
-	if line, err := c.out.ReadString('\n'); err != nil {
-		t.Fatalf("worker %v says %q: %v", c.args, line, err)
-	}
-}
-
-// hire starts a worker on a node, which ends with the test.
-func (s *site) hire(t *testing.T, n *lab.Node, cgroup string, args ...string) *crowd {
-	t.Helper()
-	c := n.Command("/proc/self/exe", args...).In(cgroup)
-	worker := &crowd{must[io.WriteCloser](t)(c.StdinPipe()), bufio.NewReader(must[io.ReadCloser](t)(c.StdoutPipe())), args}
-	c.Stderr = os.Stderr
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return worker
-}
-
-// worker starts a worker on a node, which ends with the test, and waits until
-// it is ready.
-func (s *site) worker(t *testing.T, n *lab.Node, cgroup string, args ...string) {
-	t.Helper()
-	s.hire(t, n, cgroup, args...).answer(t)
-}

@@ -3,7 +3,6 @@
 package test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/netip"
@@ -17,20 +16,12 @@ import (
 // send. It must have succeeded when proceed returns.
 func (s *site) begin(t *testing.T, cgroup string, args ...string) (proceed func()) {
 	t.Helper()
-	c := s.Host.Command("/proc/self/exe", args...).In(cgroup)
-	in, out := must[io.WriteCloser](t)(c.StdinPipe()), must[io.ReadCloser](t)(c.StdoutPipe())
-	c.Stderr = os.Stderr
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("start %v: %q: %v", args, line, err)
-	}
+	worker := s.hire(t, s.Host, cgroup, args...)
+	worker.answer(t)
 	return func() {
 		t.Helper()
-		in.Close()
-		if err := c.Wait(); err != nil {
+		worker.in.Close()
+		if err := worker.Wait(); err != nil {
 			t.Errorf("%v: %v", args, err)
 		}
 	}

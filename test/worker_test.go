@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"waymark/internal/lab"
 )
 
 // A worker is this program as another process, for what a laboratory's
@@ -55,19 +57,50 @@ func (s *site) work(t *testing.T, cgroup string, args ...string) {
 	must[string](t)(s.Host.Command("/proc/self/exe", args...).In(cgroup).Output())
 }
 
-// echo starts a plain UDP server on the host, which ends with the test.
-func (s *site) echo(t *testing.T, cgroup, network string, port uint16) {
+// A crowd is a worker that was started, and does what it is told.
+type crowd struct {
+	*lab.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// answer waits for the next line that it says.
+func (c *crowd) answer(t *testing.T) {
 	t.Helper()
-	c := s.Host.Command("/proc/self/exe", "be-an-echo", network, fmt.Sprint(port)).In(cgroup)
-	must[io.WriteCloser](t)(c.StdinPipe())
-	out := must[io.ReadCloser](t)(c.StdoutPipe())
+	if line, err := c.out.ReadString('\n'); err != nil {
+		t.Fatalf("worker %v says %q: %v", c.Args, line, err)
+	}
+}
+
+// hire starts a worker on a node, which ends with the test.
+func (s *site) hire(t *testing.T, n *lab.Node, cgroup string, args ...string) *crowd {
+	t.Helper()
+	return start(t, n.Command("/proc/self/exe", args...).In(cgroup))
+}
+
+// start starts a command to which something can be said, and ends with the test.
+func start(t *testing.T, c *lab.Cmd) *crowd {
+	t.Helper()
+	started := &crowd{c, must[io.WriteCloser](t)(c.StdinPipe()), bufio.NewReader(must[io.ReadCloser](t)(c.StdoutPipe()))}
+	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("start a server: %q: %v", line, err)
-	}
+	return started
+}
+
+// worker starts a worker on a node, which ends with the test, and waits until
+// it is ready.
+func (s *site) worker(t *testing.T, n *lab.Node, cgroup string, args ...string) {
+	t.Helper()
+	s.hire(t, n, cgroup, args...).answer(t)
+}
+
+// echo starts a plain UDP server on the host, which ends with the test.
+func (s *site) echo(t *testing.T, cgroup, network string, port uint16) {
+	t.Helper()
+	s.worker(t, s.Host, cgroup, "be-an-echo", network, fmt.Sprint(port))
 }
 
 // echoPlainly answers every datagram with a plain sendto, as the simplest of

@@ -43,7 +43,7 @@ const (
 type Agent struct {
 	Options
 	record  *Record
-	lock    *Lock
+	lock    *lock
 	authors authors
 	news    chan struct{} // has an element while something has changed that nobody has looked at
 	follows follows
@@ -68,11 +68,11 @@ type Agent struct {
 // cannot be applied is an error when nothing is applied yet; otherwise it is
 // said, and what is applied is kept.
 func Run(ctx context.Context, o Options) error {
-	lock, err := TakeLock(o.Loader.Netns())
+	lock, err := takeLock(o.Loader.Netns())
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
+	defer lock.release()
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}

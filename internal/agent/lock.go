@@ -21,10 +21,10 @@ const runDir = "/run/waymark"
 
 const lockSuffix, recordSuffix = ".lock", ".json"
 
-// Running is the error of a second agent in one network namespace.
-type Running struct{ Record *Record } // of the first; nil if it has not said anything yet
+// running is the error of a second agent in one network namespace.
+type running struct{ Record *Record } // of the first; nil if it has not said anything yet
 
-func (r *Running) Error() string {
+func (r *running) Error() string {
 	if r.Record == nil {
 		return "an agent runs already in this network namespace: stop that one first"
 	}
@@ -32,16 +32,16 @@ func (r *Running) Error() string {
 		r.Record.PID, r.Record.Since.Format("2006-01-02 15:04:05 MST"))
 }
 
-// Lock is the right to be a network namespace's agent.
-type Lock struct {
+// lock is the right to be a network namespace's agent.
+type lock struct {
 	file *os.File
 	base string // path without suffix
 }
 
 func basePath(netns uint64) string { return filepath.Join(runDir, fmt.Sprint(netns)) }
 
-// TakeLock takes it, or says in a *Running who has it.
-func TakeLock(netns uint64) (*Lock, error) {
+// takeLock takes it, or says in a *running who has it.
+func takeLock(netns uint64) (*lock, error) {
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the run directory: %w", err)
 	}
@@ -59,9 +59,9 @@ func TakeLock(netns uint64) (*Lock, error) {
 	}
 	if file == nil {
 		r, _ := Read(netns)
-		return nil, &Running{r}
+		return nil, &running{r}
 	}
-	return &Lock{file, basePath(netns)}, nil
+	return &lock{file, basePath(netns)}, nil
 }
 
 // lockFile makes and locks a file; nil if somebody has it locked.
@@ -89,8 +89,8 @@ func lockFile(path string) (*os.File, error) {
 	}
 }
 
-// Release gives it back and leaves no file.
-func (k *Lock) Release() {
+// release gives it back and leaves no file.
+func (k *lock) release() {
 	_ = os.Remove(k.base + recordSuffix)
 	_ = os.Remove(k.base + lockSuffix)
 	k.file.Close()
@@ -98,7 +98,7 @@ func (k *Lock) Release() {
 }
 
 // write says something of the agent, by one rename.
-func (k *Lock) write(r *Record) error {
+func (k *lock) write(r *Record) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err

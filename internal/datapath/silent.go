@@ -17,7 +17,7 @@ import (
 )
 
 // questions are what the egress program asks the kernel with: flags of
-// bpf_fib_lookup (bpf/kernel.h).
+// bpf_fib_lookup (bpf/kernel/calls.h).
 var questions = map[plan.Family]struct{ family, flags int32 }{
 	plan.IPv4: {unix.AF_INET, 1<<5 | 1<<2},         // MARK, SKIP_NEIGH
 	plan.IPv6: {unix.AF_INET6, 1<<0 | 1<<3 | 1<<2}, // DIRECT, TBID, SKIP_NEIGH

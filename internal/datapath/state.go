@@ -20,9 +20,6 @@ const (
 	stateFresh = statePin + "-new"
 )
 
-// WriteState replaces the state by one rename.
-func (i *Instance) WriteState(state []byte) error { return WriteState(i.dir, state) }
-
 // WriteState replaces the state of the instance in dir, by one rename.
 func WriteState(dir string, state []byte) error {
 	value := binary.NativeEndian.AppendUint32(nil, uint32(len(state)))

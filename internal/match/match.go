@@ -12,8 +12,8 @@ type Range struct {
 	Hi uint32 `json:"hi"`
 }
 
-// Contains tells whether v lies in the range.
-func (r Range) Contains(v uint32) bool { return r.Lo <= v && v <= r.Hi }
+// contains tells whether v lies in the range.
+func (r Range) contains(v uint32) bool { return r.Lo <= v && v <= r.Hi }
 
 // Match is one line of the policy. A flow must hold in every field that is
 // not empty, by any of the field's values. The zero Match holds for
@@ -67,7 +67,7 @@ func (m *Match) onlyCgroup() bool {
 
 func inRanges(ranges []Range, v uint32) bool {
 	for _, r := range ranges {
-		if r.Contains(v) {
+		if r.contains(v) {
 			return true
 		}
 	}

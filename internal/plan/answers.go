@@ -18,23 +18,23 @@ type Answer struct {
 	Mask      uint32 `json:"mask"` // that of the instance: the other bits of both marks are left alone
 }
 
-// AnswersSetup are the commands that make the two chains.
-func AnswersSetup() []string {
+// answersSetup are the commands that make the two chains.
+func answersSetup() []string {
 	return []string{
 		fmt.Sprintf("nft 'add chain inet %s %s { type filter hook forward priority mangle; policy accept; }'", Nftables, ComesChain),
 		fmt.Sprintf("nft 'add chain inet %s %s { type filter hook prerouting priority mangle; policy accept; }'", Nftables, AnswersChain),
 	}
 }
 
-// Comes is the command that would add the rule by which a connection that comes
+// comes is the command that would add the rule by which a connection that comes
 // in by the uplink, and goes on from here, remembers it.
-func (a Answer) Comes() string {
+func (a Answer) comes() string {
 	return fmt.Sprintf("nft 'add rule inet %s %s iifname %q meta nfproto %s ct direction original ct mark set %s'",
 		Nftables, ComesChain, a.Interface, a.Family.nft(), a.in("ct mark"))
 }
 
-// Goes is the command that would add the rule by which its answers get the mark.
-func (a Answer) Goes() string {
+// goes is the command that would add the rule by which its answers get the mark.
+func (a Answer) goes() string {
 	return fmt.Sprintf("nft 'add rule inet %s %s ct mark & %#x == %#x meta nfproto %s ct direction reply meta mark set %s'",
 		Nftables, AnswersChain, a.Mask, a.Mark, a.Family.nft(), a.in("meta mark"))
 }

@@ -10,11 +10,11 @@ import (
 	"waymark/classes"
 )
 
-// CgroupPrograms are the programs at the cgroup hooks, in the order in
+// cgroupPrograms are the programs at the cgroup hooks, in the order in
 // which they are attached, each with what it is for. Those that see a socket
 // last are attached first: where two instances meet while one takes over,
 // the newer one's word on a socket is the last.
-var CgroupPrograms = []Hook{
+var cgroupPrograms = []Hook{
 	{Program: "sendmsg4", Why: "marks an unconnected datagram socket for each destination"},
 	{Program: "sendmsg6", Why: "the same for IPv6"},
 	{Program: "connect4", Why: "marks a socket when its destination is known"},
@@ -25,16 +25,16 @@ var CgroupPrograms = []Hook{
 	{Program: "arrive", Why: "counts what comes in for a class, and remembers where an unbound datagram server was asked, for its answer's source"},
 }
 
-// ArmPrograms are those that follow the cgroup tree. They come before all
+// armPrograms are those that follow the cgroup tree. They come before all
 // others, and before the tree is looked through: no cgroup falls in between.
-var ArmPrograms = []Hook{
+var armPrograms = []Hook{
 	{Program: "arm", Place: "tracepoint cgroup_mkdir", Why: "arms a cgroup when it is made, before any process can be in it"},
 	{Program: "disarm", Place: "tracepoint cgroup_rmdir", Why: "forgets a cgroup that is removed"},
 }
 
 // Arms tells whether the hook is one of ArmPrograms.
 func (h Hook) Arms() bool {
-	return slices.ContainsFunc(ArmPrograms, func(a Hook) bool { return a.Program == h.Program })
+	return slices.ContainsFunc(armPrograms, func(a Hook) bool { return a.Program == h.Program })
 }
 
 // TracePrograms are those at the kernel's other tracepoints, by what they count.
@@ -73,12 +73,12 @@ func (h Hook) AtInterface() bool {
 const IngressProgram = "ingress"
 
 func (m *maker) hooks(o Options) {
-	for _, h := range ArmPrograms {
+	for _, h := range armPrograms {
 		if h.Pin = h.Program; m.facts.Arms {
 			m.plan.Hooks = append(m.plan.Hooks, h)
 		}
 	}
-	for _, h := range CgroupPrograms {
+	for _, h := range cgroupPrograms {
 		h.Place, h.Pin = o.CgroupRoot, h.Program
 		m.plan.Hooks = append(m.plan.Hooks, h)
 	}

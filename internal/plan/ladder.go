@@ -162,7 +162,7 @@ func (m *maker) symmetric(u Uplink, a netip.Prefix) netip.Prefix {
 // blockRungs send marked sockets by their class's route.
 func (m *maker) blockRungs() (rungs []rung) {
 	for _, b := range m.plan.Blocks {
-		mark, mask := m.plan.Mask.Block(b)
+		mark, mask := m.plan.Mask.block(b)
 		rungs = append(rungs, rung{selector: selector{mark: mark, mask: mask}, strict: b.Way.Strict,
 			tables: b.Way.tables(), otherwise: b.Way.Otherwise,
 			why: fmt.Sprintf("route %s: %s", b.Way, m.classesIn(b))})

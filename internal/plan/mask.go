@@ -59,8 +59,8 @@ func (m Mask) Runs() (runs []Run) {
 	return runs
 }
 
-// Block is the fwmark and mask that select a block of numbers.
-func (m Mask) Block(b Block) (mark, mask uint32) {
+// block is the fwmark and mask that select a block of numbers.
+func (m Mask) block(b Block) (mark, mask uint32) {
 	return m.Spread(b.First), uint32(m) &^ m.Spread(b.Size-1)
 }
 

@@ -111,7 +111,7 @@ func TestMaskBlockSelectsItsNumbers(t *testing.T) {
 		for size := uint32(1); size <= m.Highest()+1; size *= 2 {
 			for first := uint32(0); first <= m.Highest(); first += size {
 				b := Block{First: first, Size: size}
-				mark, mask := m.Block(b)
+				mark, mask := m.block(b)
 				if mark&^mask != 0 || mask&^uint32(m) != 0 {
 					t.Fatalf("mask %s, block %+v: fwmark %#x/%#x has bits outside", m, b, mark, mask)
 				}

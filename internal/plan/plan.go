@@ -6,7 +6,6 @@ package plan
 
 import (
 	"net/netip"
-	"slices"
 
 	"waymark/classes"
 	"waymark/internal/match"
@@ -117,38 +116,6 @@ type Hook struct {
 	Why      string `json:"why"`
 }
 
-// Numbers is what has to stay the same from one plan to the next, whatever
-// the policy says by then: a socket may carry a number long after its class
-// is gone. It is kept with the state that is applied.
-type Numbers struct {
-	Mask     Mask                             `json:"mask"`     // that Classes and Blocks are numbers of
-	Base     int                              `json:"base"`     // that Tables are counted from
-	Uplinks  map[string]int                   `json:"uplinks"`  // uplink name to its place in the BPF maps
-	Tables   map[string]uint32                `json:"tables"`   // uplink name, or a balance's key, to its table
-	Slots    map[string]uint32                `json:"slots"`    // class name to its line of counters
-	Classes  map[string]uint32                `json:"classes"`  // class name to its number
-	Answers  map[string]uint32                `json:"answers"`  // uplink name to the number of its answers
-	Blocks   []Block                          `json:"blocks"`   //
-	Gateways map[string]map[Family]netip.Addr `json:"gateways"` // interface to its next hops, for `auto` on a link whose routes are gone
-}
-
-// Way is a class's route without the class: classes with equal ways share
-// their blocks of numbers and the rules for them.
-type Way struct {
-	Uplinks   []string          `json:"uplinks"`           // names, in order
-	Weights   []int             `json:"weights,omitempty"` // of a balance, one for each uplink
-	Otherwise classes.Otherwise `json:"otherwise"`
-	Strict    bool              `json:"strict,omitempty"`
-}
-
-// Block is an aligned range of numbers that belongs to one way: one masked
-// fwmark selects it. Size is a power of two and divides First.
-type Block struct {
-	First uint32 `json:"first"`
-	Size  uint32 `json:"size"`
-	Way   Way    `json:"way"`
-}
-
 // UplinkNamed finds an uplink by its name; nil if the plan has none such.
 func (p *Plan) UplinkNamed(name string) *Uplink {
 	for i := range p.Uplinks {
@@ -182,14 +149,19 @@ func (p *Plan) ClassOf(mark uint32) *Class {
 
 // NamesCgroups tells whether any line takes traffic by its cgroup.
 func (p *Plan) NamesCgroups() bool {
-	return slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Match.Cgroup != nil })
+	for i := range p.Lines {
+		if p.Lines[i].Match.Cgroup != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Holds tells whether a mark is of a number that is kept for the plan's
 // routes, whether or not a class has it now.
 func (p *Plan) Holds(mark uint32) bool {
 	for _, b := range p.Blocks {
-		if m, mask := p.Mask.Block(b); mark&mask == m {
+		if m, mask := p.Mask.block(b); mark&mask == m {
 			return true
 		}
 	}

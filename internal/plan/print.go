@@ -79,18 +79,18 @@ func (p *Plan) printTable(out *printer) {
 	out.line("nft add table inet %s", Nftables)
 	if len(p.Answers) > 0 {
 		out.line("# what is forwarded in by an uplink is answered by it: the connection's mark says which")
-		for _, command := range AnswersSetup() {
+		for _, command := range answersSetup() {
 			out.line("%s", command)
 		}
 	}
 	for _, a := range p.Answers {
-		out.line("%s", a.Comes())
+		out.line("%s", a.comes())
 	}
 	for _, a := range p.Answers {
-		out.line("%s", a.Goes())
+		out.line("%s", a.goes())
 	}
 	if len(p.SNAT) > 0 {
-		out.line("%s", SNATSetup())
+		out.line("%s", snatSetup())
 	}
 	for _, s := range p.SNAT {
 		out.line("%s", s)

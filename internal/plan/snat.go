@@ -28,8 +28,8 @@ const (
 	AnswersChain = "prerouting"
 )
 
-// SNATSetup is the command that makes the chain.
-func SNATSetup() string {
+// snatSetup is the command that makes the chain.
+func snatSetup() string {
 	return fmt.Sprintf("nft 'add chain inet %s %s { type nat hook postrouting priority srcnat; policy accept; }'", Nftables, SNATChain)
 }
 

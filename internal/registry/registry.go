@@ -22,8 +22,8 @@ type Tool struct {
 // empty.
 type Range struct{ First, Last uint32 }
 
-// Holds tells whether a number is in the range.
-func (r Range) Holds(n uint32) bool { return r.First != 0 && r.First <= n && n <= r.Last }
+// holds tells whether a number is in the range.
+func (r Range) holds(n uint32) bool { return r.First != 0 && r.First <= n && n <= r.Last }
 
 // Whole is the mask of a mark that is matched bit for bit: another bit set in
 // it makes it another mark.
@@ -121,10 +121,10 @@ func Owner(u Use) (owner *Tool) {
 // for less than just its mask, and for nothing where it claims most there are.
 func (t Tool) knownFor(u Use) (n int) {
 	const few = 8
-	if t.Priorities.Holds(u.Priority) {
+	if t.Priorities.holds(u.Priority) {
 		n += 2
 	}
-	if t.Tables.Holds(u.Table) {
+	if t.Tables.holds(u.Table) {
 		n += 2
 	}
 	switch {

@@ -55,7 +55,7 @@ func Failures(p *plan.Plan, facts plan.Facts) (checks []Check) {
 			for _, family := range plan.Families {
 				i := IntentOf(q, n, family)
 				v := q.Resolve(facts, plan.Packet{Family: family, Mark: class.Mark})
-				c := NewCheck(Failure, fmt.Sprintf("%s: class %s, %s", CaseName(down), class.Name, family), i.Judge(q, v)...)
+				c := NewCheck(Failure, fmt.Sprintf("%s: class %s, %s", CaseName(down), class.Name, family), i.judge(q, v)...)
 				c.Answer = way(v)
 				checks = append(checks, c)
 			}

@@ -60,12 +60,12 @@ func (i Intent) free() bool {
 // is no uplink.
 func (i Intent) Allows(uplink string) bool { return i.free() || slices.Contains(i.Uplinks, uplink) }
 
-// Refuses tells whether nothing may leave.
-func (i Intent) Refuses() bool { return len(i.Uplinks) == 0 && !i.free() }
+// refuses tells whether nothing may leave.
+func (i Intent) refuses() bool { return len(i.Uplinks) == 0 && !i.free() }
 
-// Judge says what is wrong with a way out that rules give. What main knows by
+// judge says what is wrong with a way out that rules give. What main knows by
 // more than its default is nobody's to choose.
-func (i Intent) Judge(p *plan.Plan, v plan.Verdict) (wrong []string) {
+func (i Intent) judge(p *plan.Plan, v plan.Verdict) (wrong []string) {
 	leads := v.Rule.Action == plan.Lookup
 	switch {
 	case leads && !v.Route.IsDefault() || i.free():
@@ -75,7 +75,7 @@ func (i Intent) Judge(p *plan.Plan, v plan.Verdict) (wrong []string) {
 				wrong = append(wrong, fmt.Sprintf("it leaves by %s and not by %s: %s sends it there", h.Interface, i, v.Rule))
 			}
 		}
-		if i.Refuses() {
+		if i.refuses() {
 			wrong = []string{fmt.Sprintf("it leaves by %s, though no uplink of its route works: %s sends it there, and the policy says %s", v.Interface, v.Rule, i)}
 		}
 	case len(i.Uplinks) > 0:

@@ -24,7 +24,7 @@ func Simulate(policy *classes.Policy, h *Host) ([]Check, error) {
 	if conflicts := (plan.Conflicts)(nil); err != nil && !errors.As(err, &conflicts) {
 		return nil, err
 	}
-	checks := Promises(p, h.Facts, err)
+	checks := promises(p, h.Facts, err)
 	for _, s := range Samples(p) {
 		c, v := s.Resolve(p, h.Facts)
 		if s.Lost == nil {
@@ -57,7 +57,7 @@ func (s Sample) Resolve(p *plan.Plan, facts plan.Facts) (Check, plan.Verdict) {
 	}
 	v := p.Resolve(facts, packet)
 	if !ownSource(p, packet) {
-		c.Wrong = append(c.Wrong, IntentOf(p, line.Class, s.Family).Judge(p, v)...)
+		c.Wrong = append(c.Wrong, IntentOf(p, line.Class, s.Family).judge(p, v)...)
 	}
 	return c, v
 }

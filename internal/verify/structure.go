@@ -30,7 +30,7 @@ func Structures(p *plan.Plan, facts plan.Facts, changes plan.Changes, conflict e
 	if changes.Classes {
 		maps = []string{"the classes and matches in the BPF maps are another policy's"}
 	}
-	checks := Promises(p, facts, conflict)
+	checks := promises(p, facts, conflict)
 	for _, c := range []Check{NewCheck(Structure, "rules", rules...), NewCheck(Structure, "routes", routes...),
 		NewCheck(Structure, "sysctls", sysctls...), NewCheck(Structure, "programs", hooks...), NewCheck(Structure, "maps", maps...)} {
 		if c.drift = true; len(c.Wrong) > 0 {
@@ -41,8 +41,8 @@ func Structures(p *plan.Plan, facts plan.Facts, changes plan.Changes, conflict e
 	return checks
 }
 
-// Promises checks whether a plan can be kept on a host.
-func Promises(p *plan.Plan, facts plan.Facts, conflict error) []Check {
+// promises checks whether a plan can be kept on a host.
+func promises(p *plan.Plan, facts plan.Facts, conflict error) []Check {
 	var others []string
 	if conflict != nil {
 		others = []string{conflict.Error()}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Why a packet is not on its class's way: what its application chose, and where its source lives. */
+#ifndef WAYMARK_CAUSE_H
+#define WAYMARK_CAUSE_H
+
+#include "course.h"
+
+/* Whether a packet's source is an uplink's address, or for IPv6 in its /64. */
+static __always_inline int has_source(const struct uplink_entry *u, const struct flow *flow)
+{
+	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
+
+	if (flow->family == AF_INET6)
+		return u->source6[0] == high && u->source6[1] == low;
+	return u->source4 == high;
+}
+
+/* Whether a source may leave by an interface: it is no other uplink's, by what user space knows of them. */
+__noinline int source_is_free(const struct flow *flow, __u32 ifindex)
+{
+	__u32 elsewhere = 0;
+
+	if (!flow)
+		return 0;
+	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
+		if (i >= uplink_limit)
+			break;
+		__u32 index = i;
+		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
+		if (!u || !has_source(u, flow))
+			continue;
+		if (u->ifindex == ifindex)
+			return 1;
+		elsewhere = 1;
+	}
+	return !elsewhere;
+}
+
+/* Whether the rules let a source address leave by the interface that its class goes by; without rules, whether it is no other's. */
+static __always_inline int source_fits(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark,
+				       __u32 unruled)
+{
+	__u32 to = fib->ifindex;
+
+	if (flow->family == AF_INET6 || unruled)
+		return source_is_free(flow, to);
+	return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == to;
+}
+
+static __always_inline int is_connected(struct bpf_sock *sk)
+{
+	return sk->dst_port || sk->dst_ip4;
+}
+
+/*
+ * Why a packet is here and not on its class's uplink, if nothing else
+ * explains it. A datagram that was routed with the mark that it has now,
+ * and with no route from earlier, is here because its sender named the
+ * interface beside it (IP_PKTINFO, IP_UNICAST_IF).
+ */
+__noinline int cause_of(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = sender_of(skb);
+
+	if (!sk)
+		return CAUSE_LATE;
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	if (note && note->flags & NOTE_BEFORE)
+		return CAUSE_BEFORE;
+	if (note)
+		return CAUSE_LATE;
+	if ((sk->mark ^ skb->mark) & mask)
+		return CAUSE_FOREIGN;
+	return sk->type == SOCK_STREAM || is_connected(sk) ? CAUSE_LATE : CAUSE_CHOSEN;
+}
+
+/*
+ * Whether the application said where its packets leave: by device, or by VRF, or by
+ * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
+ * the last ACK of a connection, all of ICMP, leave where the question came;
+ * some have no socket, and have come in by no interface.
+ */
+static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (is_tunnelled(skb))
+		return 0;
+	if (!sk)
+		return !skb->ingress_ifindex;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || (sk->type == SOCK_RAW && (flow->proto == IPPROTO_TCP || is_kernels(sk))))
+		return 1;
+	if (sk->bound_dev_if && (sk->bound_dev_if == skb->ifindex || sk->bound_dev_if == master))
+		return 1;
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	return note && note->flags & NOTE_INBOUND;
+}
+
+/*
+ * Whether it was the application that said where its packets come from: by
+ * a bind, in the header it wrote, or with the datagram. (The kernel notes
+ * no bind of a raw socket; but only a connect would give it another source.)
+ */
+__noinline int named_source(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = sender_of(skb);
+
+	if (!sk)
+		return 0;
+	if (socket_locks(sk) & SOCK_BINDADDR_LOCK || sk->protocol == IPPROTO_RAW)
+		return 1;
+	if (sk->type == SOCK_RAW && sk->family == AF_INET)
+		return sk->src_ip4 && !sk->dst_ip4;
+	if (sk->type == SOCK_RAW)
+		return sk->src_ip6[0] && !sk->dst_ip6[0];
+	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
+	return note && note->flags & NOTE_SOURCE;
+}
+
+/* Whether a packet's source is one that the rules send by this uplink, whatever its class. */
+static __always_inline int lives_here(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark)
+{
+	__u32 here = uplink;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	if (flow->family == AF_INET)
+		return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == skb->ifindex;
+	return u && u->source6[0] == bpf_ntohl(flow->addresses[0].word[0]) &&
+	       u->source6[1] == bpf_ntohl(flow->addresses[0].word[1]);
+}
+
+/* The cause of a packet that the kernel cannot be asked about: where its source lives says something all the same. */
+static __always_inline __u32 cause_unasked(struct __sk_buff *skb, const struct flow *flow, __u32 named, __u32 cause)
+{
+	__u32 here = uplink;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	if (!u || !has_source(u, flow))
+		return cause;
+	if (named)
+		return CAUSE_CHOSEN;
+	return has_free_source(skb) ? cause : CAUSE_PINNED;
+}
+
+#endif

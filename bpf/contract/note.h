@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is remembered of single sockets and connections. */
+#ifndef WAYMARK_CONTRACT_NOTE_H
+#define WAYMARK_CONTRACT_NOTE_H
+
+#include "table.h"
+
+/*
+ * What is remembered of the few sockets for which the mark does not say
+ * all. `first` is the mark a datagram socket had before a destination's
+ * class replaced it, with NOTE_SWITCHES: its next datagram to a destination
+ * of no class gets it back. `class_mark` is the class of a socket whose own
+ * mark cannot be changed from outside (UDP), with NOTE_CLASS. NOTE_KEPT: a
+ * change gave the socket another class, and it was left as it was. A socket of
+ * another network namespace has no mark of ours: the class that it is kept in
+ * is noted, for tc ingress.
+ */
+enum note_flags {
+	NOTE_SWITCHES = 1,
+	NOTE_CLASS = 2,
+	NOTE_BEFORE = 4,  /* it was open before the apply that classed it */
+	NOTE_INBOUND = 8, /* an accepted connection */
+	NOTE_SOURCE = 16, /* its last datagram's source was named, or is where it was asked */
+	NOTE_KEPT = 32,
+};
+
+struct socket_note {
+	__u32 flags;
+	__u32 first;
+	__u32 class_mark;
+};
+
+/*
+ * Where a datagram server was asked: the peer and ports of a datagram that
+ * came to an unbound socket by an uplink, and the address it came to. The
+ * answer gets it as its source. The slot is a hash of the rest; another
+ * peer's entry in it is told by that.
+ */
+struct arrival {
+	struct words peer;
+	struct words local;
+	__u32 family;
+	__u16 peer_port;
+	__u16 local_port;
+};
+
+/*
+ * How a TCP connection from behind the host was classed when it began to end:
+ * the kernel there goes on to answer for it when its socket is gone (TIME_WAIT,
+ * a RST), and such a packet has no cgroup. Addresses and ports are those of the
+ * packets as they come in. The slot is a hash of them. `seconds` are since boot;
+ * what is LAST_WORDS old is nobody's.
+ */
+enum last_words { ENDINGS = 4096, LAST_WORDS = 120 };
+
+struct ending {
+	struct words addresses[2];
+	__u32 ports[2];
+	__u32 family;
+	__u32 class_mark;
+	__u32 seconds;
+};
+
+#endif
