@@ -5,7 +5,7 @@
 //
 // Every arm is a host in a laboratory of its own, all standing at once, so
 // that their samples can be taken in turn: one process for each, pinned to
-// CPU 0, sends from it to a sink one link away. Datagrams are dropped there
+// CPU 0, sends from it to a sink one link away. Datagrams are taken there
 // as they arrive; TCP is served by a process on CPU 1. What an arm adds is
 // the difference to two bare hosts in the same turn; what these two differ
 // by is the noise, and voids what is measured in too much of it.

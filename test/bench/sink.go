@@ -19,7 +19,7 @@ import (
 )
 
 // sink is the far end of an arm's links: every router has all addresses of
-// the world, drops their datagrams as they arrive, and the first serves TCP.
+// the world, takes their datagrams as they arrive, and the first serves TCP.
 type sink struct {
 	*child
 	drops []link.Link
@@ -36,7 +36,7 @@ func newSink(ctx context.Context, l *lab.Lab) (s *sink, err error) {
 		if _, err := r.Command("ip", "route", "add", "local", world.String(), "dev", "lo").Output(); err != nil {
 			return s, err
 		}
-		drop, err := attach(r, "down", ebpf.AttachTCXIngress, datagramDrop)
+		drop, err := attach(r, "down", ebpf.AttachTCXIngress, takeDatagrams)
 		if err != nil {
 			return s, err
 		}
@@ -65,17 +65,17 @@ func (s *sink) close() error {
 
 // The answers of a tcx program.
 const (
-	tcxNext = -1
-	tcxDrop = 2
+	tcxNext   = -1
+	tcxStolen = 4
 )
 
-// datagramDrop drops IPv4 packets of UDP. It runs in the sender's own
+// takeDatagrams takes IPv4 packets of UDP, which is no drop and so counted nowhere. It runs in the sender's own
 // softirq, the same in every arm.
-var datagramDrop = asm.Instructions{
+var takeDatagrams = asm.Instructions{
 	asm.Mov.Reg(asm.R6, asm.R1),
 	asm.LoadAbs(14+9, asm.Byte), // the protocol, behind the Ethernet header
 	asm.JNE.Imm(asm.R0, unix.IPPROTO_UDP, "pass"),
-	asm.Mov.Imm(asm.R0, tcxDrop),
+	asm.Mov.Imm(asm.R0, tcxStolen),
 	asm.Return(),
 	asm.Mov.Imm(asm.R0, tcxNext).WithSymbol("pass"),
 	asm.Return(),

@@ -87,6 +87,9 @@ func (s *suite) policy(ctx context.Context, p policy) error {
 	if err := s.makeCgroups(ctx, p); err != nil {
 		return err
 	}
+	if err := s.control(ctx, p); err != nil {
+		return err
+	}
 	took := setUps{Policy: p.String(), Form: p.form, Rules: len(p.rules)}
 	for _, a := range s.arms {
 		if err := a.put(ctx, p, s.shared()); err != nil {
@@ -95,9 +98,6 @@ func (s *suite) policy(ctx context.Context, p policy) error {
 		took.Arms = append(took.Arms, setUp{a.name, a.setUp.Seconds(), a.missing})
 	}
 	s.report.SetUps = append(s.report.SetUps, took)
-	if err := s.control(ctx, p); err != nil {
-		return err
-	}
 	for _, job := range []string{datagrams, unconnected, flows, connections, roundTrips, bulk} {
 		if len(p.targets().TCP) == 0 && (job == connections || job == roundTrips || job == bulk) {
 			continue

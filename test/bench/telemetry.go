@@ -19,7 +19,7 @@ type telemetryBlock struct {
 }
 
 // counted are the jobs that are measured.
-var counted = []string{connections, roundTrips, bulk}
+var counted = []string{datagrams, connections, roundTrips, bulk}
 
 const withoutTelemetry = "telemetry: {rtt: false, connect: false, queue: false, drops: false, hits: false}\n"
 
