@@ -127,12 +127,13 @@ func (m *maker) ownsAddressIn(p netip.Prefix) bool {
 
 // uplinkRungs send what comes from an uplink's address by that uplink:
 // replies, bound sockets, and flows that were open before their class moved.
+// An address that several uplinks have (two modems of one make) says nothing.
 func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 	for _, u := range m.plan.Uplinks {
 		seen := map[netip.Prefix]bool{}
 		for _, a := range u.Addresses {
 			from := m.symmetric(u, a)
-			if FamilyOf(a.Addr()) != family || seen[from] {
+			if FamilyOf(a.Addr()) != family || seen[from] || len(m.holders(a.Addr())) > 1 {
 				continue
 			}
 			seen[from] = true
@@ -141,6 +142,16 @@ func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 		}
 	}
 	return rungs
+}
+
+// holders are the uplinks that have an address.
+func (m *maker) holders(a netip.Addr) (names []string) {
+	for _, u := range m.plan.Uplinks {
+		if slices.ContainsFunc(u.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			names = append(names, u.Name)
+		}
+	}
+	return names
 }
 
 // symmetric is the source that stands for an uplink's address: the address

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -26,11 +27,27 @@ func (m *maker) notes() {
 	}
 	m.vrfNotes(note)
 	m.maskNotes(note)
+	m.sharedNotes(note)
 	if len(m.cramped) > 0 {
 		note("answers to what is forwarded in by %s go by their sender's class, or by main: the mask %s has no number left for them: widen `mark: {mask: ...}`, or say `symmetric: false`", strings.Join(m.cramped, ", "), m.plan.Mask)
 	}
 	if !m.facts.Arms && m.plan.NamesCgroups() {
 		note("this kernel has no tracepoint at which cgroups are armed as they are made: run the agent, which hears of them a moment later, or `waymark apply` again when one of the policy's is made")
+	}
+}
+
+// sharedNotes are about addresses that several uplinks have.
+func (m *maker) sharedNotes(note func(string, ...any)) {
+	told := map[netip.Addr]bool{}
+	for _, u := range m.plan.Uplinks {
+		for _, a := range u.Addresses {
+			holders := m.holders(a.Addr())
+			if len(holders) < 2 || told[a.Addr()] {
+				continue
+			}
+			told[a.Addr()] = true
+			note("uplinks %s have the same address %s: what is in a class leaves by its route, and all else from there by main, answers to what came in by another uplink too; give one of them another address", strings.Join(holders, " and "), a.Addr())
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func Structures(p *plan.Plan, facts plan.Facts, changes plan.Changes, conflict e
 		hooks = append(hooks, fmt.Sprintf("one too many: %s at %s", h.Program, h.Place))
 	}
 	if changes.Classes {
-		maps = []string{"the classes and matches in the BPF maps are another policy's"}
+		maps = []string{"the classes, matches or uplinks in the BPF maps are not the plan's"}
 	}
 	checks := promises(p, facts, conflict)
 	for _, c := range []Check{NewCheck(Structure, "rules", rules...), NewCheck(Structure, "routes", routes...),
