@@ -120,6 +120,9 @@ func reconnect(to []netip.Addr, back bool) error {
 	if err != nil {
 		return err
 	}
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
 	for _, a := range to {
 		if err := unix.Connect(fd, sockaddr(a, servicePort)); err != nil {
 			return fmt.Errorf("connect to %s: %w", a, err)
@@ -127,23 +130,19 @@ func reconnect(to []netip.Addr, back bool) error {
 		if _, err := unix.Write(fd, []byte("way")); err != nil {
 			return err
 		}
-		nobody := make([]byte, 16) // AF_UNSPEC
 		if !back {
+			// An answer that came after the end of the connection would be answered in turn, by the kernel.
+			if _, err := unix.Read(fd, make([]byte, 100)); err != nil {
+				return fmt.Errorf("wait for the answer of %s: %w", a, err)
+			}
 			continue
 		}
+		nobody := make([]byte, 16) // AF_UNSPEC
 		if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&nobody[0])), 16); errno != 0 {
 			return fmt.Errorf("take the connection back: %w", errno)
 		}
 	}
-	if back {
-		return nil
-	}
-	// An answer that came after the end of the socket would be answered in turn, by the kernel.
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
-		return err
-	}
-	_, err = unix.Read(fd, make([]byte, 100))
-	return err
+	return nil
 }
 
 // fastOpen connects by its first send.
