@@ -18,7 +18,7 @@ import (
 
 // arrivalPatience is how long a packet that came in is waited for at the way
 // out: nobody is told when the kernel has forwarded it.
-const arrivalPatience = 3 * time.Second
+const arrivalPatience = 2 * time.Second
 
 // arrive has a packet of an attempt come in by its interface, and looks where it
 // leaves; why says why it cannot. wait is for one that leaves nowhere.
