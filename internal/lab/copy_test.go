@@ -74,8 +74,10 @@ func TestCopy(t *testing.T) {
 	if err := l.Unplug(1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Host.Stats("up-b"); err != nil { // has the kernel take notice, as a copy does
-		t.Fatal(err)
+	for _, name := range []string{"up-b", "br7"} {
+		if _, err := l.Host.Stats(name); err != nil { // has the kernel take notice, as a copy does
+			t.Fatal(err)
+		}
 	}
 	var c *Copy
 	err := l.Host.Do(func() (err error) {

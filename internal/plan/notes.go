@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"waymark/classes"
 )
 
 // notes says what the policy asks for that an apply does not do, and what
@@ -26,11 +28,30 @@ func (m *maker) notes() {
 	}
 	m.vrfNotes(note)
 	m.maskNotes(note)
+	m.spreadNotes(note)
 	if len(m.cramped) > 0 {
 		note("answers to what is forwarded in by %s go by their sender's class, or by main: the mask %s has no number left for them: widen `mark: {mask: ...}`, or say `symmetric: false`", strings.Join(m.cramped, ", "), m.plan.Mask)
 	}
 	if !m.facts.Arms && m.plan.NamesCgroups() {
 		note("this kernel has no tracepoint at which cgroups are armed as they are made: run the agent, which hears of them a moment later, or `waymark apply` again when one of the policy's is made")
+	}
+}
+
+// spreadNotes are about a host that spreads the flows of a balance by something
+// else than the policy says.
+func (m *maker) spreadNotes(note func(string, ...any)) {
+	if !slices.ContainsFunc(m.plan.Classes, func(c Class) bool { return c.Route.Weights != nil }) {
+		return
+	}
+	for _, name := range hashPolicies {
+		value, dotted := m.facts.Sysctls[name], strings.ReplaceAll(name, "/", ".")
+		switch by := m.policy.Balance.By; {
+		case slices.Contains(m.facts.Changed, name):
+		case by == classes.SpreadFlow && value == "2":
+			note("flows of a balance are not spread by their ports: %s is %s, somebody's choice; `sysctl %s=1` spreads them", dotted, value, dotted)
+		case by == classes.SpreadAddresses && (value == "1" || value == "3"):
+			note("flows of a balance are not held together by their addresses: %s is %s, somebody's choice; `sysctl %s=0` holds them", dotted, value, dotted)
+		}
 	}
 }
 
