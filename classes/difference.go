@@ -16,6 +16,7 @@ func Difference(before, after Outline) string {
 	d.changed("mark mask", before.Mask != after.Mask)
 	d.changed("rules base", before.Rules != after.Rules)
 	d.changed("tables base", before.Tables != after.Tables)
+	d.changed("balance", before.Balance != after.Balance)
 	d.changed("telemetry", !slices.Equal(before.Telemetry, after.Telemetry))
 	d.changed("sockets of containers", !slices.Equal(before.Sockets, after.Sockets))
 	uplinkName := func(u UplinkOutline) string { return u.Name }

@@ -98,6 +98,7 @@ func decode(sources []*source, problems Problems) (d *decoder, readable bool) {
 		Mark:    Mark{Mask: DefaultMask},
 		Rules:   Rules{Base: DefaultRulesBase},
 		Tables:  Tables{Base: DefaultTablesBase},
+		Balance: Balance{By: SpreadFlow},
 		sources: sources,
 	}
 	d, readable = &decoder{policy: p, problems: slices.Clip(problems)}, true

@@ -19,6 +19,7 @@ type Outline struct {
 	Tables    int             `json:"tables"` // Tables.Base
 	Sockets   []string        `json:"sockets,omitempty"`
 	Telemetry []Group         `json:"telemetry,omitempty"` // Telemetry.Off
+	Balance   Spread          `json:"balance,omitempty"`   // Balance.By, but for the default
 	Uplinks   []UplinkOutline `json:"uplinks"`
 	Classes   []ClassOutline  `json:"classes"`
 }
@@ -42,6 +43,9 @@ type ClassOutline struct {
 // Outline is the policy's outline.
 func (p *Policy) Outline() Outline {
 	o := Outline{Mask: p.Mark.Mask, Rules: p.Rules.Base, Tables: p.Tables.Base, Sockets: p.Runtimes.Sockets, Telemetry: p.Telemetry.Off}
+	if p.Balance.By != SpreadFlow {
+		o.Balance = p.Balance.By
+	}
 	for i := range p.Uplinks {
 		var text strings.Builder
 		p.Uplinks[i].print(&text)

@@ -37,7 +37,7 @@ func TestParseDesign(t *testing.T) {
 	want := &Policy{
 		Mark:   Mark{Mask: 0xb7000000},
 		Rules:  Rules{Base: 1000},
-		Tables: Tables{Base: 7000},
+		Tables: Tables{Base: 7000}, Balance: Balance{By: SpreadFlow},
 		Uplinks: []Uplink{
 			{Name: "fiber", Interface: "eth0", Gateway: Gateway{Auto: true}},
 			{Name: "lte", Interface: "wwan0", SNAT: true, Gateway: Gateway{

@@ -23,6 +23,7 @@ type Policy struct {
 	Tables    Tables
 	Runtimes  Runtimes
 	Telemetry Telemetry
+	Balance   Balance
 	Uplinks   []Uplink // at least one; names and interfaces are unique
 	Classes   []Class  // earlier wins
 	Moves     []Move   // before all classes; later wins
@@ -64,6 +65,22 @@ const (
 
 // Groups are all groups.
 var Groups = []Group{GroupRTT, GroupConnect, GroupQueue, GroupDrops, GroupHits, GroupSends}
+
+// Balance says what of a packet chooses among the uplinks of a weighted route. It
+// is one for all classes, for the kernel's is.
+type Balance struct {
+	By  Spread
+	Pos Position // zero when the policy does not say it
+}
+
+// Spread is what has to be the same for two packets to have one uplink for sure.
+type Spread string
+
+// The values of Spread.
+const (
+	SpreadFlow      Spread = "flow"      // the default: addresses, protocol and ports
+	SpreadAddresses Spread = "addresses" // source and destination address
+)
 
 // Tables says where our routing tables begin. Uplinks and weighted routes take
 // one number each, counted from Base.

@@ -15,6 +15,7 @@ var policyFields = []field[Policy]{
 	{key: "mark", example: "{mask: 0xb7000000}", read: (*decoder).mark},
 	{key: "rules", example: "{base: 1000}", read: (*decoder).rules},
 	{key: "tables", example: "{base: 7000}", read: (*decoder).tables},
+	{key: "balance", example: "{by: addresses}", read: (*decoder).balance},
 	{key: "telemetry", example: "{queue: false}", read: (*decoder).telemetry},
 	{key: "containers", example: "{sockets: [unix:///run/docker.sock]}", read: (*decoder).runtimes},
 	{key: "uplinks", example: "[{name: fiber, interface: eth0}]", read: (*decoder).uplinks},
@@ -41,6 +42,12 @@ var tablesFields = []field[Tables]{
 		if base := d.number(n, "a table number", 1, maxTable); base != 0 {
 			t.Base = int(base)
 		}
+	}},
+}
+
+var balanceFields = []field[Balance]{
+	{key: "by", example: "addresses", required: true, read: func(d *decoder, b *Balance, n *node) {
+		b.By = oneOf(d, n, SpreadFlow, SpreadAddresses)
 	}},
 }
 
@@ -84,6 +91,13 @@ func (d *decoder) tables(p *Policy, n *node) {
 	if d.once(n, "tables", p.Tables.Pos) {
 		p.Tables.Pos = d.pos(n)
 		fields(d, n, "tables", tablesFields, &p.Tables)
+	}
+}
+
+func (d *decoder) balance(p *Policy, n *node) {
+	if d.once(n, "balance", p.Balance.Pos) {
+		p.Balance.Pos = d.pos(n)
+		fields(d, n, "balance", balanceFields, &p.Balance)
 	}
 }
 

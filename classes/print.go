@@ -16,6 +16,9 @@ func (p *Policy) String() string {
 	fmt.Fprintf(&b, "mark: {mask: %#08x}\n", p.Mark.Mask)
 	fmt.Fprintf(&b, "rules: {base: %d}\n", p.Rules.Base)
 	fmt.Fprintf(&b, "tables: {base: %d}\n", p.Tables.Base)
+	if p.Balance.By == SpreadAddresses {
+		fmt.Fprintf(&b, "balance: {by: %s}\n", p.Balance.By)
+	}
 	if p.Telemetry.Off != nil {
 		off := list(p.Telemetry.Off, func(g Group) string { return string(g) + ": false" })
 		fmt.Fprintf(&b, "telemetry: {%s}\n", strings.Trim(off, "[]"))

@@ -43,7 +43,7 @@ func (r dice) policy() *Policy {
 	p := &Policy{
 		Mark:   Mark{Mask: 0xff0000ff &^ (1 << r.IntN(8))},
 		Rules:  Rules{Base: 1 + r.IntN(32000)},
-		Tables: Tables{Base: 256 + r.IntN(1<<20)},
+		Tables: Tables{Base: 256 + r.IntN(1<<20)}, Balance: Balance{By: []Spread{SpreadFlow, SpreadAddresses}[r.IntN(2)]},
 	}
 	p.Runtimes.Sockets = some(r, 2, func() string { return r.one("/run/docker.sock", "/run/a b/x", "/é'") })
 	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::")

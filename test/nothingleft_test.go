@@ -61,7 +61,7 @@ func (s *site) untouched(t *testing.T) {
 }
 
 func isSysctlOfOurs(line string) bool {
-	return strings.Contains(line, "conf.lo.forwarding") || strings.Contains(line, "conf.up-") && (strings.Contains(line, "rp_filter") || strings.Contains(line, "ignore_routes_with_linkdown"))
+	return strings.Contains(line, "conf.lo.forwarding") || strings.Contains(line, "fib_multipath_hash_policy") || strings.Contains(line, "conf.up-") && (strings.Contains(line, "rp_filter") || strings.Contains(line, "ignore_routes_with_linkdown"))
 }
 
 // in puts a job's process into a cgroup.

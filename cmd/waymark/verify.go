@@ -56,7 +56,8 @@ probes ask by TCP.
 --inject takes each uplink down in turn, and then all, in a copy of this host's network
 state in namespaces, where the policy is applied, too: processes of every class send
 there, and are seen to do what the policy says. The host itself is left as it is. What
-filters would drop is let through there; what lies behind bridges is not copied.
+filters would drop is let through there. For a match on "iif" a packet comes in,
+by a port if that is a bridge; VLANs of bridges are not copied.
 
 --inject --on-host --yes does it to this host's own interfaces, one after the other:
 each is down for as long as all classes have sent, a second or more, and gets its

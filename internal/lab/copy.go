@@ -15,8 +15,8 @@ import (
 // A Copy is the network state of a host once more, in namespaces: interfaces
 // with their names, addresses and carrier, routes, rules, and the sysctls that
 // have to do with routing, and filters, which drop nothing here. Every interface
-// ends in the node Far, where nobody answers; none asks for neighbours. Tunnels'
-// insides and bridges' ports are not copied.
+// ends in the node Far, where nobody answers, but for bridges, whose ports do;
+// none asks for neighbours. Tunnels' insides and bridges' VLANs are not copied.
 type Copy struct {
 	Host *Node
 	Far  *Node
@@ -26,7 +26,8 @@ type Copy struct {
 	links   map[int]int    // index of the host's own interface to that of its copy
 	names   map[int]string // of those that are copied, by the host's own index
 	tunnels map[string]*tunnel
-	vrfs    map[int]bool // by the host's own index
+	vrfs    map[int]bool    // by the host's own index
+	bridges map[int]*bridge // by the host's own index
 }
 
 // NewCopy copies the network state of the calling thread's namespace, but for
@@ -36,7 +37,7 @@ func NewCopy(without uint8, table string) (*Copy, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("copy the host: make network namespaces: %w", os.ErrPermission)
 	}
-	c := &Copy{lab: &Lab{}, links: map[int]int{1: 1}, names: map[int]string{1: "lo"}, tunnels: map[string]*tunnel{}, vrfs: map[int]bool{}}
+	c := &Copy{lab: &Lab{}, links: map[int]int{1: 1}, names: map[int]string{1: "lo"}, tunnels: map[string]*tunnel{}, vrfs: map[int]bool{}, bridges: map[int]*bridge{}}
 	if err := c.build(without, table); err != nil {
 		return nil, fmt.Errorf("copy the host: %w", errors.Join(err, c.Close()))
 	}
@@ -57,6 +58,7 @@ func (c *Copy) build(without uint8, table string) (err error) {
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
+	c.noteBridges(links)
 	for _, link := range links {
 		if err := c.addLink(link); err != nil {
 			return err
@@ -75,6 +77,9 @@ func (c *Copy) build(without uint8, table string) (err error) {
 			return err
 		}
 	}
+	if err := c.bridgesCarry(links); err != nil {
+		return err
+	}
 	if err := c.copyRoutes(without); err != nil {
 		return err
 	}
@@ -91,11 +96,13 @@ func (c *Copy) addLink(link netlink.Link) error {
 	if err != nil {
 		return fmt.Errorf("list addresses of %s: %w", a.Name, err)
 	}
-	if a.RawFlags&unix.IFF_LOOPBACK != 0 || a.MasterIndex != 0 && len(addresses) == 0 {
+	if a.RawFlags&unix.IFF_LOOPBACK != 0 || a.MasterIndex != 0 && len(addresses) == 0 && c.bridges[a.MasterIndex] == nil {
 		return nil
 	}
 	if vrf, ok := link.(*netlink.Vrf); ok {
 		err = c.addVRF(vrf)
+	} else if c.bridges[a.Index] != nil {
+		err = c.addBridge(a)
 	} else if resolvesNothing(a.RawFlags) {
 		err = c.addTunnel(a.Name)
 	} else {
@@ -119,9 +126,9 @@ func (c *Copy) addVRF(vrf *netlink.Vrf) error {
 	return c.Host.nl.LinkAdd(own)
 }
 
-// enslave puts the copy of an interface into that of its VRF.
+// enslave puts the copy of an interface into that of its VRF or bridge.
 func (c *Copy) enslave(a *netlink.LinkAttrs) error {
-	if c.names[a.Index] == "" || !c.vrfs[a.MasterIndex] {
+	if c.names[a.Index] == "" || !c.vrfs[a.MasterIndex] && c.bridges[a.MasterIndex] == nil {
 		return nil
 	}
 	own, err := c.Host.link(a.Name)
@@ -129,7 +136,7 @@ func (c *Copy) enslave(a *netlink.LinkAttrs) error {
 		return err
 	}
 	if err := c.Host.nl.LinkSetMasterByIndex(own, c.links[a.MasterIndex]); err != nil {
-		return fmt.Errorf("put %s into the VRF %s: %w", a.Name, c.names[a.MasterIndex], err)
+		return fmt.Errorf("put %s into %s: %w", a.Name, c.names[a.MasterIndex], err)
 	}
 	return nil
 }
@@ -174,7 +181,10 @@ func (c *Copy) setUp(link netlink.Link) error {
 	if err != nil {
 		return err
 	}
-	if c.vrfs[a.Index] {
+	if c.bridges[a.Index] != nil && a.RawFlags&unix.IFF_UP == 0 {
+		return c.copyAddresses(link, own)
+	}
+	if c.vrfs[a.Index] || c.bridges[a.Index] != nil {
 		if err := c.Host.nl.LinkSetUp(own); err != nil {
 			return fmt.Errorf("set %s up: %w", a.Name, err)
 		}
@@ -219,18 +229,30 @@ func (c *Copy) Unplug(iface string) error { return c.carrier(iface, false) }
 // Plug gives it back.
 func (c *Copy) Plug(iface string) error { return c.carrier(iface, true) }
 
-// carrier returns when the host's kernel has taken notice: whoever asks for one
-// link's state has it finish that link's pending changes first.
+// carrier returns when the host's kernel has taken notice.
 func (c *Copy) carrier(iface string, on bool) (err error) {
-	if t := c.tunnels[iface]; t != nil {
+	if b := c.bridgeNamed(iface); b != nil {
+		for _, port := range b.ports {
+			err = errors.Join(err, c.carrier(port, on))
+		}
+	} else if t := c.tunnels[iface]; t != nil {
 		err = t.carrier(on)
 	} else {
 		err = c.Far.SetLink(iface, on)
 	}
-	for deadline := time.Now().Add(settleTime); err == nil; time.Sleep(time.Millisecond) {
-		var link netlink.Link
-		if link, err = c.Host.link(iface); err != nil {
-			break
+	if err != nil {
+		return err
+	}
+	return c.noticed(iface, on)
+}
+
+// noticed waits until the host's kernel knows of an interface's carrier: whoever
+// asks for one link's state has it finish that link's pending changes first.
+func (c *Copy) noticed(iface string, on bool) error {
+	for deadline := time.Now().Add(settleTime); ; time.Sleep(time.Millisecond) {
+		link, err := c.Host.link(iface)
+		if err != nil {
+			return err
 		}
 		flags := link.Attrs().RawFlags
 		if flags&unix.IFF_UP == 0 || on == (flags&unix.IFF_RUNNING != 0) {
@@ -240,5 +262,4 @@ func (c *Copy) carrier(iface string, on bool) (err error) {
 			return fmt.Errorf("set the carrier of %s: the kernel took no notice within %s", iface, settleTime)
 		}
 	}
-	return err
 }

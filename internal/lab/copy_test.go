@@ -3,19 +3,25 @@
 package lab
 
 import (
+	"encoding/binary"
 	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 const copyCommands = `
 ip link add lan7 type veth peer name lan8; ip link set lan8 up; ip addr add 198.51.100.1/28 dev lan7; ip link set lan7 up
+ip link add br7 type bridge; ip link set br7 up; ip addr add 198.51.100.65/28 dev br7; ip link add port7 type veth peer name port8
+ip link set port7 master br7; ip link set port7 up; ip link set port8 up; ip route add 172.22.0.0/16 via 198.51.100.66
+ip link add br8 type bridge; ip link set br8 up; ip addr add 198.51.100.81/28 dev br8
 ip link add down0 type veth peer name down1
 ip addr add 10.0.1.77/32 dev up-a noprefixroute
 ip route add default table 50 nexthop via 10.0.1.1 weight 3 nexthop via 10.0.2.1
@@ -68,8 +74,10 @@ func TestCopy(t *testing.T) {
 	if err := l.Unplug(1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Host.Stats("up-b"); err != nil { // has the kernel take notice, as a copy does
-		t.Fatal(err)
+	for _, name := range []string{"up-b", "br7"} {
+		if _, err := l.Host.Stats(name); err != nil { // has the kernel take notice, as a copy does
+			t.Fatal(err)
+		}
 	}
 	var c *Copy
 	err := l.Host.Do(func() (err error) {
@@ -108,10 +116,29 @@ func TestCopy(t *testing.T) {
 			t.Errorf("%s: what was to be left out is there: %s", command, has)
 		}
 	}
-	for _, name := range []string{"up-a", "tun9"}[:1+len(c.tunnels)] {
+	arrives(t, c)
+	for _, name := range []string{"up-a", "br7", "tun9"}[:2+len(c.tunnels)] {
 		if err := errors.Join(c.Unplug(name), c.Plug(name)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// arrives has a packet come in by a port of the bridge, and sees it forwarded.
+func arrives(t *testing.T, c *Copy) {
+	t.Helper()
+	capture, err := c.Far.Capture("up-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer capture.Close()
+	packet := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 198, 51, 100, 66, 192, 0, 2, 9, 0, 7, 0, 9, 0, 8, 0, 0}
+	binary.BigEndian.PutUint16(packet[10:], 0x8e52)
+	if err := c.Arrive("br7", packet); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := capture.Wait(1, time.Minute, func(p Packet) bool { return p.Dst == netip.MustParseAddrPort("192.0.2.9:9") }); err != nil {
+		t.Error(err)
 	}
 }
 

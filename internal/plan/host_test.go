@@ -19,7 +19,7 @@ type host struct {
 func newHost() *host {
 	h := &host{Facts{
 		Links: map[string]Link{}, Inner: map[string]Inner{}, Users: map[string]uint32{}, Arms: true, Traces: map[string]bool{"dropped": true, "departs": true},
-		Sysctls: map[string]string{"net/ipv4/conf/all/rp_filter": "0", loForwarding("ipv4"): "0", loForwarding("ipv6"): "0"},
+		Sysctls: map[string]string{"net/ipv4/conf/all/rp_filter": "0", loForwarding("ipv4"): "0", loForwarding("ipv6"): "0", hashPolicies[0]: "0", hashPolicies[1]: "0"},
 	}}
 	for _, f := range Families {
 		h.Rules = append(h.Rules, kernelRule(f, 0, TableLocal), kernelRule(f, 32766, TableMain))

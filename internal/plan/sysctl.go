@@ -5,12 +5,15 @@ package plan
 import (
 	"slices"
 	"strings"
+
+	"waymark/classes"
 )
 
 // SysctlNames are the values a plan may want to know or change for the
 // given interfaces, as paths under /proc/sys.
 func SysctlNames(interfaces []string) []string {
 	names := append([]string{bridgeFilter, "net/ipv4/conf/all/rp_filter", ForwardingNames[IPv4], ForwardingNames[IPv6], loForwarding("ipv4"), loForwarding("ipv6")}, acceptsAcross...)
+	names = append(names, hashPolicies...)
 	for _, i := range interfaces {
 		names = append(names, rpFilter(i), linkdown("ipv4", i), linkdown("ipv6", i))
 	}
@@ -21,6 +24,11 @@ func SysctlNames(interfaces []string) []string {
 // of either family. They are the administrator's: all servers of the host are
 // then asked from every VRF.
 var acceptsAcross = []string{"net/ipv4/tcp_l3mdev_accept", "net/ipv4/udp_l3mdev_accept"}
+
+// hashPolicies say, for each family, what of a packet chooses among the hops of a
+// route: 0 its addresses, 1 also its ports, 2 what is inside of a tunnel's, 3 what
+// another sysctl says.
+var hashPolicies = []string{"net/ipv4/fib_multipath_hash_policy", "net/ipv6/fib_multipath_hash_policy"}
 
 // bridgeFilter is there if the packet filter can see what is bridged.
 const bridgeFilter = "net/bridge/bridge-nf-call-iptables"
@@ -58,7 +66,21 @@ func (m *maker) sysctls() {
 	if !m.facts.Silent[IPv6] && !m.facts.Advertised {
 		m.sysctl(loForwarding("ipv6"), "1", ask)
 	}
+	m.spread()
 	slices.SortFunc(m.plan.Sysctls, func(a, b Sysctl) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// spread has the flows of a balance spread over its uplinks, unless the host's
+// administrator has chosen something else than the kernel's default.
+func (m *maker) spread() {
+	if m.policy.Balance.By != classes.SpreadFlow || !slices.ContainsFunc(m.plan.Classes, func(c Class) bool { return c.Route.Weights != nil }) {
+		return
+	}
+	for _, name := range hashPolicies {
+		if m.facts.Sysctls[name] == "0" || slices.Contains(m.facts.Changed, name) {
+			m.sysctl(name, "1", "flows of a balance are spread by their ports, too: by addresses alone, all that goes from one to another goes one way")
+		}
+	}
 }
 
 // madeLoose tells whether the last plan loosened this interface: then the

@@ -107,6 +107,12 @@ func exchange(ctx context.Context, w way, to netip.AddrPort, query []byte, isAns
 	}
 }
 
+// refusal is an answer that does not count as one, in words after the target's name.
+type refusal string
+
+// Error is those words.
+func (r refusal) Error() string { return string(r) }
+
 // get asks a web server; a status below 500 is an answer.
 func get(url string) ask {
 	return func(ctx context.Context, w way) error {
@@ -128,7 +134,7 @@ func get(url string) ask {
 		}
 		response.Body.Close()
 		if response.StatusCode >= 500 {
-			return fmt.Errorf("status %d", response.StatusCode)
+			return refusal(fmt.Sprintf("answers with status %d", response.StatusCode))
 		}
 		return nil
 	}

@@ -4,6 +4,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -147,11 +148,12 @@ func (p *Probes) repeat(ctx context.Context, r *running, t *target, w way, ask a
 			defer done()
 			begun := time.Now()
 			took := lost
-			if ask(asked, w) == nil {
+			err := ask(asked, w)
+			if err == nil {
 				took = time.Since(begun)
 			}
 			if ctx.Err() == nil {
-				p.add(r, t, took)
+				p.add(r, t, took, err)
 			}
 		}()
 		select {
@@ -162,9 +164,12 @@ func (p *Probes) repeat(ctx context.Context, r *running, t *target, w way, ask a
 	}
 }
 
-func (p *Probes) add(r *running, t *target, took time.Duration) {
+func (p *Probes) add(r *running, t *target, took time.Duration, failed error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var said refusal
+	errors.As(failed, &said)
+	t.refuses = string(said)
 	if t.add(took); took != lost {
 		r.last = time.Now()
 	}

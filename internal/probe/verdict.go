@@ -22,6 +22,7 @@ type target struct {
 	answers int             // in a row
 	sent    uint64
 	lost    uint64 // of those
+	refuses string // what is said in place of the last answer that did not come; "": nothing
 }
 
 // lost is in place of the time of an answer that did not come.
@@ -57,13 +58,16 @@ func (t *target) loss() (percent int, latency time.Duration) {
 }
 
 // bad says why a target does not count as working; "" if it does. The limits
-// for loss and latency need as many probes as would make it bad by misses.
+// for loss and latency need as many probes as would make it bad by misses, as far
+// as so many are remembered.
 func (t *target) bad(p *classes.Probe) string {
 	percent, latency := t.loss()
 	switch {
+	case t.misses >= p.Down && t.refuses != "":
+		return fmt.Sprintf("%s %s: %d probes lost", t.Name, t.refuses, t.misses)
 	case t.misses >= p.Down:
 		return fmt.Sprintf("%s does not answer: %d probes lost", t.Name, t.misses)
-	case len(t.results) < max(p.Down, window/2):
+	case len(t.results) < min(window, max(p.Down, window/2)):
 		return ""
 	case p.Loss > 0 && percent > p.Loss:
 		return fmt.Sprintf("%s: %d%% of the last %d probes lost", t.Name, percent, len(t.results))

@@ -5,6 +5,7 @@ package witness
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -98,14 +99,21 @@ func (i *injection) faithful() {
 // most is of how many classes of one route attempts are made.
 const most = 8
 
-// choose finds what stands for each class in each family.
+// choose finds what stands for each class in each family: a socket of this host,
+// and a packet that comes in.
 func (i *injection) choose() {
-	chosen := map[int]map[plan.Family]bool{}
+	type kind struct {
+		class   int
+		family  plan.Family
+		arrives bool
+	}
+	chosen, stands := map[kind]bool{}, map[int]bool{}
 	routes := map[string]map[int]bool{}
 	for _, s := range verify.Samples(i.Plan) {
 		class := i.Plan.Lines[s.Line].Class
-		if class == plan.NoClass || s.Lost != nil || i.lines[s.Line].IIF != nil || chosen[class][s.Family] ||
-			!s.Flow.Src.IsUnspecified() || s.Flow.Proto != unix.IPPROTO_TCP && s.Flow.Proto != unix.IPPROTO_UDP {
+		k := kind{class, s.Family, i.lines[s.Line].IIF != nil}
+		if class == plan.NoClass || s.Lost != nil || chosen[k] || !k.arrives && !s.Flow.Src.IsUnspecified() ||
+			k.arrives && s.Flow.IIF == math.MaxUint32 || s.Flow.Proto != unix.IPPROTO_TCP && s.Flow.Proto != unix.IPPROTO_UDP {
 			continue
 		}
 		route := i.Plan.Classes[class].Route.String()
@@ -115,19 +123,15 @@ func (i *injection) choose() {
 		if !routes[route][class] && len(routes[route]) >= most {
 			continue
 		}
-		routes[route][class] = true
-		if chosen[class] == nil {
-			chosen[class] = map[plan.Family]bool{}
-		}
-		chosen[class][s.Family] = true
+		routes[route][class], chosen[k], stands[class] = true, true, true
 		i.attempts = append(i.attempts, attempt{class, s.Family, s.Line, s.Flow})
 	}
 	for n, class := range i.Plan.Classes {
-		if chosen[n] != nil {
+		if stands[n] {
 			continue
 		}
 		c := verify.NewCheck(verify.Injected, "class "+class.Name)
-		c.Skipped = "none of its matches is of a TCP or UDP socket that this host makes"
+		c.Skipped = "none of its matches is of a TCP or UDP socket that this host makes, or of such a packet that comes in"
 		if len(routes[class.Route.String()]) >= most {
 			c.Skipped = "other classes with its route stand for it"
 		}
@@ -192,14 +196,46 @@ func (i *injection) gateways(policy *classes.Policy, o loader.Options) error {
 // uplinks as they are.
 func (i *injection) try(failure string, p *plan.Plan) error {
 	first := len(i.checks)
-	for _, a := range i.attempts {
-		i.checks = append(i.checks, verify.NewCheck(verify.Injected, fmt.Sprintf("%s: class %s, %s", failure, i.Plan.ClassName(a.class), a.family)))
+	var sent []attempt
+	var which []int // check of each of them
+	for n, a := range i.attempts {
+		c := verify.NewCheck(verify.Injected, fmt.Sprintf("%s: class %s, %s", failure, i.Plan.ClassName(a.class), a.family))
+		if a.flow.IIF != 0 {
+			c.Name += ", in by " + i.device(int(a.flow.IIF))
+		} else {
+			sent, which = append(sent, a), append(which, first+n)
+		}
+		i.checks = append(i.checks, c)
 	}
-	return i.each(i.attempts, func(n int, client *client, a attempt) error {
+	if err := i.tryArrivals(p, i.checks[first:]); err != nil {
+		return err
+	}
+	return i.each(sent, func(n int, client *client, a attempt) error {
 		e, err := i.observe(client, a, 0)
 		if err == nil {
-			i.judge(p, a, e, &i.checks[first+n])
+			i.judge(p, a, e, &i.checks[which[n]])
 		}
 		return err
-	}, func(n int, why string) { i.checks[first+n].Skipped = why })
+	}, func(n int, why string) { i.checks[which[n]].Skipped = why })
+}
+
+// tryArrivals has a packet come in for each attempt that is of one.
+func (i *injection) tryArrivals(p *plan.Plan, checks []verify.Check) error {
+	for n, a := range i.attempts {
+		if a.flow.IIF == 0 {
+			continue
+		}
+		wait := sightPatience
+		if len(verify.IntentOf(p, a.class, a.family).Uplinks) > 0 {
+			wait = arrivalPatience
+		}
+		e, why, err := i.arrive(a, wait)
+		if err != nil {
+			return err
+		}
+		if checks[n].Skipped = why; why == "" {
+			i.judge(p, a, e, &checks[n])
+		}
+	}
+	return nil
 }

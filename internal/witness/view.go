@@ -107,10 +107,10 @@ func (v *view) translates(index int) bool {
 }
 
 // judge holds what was seen against what a policy wants of the class, with the
-// uplinks as they are in a plan.
+// uplinks as they are in a plan. What came in has no socket whose mark is seen.
 func (v *view) judge(p *plan.Plan, a attempt, e evidence, c *verify.Check) {
 	class, intent := p.Classes[a.class], verify.IntentOf(p, a.class, a.family)
-	if got := e.Mark & uint32(p.Mask); got != class.Mark {
+	if got := e.Mark & uint32(p.Mask); got != class.Mark && a.flow.IIF == 0 {
 		c.Wrong = append(c.Wrong, fmt.Sprintf("its socket carries mark %#x, which is not the class's %#x", e.Mark, class.Mark))
 	}
 	c.Answer = v.saw(e)
@@ -129,7 +129,7 @@ func (v *view) judge(p *plan.Plan, a attempt, e evidence, c *verify.Check) {
 			c.Wrong = append(c.Wrong, fmt.Sprintf("it leaves by %s, and the policy says %s", device, intent))
 		}
 	}
-	if owner := v.strangerTo(e); owner != "" && a.flow.Src.IsUnspecified() {
+	if owner := v.strangerTo(e); owner != "" && a.flow.Src.IsUnspecified() && a.flow.IIF == 0 {
 		c.Wrong = append(c.Wrong, fmt.Sprintf("its source %s is an address of uplink %s, and it leaves by %s: something routed it again", e.Local.Addr(), owner, v.devices(e)[0]))
 	}
 	if len(e.left) == 0 && len(intent.Uplinks) > 0 {
