@@ -13,30 +13,38 @@ import (
 
 // listed are the marks of the open sockets, as they were at a moment.
 type listed struct {
-	marks   map[uint32]bool
-	policy  *classes.Policy // in force then
-	version uint64          // of its state
-	at      time.Time
+	marks  map[uint32]bool
+	policy *classes.Policy // in force then
+	state  int             // the Number of its state
+	at     time.Time
 }
 
-// relist is after how long the sockets are listed again: with ten thousand open,
-// that takes as long as all else there is to look at.
-const relist = time.Minute
+// relisted is how often Heal lists the sockets: with ten thousand open, it takes
+// longer than all else.
+const relisted = time.Minute
 
-// inUse are the marks of the open sockets. Heal lists them now and then: under the
-// policy in force nobody gets another's number, and one that no socket carries
-// any more can keep its rules for a little longer.
+// inUse are the marks of the open sockets. While a policy stays in force, Heal takes
+// those that it listed last: nobody gets another's number meanwhile, and one that
+// no socket carries any more only keeps its rules for longer.
 func (l *Loader) inUse(policy *classes.Policy) (map[uint32]bool, error) {
-	heals := l.memory != nil && policy == l.memory.policy
-	known := &l.listed
-	if heals && known.policy == policy && known.version == l.memory.version && time.Since(known.at) < relist {
-		return known.marks, nil
+	if l.memory == nil || policy != l.memory.policy {
+		return host.SocketMarks()
 	}
+	if l.listed.policy != policy || l.listed.state != l.memory.state.Number {
+		if err := l.list(); err != nil {
+			return nil, err
+		}
+	}
+	return l.listed.marks, nil
+}
+
+// list lists the marks of the open sockets under the policy in force.
+func (l *Loader) list() error {
 	marks, err := host.SocketMarks()
-	if heals && err == nil {
-		*known = listed{marks, policy, l.memory.version, time.Now()}
+	if err == nil {
+		l.listed = listed{marks, l.memory.policy, l.memory.state.Number, time.Now()}
 	}
-	return marks, err
+	return err
 }
 
 // numbered makes the plan again if it gives up a number that a flow still has

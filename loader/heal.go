@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"waymark/classes"
 	"waymark/internal/datapath"
@@ -72,6 +73,9 @@ func (l *Loader) Heal(do Healing) (*Healed, error) {
 	// What healing wrote itself is no news next time.
 	if _, news := l.remember(dir); err == nil && !errors.Is(news, fs.ErrNotExist) {
 		err = news
+	}
+	if err == nil && time.Since(l.listed.at) > relisted {
+		err = l.list() // for the next time, which may be in a hurry
 	}
 	return h, err
 }

@@ -54,12 +54,20 @@ func (l *Loader) remember(dir string) (fresh bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	policy, err := state.Policy()
+	policy, err := l.policyOf(state)
 	if err != nil {
 		return false, err
 	}
 	l.memory = &memory{version, state, policy}
 	return true, nil
+}
+
+// policyOf is a state's policy: the remembered one, if it is that.
+func (l *Loader) policyOf(state *State) (*classes.Policy, error) {
+	if l.memory != nil && state.Digest != "" && state.Digest == l.memory.state.Digest {
+		return l.memory.policy, nil
+	}
+	return state.Policy()
 }
 
 // stateIn is the state of the instance in dir, or the remembered one if that

@@ -52,30 +52,37 @@ func isClosed(port int) bool { return port%10 == 9 }
 // read the log; that the classes get there, every time, and that those which have
 // no other way are never there, is what is tested.
 func TestConvergence(t *testing.T) {
-	rounds, every, open := 3, 49, 0
-	if *long {
-		rounds, every, open = 100, 1, tenThousand
-	}
-	s := newSite(t, lab.Options{})
+	rounds := many(3, 100)
+	t.Run("carrier", func(t *testing.T) {
+		s := newSite(t, lab.Options{})
+		c := s.aThousand(t, func() { s.apply(t, failing("0s")) })
+		s.converges(t, c, rounds, "carrier lost, no agent", func(broken bool) { s.pull(t, byB, broken) })
+	})
+	t.Run("gateway", func(t *testing.T) {
+		s := newSite(t, lab.Options{})
+		var a *agentRun
+		c := s.aThousand(t, func() { a = s.agent(t, failing("0s")) })
+		soon(t, "b answers", func() error {
+			if r := s.record(t); r == nil || len(r.Probes) == 0 || r.Probes[0].Targets[0].Latency == 0 {
+				return fmt.Errorf("the agent says %+v", r)
+			}
+			return nil
+		})
+		s.converges(t, c, rounds, "gateway dead behind a live link", func(broken bool) { s.dead(t, byB, broken) })
+		s.turned(t, a, "gateway", rounds)
+		s.converges(t, c, 1, "carrier lost, with an agent", func(broken bool) { s.pull(t, byB, broken) })
+		s.turned(t, a, "carrier", 1)
+	})
+}
+
+// aThousand has classes of failing sing, beside ten thousand open flows in the long form.
+func (s *site) aThousand(t *testing.T, apply func()) *choir {
+	t.Helper()
 	s.liveNowhere(t)
 	s.swallow(t)
-	s.apply(t, failing("0s"))
-	s.openFlowsOf(t, open)
-	c := s.choir(t, every)
-	s.converges(t, c, rounds, "carrier lost, no agent", func(broken bool) { s.pull(t, byB, broken) })
-
-	a := s.agent(t, failing("0s"))
-	soon(t, "b answers", func() error {
-		if r := s.record(t); r == nil || len(r.Probes) == 0 || r.Probes[0].Targets[0].Latency == 0 {
-			return fmt.Errorf("the agent says %+v", r)
-		}
-		return nil
-	})
-
-	s.converges(t, c, rounds, "gateway dead behind a live link", func(broken bool) { s.dead(t, byB, broken) })
-	s.turned(t, a, "gateway", rounds)
-	s.converges(t, c, 1, "carrier lost, with an agent", func(broken bool) { s.pull(t, byB, broken) })
-	s.turned(t, a, "carrier", 1)
+	apply()
+	s.openFlowsOf(t, many(0, tenThousand))
+	return s.choir(t, many(49, 1))
 }
 
 // pull pulls an uplink's cable, or plugs it.

@@ -109,7 +109,7 @@ func (a *Agent) begin() error {
 		a.complain("policy", fmt.Sprintf("the policy cannot be applied; the applied one stays: %v", err))
 	}
 	a.Notify("READY=1")
-	a.look()
+	a.look(false)
 	return nil
 }
 
@@ -145,9 +145,9 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			}
 		case <-look:
 			look = nil
-			a.look()
+			a.look(false)
 		case <-a.probes.News:
-			a.look()
+			a.look(false)
 		case <-files.changed():
 			settled = time.After(quietFiles)
 		case <-settled:
@@ -177,14 +177,19 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 func (a *Agent) beat() {
 	a.countTurns()
 	pulse, err := a.Loader.Pulse(a.current)
-	switch {
-	case err != nil:
+	if err != nil {
 		a.complain("pulse", err.Error())
-		a.look()
-	case pulse.Applied || pulse.Host != a.pulse.Host || a.damaged(pulse) && !a.limits.holds(mapsObject, time.Now()):
-		a.look()
-	case a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.pace.last) > whole || a.misjudges():
-		a.look()
+		a.look(false)
+		return
+	}
+	maps := a.damaged(pulse) && !a.limits.holds(mapsObject, time.Now())
+	changed := maps || pulse.Applied || pulse.Host != a.pulse.Host
+	a.pulse.Host = pulse.Host // what changes from now on is to be seen by the next beat
+	if a.pulse.Maps == "" {
+		a.pulse.Maps = pulse.Maps
+	}
+	if changed || a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.pace.last) > whole || a.misjudges() {
+		a.look(maps)
 	}
 }
 

@@ -14,11 +14,10 @@ import (
 	"waymark/loader"
 )
 
-// look holds everything against what is applied, and puts back what differs.
-func (a *Agent) look() {
+// look holds everything against what is applied, and puts back what differs;
+// what is in the maps, too, if somebody changed that.
+func (a *Agent) look(maps bool) {
 	begun, used := time.Now(), processorTime()
-	before, _ := a.Loader.Pulse(a.current)
-	maps := a.damaged(before) && !a.limits.holds(mapsObject, begun)
 	withdrawn := a.withdrawn()
 	a.awaitWithdrawal(withdrawn)
 	h, err := a.heal(loader.Healing{Maps: maps, Withdrawn: withdrawn, Choose: a.choose})
@@ -43,12 +42,9 @@ func (a *Agent) look() {
 		a.watchOver(h, begun)
 	}
 	a.limits.forget(time.Now())
-	// What changed while this looked is to be seen by the next beat; which
-	// tables are in force changes with what this does itself.
-	a.pulse = before
 	if h == nil || h.Filled || h.Adopted {
-		after, _ := a.Loader.Pulse(a.current)
-		a.pulse.Maps = after.Maps
+		pulse, _ := a.Loader.Pulse(a.current)
+		a.pulse.Maps = pulse.Maps
 	}
 	a.tell()
 }

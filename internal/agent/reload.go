@@ -19,7 +19,7 @@ func (a *Agent) reload(asked bool) {
 	if err := a.apply(asked); err != nil {
 		a.complain("policy", fmt.Sprintf("the policy is not applied, the one before stays: %v", err))
 	}
-	a.look()
+	a.look(false)
 	if asked {
 		a.Notify("READY=1")
 	}
