@@ -4,6 +4,7 @@
 #define WAYMARK_COURSE_H
 
 #include "core.h"
+#include "leave.h"
 #include "refuse.h"
 #include "rewrite.h"
 

@@ -3,57 +3,10 @@
 #ifndef WAYMARK_EGRESS_H
 #define WAYMARK_EGRESS_H
 
-#include "count.h"
-#include "decided.h"
-#include "mark.h"
+#include "leave.h"
 #include "packet.h"
-#include "queue.h"
-#include "socket.h"
-
-/* "No opinion": the next program, or filter of a clsact, decides. */
-enum { TCX_NEXT = -1 };
-
-/* The uplink that this copy of the program is attached to. */
-const volatile __u32 uplink;
-
-/* What the class of a packet is, and how that came about. */
-struct standing {
-	__u32 mark;
-	__u32 cause; /* the cause, should it be on the wrong way */
-	struct bpf_sock *sk;
-	struct socket_note *note;
-};
-
-static __always_inline struct class_counters *line_of(const struct class_entry *class)
-{
-	return counters_of(class, uplink);
-}
-
-/* For a packet that carries a mark and is of a type of socket. */
-static __always_inline void count_typed(struct __sk_buff *skb, const struct class_entry *class, struct class_counters *c,
-					__u32 type, __u32 carried)
-{
-	__u32 segments = segments_of(skb);
-	__u64 before = c->packets, with = before + segments;
-
-	c->packets = with;
-	if (unlikely(before / QUEUE_SAMPLE != with / QUEUE_SAMPLE))
-		enter_queue(skb, class->slot, uplink);
-	c->bytes += skb->wire_len;
-	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		c->packets6 += segments;
-		c->bytes6 += skb->wire_len;
-	}
-	if (type == SOCK_STREAM)
-		c->segments += segments;
-	if (unlikely(carried & ~mask))
-		c->foreign += segments;
-}
-
-static __always_inline void count(struct __sk_buff *skb, const struct class_entry *class, struct class_counters *c)
-{
-	count_typed(skb, class, c, owner_of(skb).type, skb->mark);
-}
+#include "repair.h"
+#include "tunnel.h"
 
 static __always_inline int on_course(const struct class_entry *class)
 {
@@ -87,79 +40,6 @@ static __noinline __u32 noted_mark(struct __sk_buff *skb, __u32 carried)
 		sk = bpf_sk_fullsock(sk);
 	return sk ? datagram_standing(sk, carried) : carried;
 }
-
-/* Says what became of a packet to those who watch. */
-static __noinline int decide(__u32 mark, __u32 cause, __u32 outcome)
-{
-	__u32 zero = 0;
-	struct decision *d = bpf_map_lookup_elem(&decided, &zero);
-
-	if (d)
-		*d = (struct decision){.count = d->count + 1, .mark = mark, .cause = cause, .outcome = outcome};
-	return 0;
-}
-
-/* Counts a packet on the wrong way; it leaves all the same unless that would be a leak, which no uplink of its class's own is. */
-static __always_inline int leave(struct __sk_buff *skb, __u32 mark, const struct class_entry *class, __u32 cause)
-{
-	struct class_counters *c = line_of(class);
-	__u32 leak = class->flags & CLASS_NO_LEAK && cause != CAUSE_CHOSEN && !(class->uplinks >> (uplink & 63) & 1);
-
-	if (!c)
-		return TCX_NEXT;
-	c->misroutes[cause % CAUSES] += segments_of(skb);
-	if (cause != CAUSE_CHOSEN)
-		decide(mark, cause, leak ? OUTCOME_REFUSED : OUTCOME_LEFT);
-	if (leak) {
-		c->dropped += segments_of(skb);
-		return TC_ACT_SHOT;
-	}
-	count(skb, class, c);
-	return TCX_NEXT;
-}
-
-/* What a packet's first header says of the next, and the port behind that; 0: nothing, or it cannot be told. */
-static __always_inline __u32 next_header(struct __sk_buff *skb, __u16 *port)
-{
-	__u8 *header = (__u8 *)(long)skb->data + link_header;
-	void *end = (void *)(long)skb->data_end;
-
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		if ((void *)header + 22 > end || header[0] != 0x45 || header[6] & 0x1f || header[7])
-			return 0;
-		*port = header[20] << 8 | header[21];
-		return header[9];
-	}
-	if (skb->protocol != bpf_htons(ETH_P_IPV6) || (void *)header + 42 > end || is_extension(header[6]))
-		return 0;
-	*port = header[40] << 8 | header[41];
-	return header[6];
-}
-
-/*
- * Whether a packet is what a tunnel (IP in IP, GRE, VXLAN) made of its
- * socket's own: it has another protocol or port, or still knows where the
- * header inside is. The mark and the socket are those of the packet inside.
- */
-__noinline int is_tunnelled(struct __sk_buff *skb)
-{
-	struct bpf_sock *sk = skb->sk;
-	__u16 port = 0;
-
-	if (is_tunnels(skb))
-		return 1;
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	/* Protocol 0 is that of AF_PACKET, and of no socket at all. */
-	if (!sk || !sk->protocol || sk->protocol == IPPROTO_RAW)
-		return 0;
-	__u32 proto = next_header(skb, &port);
-	if (!proto || proto != protocol_of(sk->protocol))
-		return proto;
-	return sk->type != SOCK_RAW && has_ports(proto) && port != sk->src_port;
-}
-
-#include "repair.h"
 
 /*
  * Whether no cgroup hook saw where the packet goes: it was forwarded, made

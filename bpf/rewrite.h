@@ -5,6 +5,7 @@
 
 #include "core.h"
 #include "packet.h"
+#include "tunnel.h"
 
 enum { UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
 

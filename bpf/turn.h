@@ -3,7 +3,7 @@
 #ifndef WAYMARK_TURN_H
 #define WAYMARK_TURN_H
 
-#include "socket.h"
+#include "leave.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -75,7 +75,9 @@ func (l *Loader) remove() (r Removed, err error) {
 		return r, err
 	}
 	for _, s := range append(states(dir), &State{CgroupRoot: l.root}) {
-		removePlaces(s.CgroupRoot)
+		if !shared(s.CgroupRoot, dir) {
+			removePlaces(s.CgroupRoot)
+		}
 	}
 	if err := l.forgetMoves(); err != nil {
 		return r, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -113,6 +114,20 @@ func sweep(places string) {
 		}
 		file.Close()
 	}
+}
+
+// shared tells whether the instance of another network namespace than that of
+// dir, a copy of the host's for one, classes the same cgroups: places are in its
+// plan, too.
+func shared(root, dir string) bool {
+	all, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*"))
+	return slices.ContainsFunc(all, func(other string) bool {
+		if namespace, _, _ := strings.Cut(filepath.Base(other), "-"); namespace == filepath.Base(dir) {
+			return false
+		}
+		s, err := readState(other)
+		return err == nil && s.CgroupRoot == root
+	})
 }
 
 // removePlaces takes away, on down, the places in which nothing runs.

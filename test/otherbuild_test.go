@@ -23,7 +23,7 @@ func otherBinary(t *testing.T) string {
 		run(t, "..", "cp", "-r", name, dirFor(t, dir))
 	}
 	replaceIn(t, filepath.Join(dir, "bpf/contract/counters.h"), "\t__u64 bytes;\n", "\t__u64 bytes;\n\t__u64 calls;\n")
-	replaceIn(t, filepath.Join(dir, "bpf/egress.h"), "\tc->bytes += skb->wire_len;\n", "\tc->bytes += skb->wire_len;\n\tc->calls += 1;\n")
+	replaceIn(t, filepath.Join(dir, "bpf/leave.h"), "\tc->bytes += skb->wire_len;\n", "\tc->bytes += skb->wire_len;\n\tc->calls += 1;\n")
 	run(t, dir, "go", "generate", "./bpf")
 	replace := map[string]string{}
 	for _, name := range []string{"bpf/waymark_bpfel.go", "bpf/waymark_bpfel.o"} {

@@ -104,8 +104,36 @@ func printProbes(b *strings.Builder, states []probe.State) {
 func printStatus(w io.Writer, s *loader.Status) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "applied %s, mask %s, cgroups below %s\n\n", s.Applied.Format("2006-01-02 15:04:05 MST"), s.Mask, s.CgroupRoot)
+	printUplinks(t, s.Uplinks)
+	printClasses(t, s.Classes)
+	printBeside(t, s)
+	if len(s.States) > 1 {
+		fmt.Fprintln(t, "\nSTATE\tAPPLIED\tBY\tCHANGE")
+		for _, p := range s.States {
+			fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", p.Number, p.Applied.Format("2006-01-02 15:04:05 MST"), p.Author, p.Change)
+		}
+	}
+	if s.GoesBack != nil {
+		fmt.Fprintf(t, "\n%s\n", goesBack(s.GoesBack))
+	}
+	if s.Unfinished != "" {
+		fmt.Fprintf(t, "\n%s was interrupted: the next `waymark apply`, `rollback` or `confirm` undoes or finishes it first, `down` removes everything\n", s.Unfinished)
+	}
+	if s.Conflict != "" {
+		fmt.Fprintf(t, "\nconflict: %s\n", s.Conflict)
+	}
+	if !s.Drift.Empty() {
+		fmt.Fprintln(t, "\nthe kernel no longer holds this; `waymark apply` would change")
+		if err := s.Drift.Print(t); err != nil {
+			return err
+		}
+	}
+	return t.Flush()
+}
+
+func printUplinks(t io.Writer, uplinks []plan.Uplink) {
 	fmt.Fprintln(t, "UPLINK\tINTERFACE\tSTATE\tTABLE\tNEXT HOPS")
-	for _, u := range s.Uplinks {
+	for _, u := range uplinks {
 		state := "up"
 		if u.Withdrawn != "" {
 			state = "withdrawn"
@@ -115,8 +143,11 @@ func printStatus(w io.Writer, s *loader.Status) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", u.Name, u.Interface, state, u.Table, nextHops(u))
 	}
+}
+
+func printClasses(t io.Writer, classes []loader.ClassStatus) {
 	fmt.Fprintln(t, "\nCLASS\tMARK\tROUTE\tUPLINK\tPACKETS\tBYTES\tMISROUTES\tREPAIRED\tDROPPED")
-	for _, c := range s.Classes {
+	for _, c := range classes {
 		name, mark, route := c.Name, fmt.Sprintf("%#x", c.Mark), c.Route
 		if c.Mark == 0 {
 			mark, route = "-", "-"
@@ -126,6 +157,10 @@ func printStatus(w io.Writer, s *loader.Status) error {
 			name, mark, route = "", "", ""
 		}
 	}
+}
+
+// printBeside says what is otherwise than the policy alone would have it.
+func printBeside(t io.Writer, s *loader.Status) {
 	if s.Arming.Failed > 0 {
 		fmt.Fprintf(t, "\nno room: cgroups were made %d times that a match names and the table of cgroups had no room for: `waymark apply` makes more", s.Arming.Failed)
 	}
@@ -151,28 +186,6 @@ func printStatus(w io.Writer, s *loader.Status) error {
 	if len(s.Waiting)+len(s.Notes)+len(s.Overrides) > 0 || s.Arming.Failed > 0 {
 		fmt.Fprintln(t)
 	}
-	if len(s.States) > 1 {
-		fmt.Fprintln(t, "\nSTATE\tAPPLIED\tBY\tCHANGE")
-		for _, p := range s.States {
-			fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", p.Number, p.Applied.Format("2006-01-02 15:04:05 MST"), p.Author, p.Change)
-		}
-	}
-	if s.GoesBack != nil {
-		fmt.Fprintf(t, "\n%s\n", goesBack(s.GoesBack))
-	}
-	if s.Unfinished != "" {
-		fmt.Fprintf(t, "\n%s was interrupted: the next `waymark apply`, `rollback` or `confirm` undoes or finishes it first, `down` removes everything\n", s.Unfinished)
-	}
-	if s.Conflict != "" {
-		fmt.Fprintf(t, "\nconflict: %s\n", s.Conflict)
-	}
-	if !s.Drift.Empty() {
-		fmt.Fprintln(t, "\nthe kernel no longer holds this; `waymark apply` would change")
-		if err := s.Drift.Print(t); err != nil {
-			return err
-		}
-	}
-	return t.Flush()
 }
 
 // timeLeft says when an override goes back by itself.
