@@ -28,7 +28,7 @@ type Cmd struct {
 func (n *Node) Command(name string, args ...string) *Cmd {
 	c := &Cmd{Cmd: exec.Command(name, args...), node: n}
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	c.WaitDelay = time.Second // for pipes that a process outside our cgroups still holds
+	c.WaitDelay = 5 * time.Second // for pipes that a process outside our cgroups still holds
 	return c
 }
 
