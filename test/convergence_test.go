@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +63,7 @@ func TestConvergence(t *testing.T) {
 		s := newSite(t, lab.Options{})
 		var a *agentRun
 		c := s.aThousand(t, func() { a = s.agent(t, failing("0s")) })
+		c.rest = 5 * time.Millisecond
 		soon(t, "b answers", func() error {
 			if r := s.record(t); r == nil || len(r.Probes) == 0 || r.Probes[0].Targets[0].Latency == 0 {
 				return fmt.Errorf("the agent says %+v", r)
@@ -138,13 +140,13 @@ func (s *site) converges(t *testing.T, c *choir, rounds int, what string, breaks
 	t.Logf("%s: %s; with nothing broken %s", what, spread(failed), spread(whole))
 }
 
-// arrivesBy has the choir sing, every millisecond or so, until a packet of each
-// class that may go by a router has passed it, and returns when the last did.
+// arrivesBy has the choir sing until a packet of each class that may go by a router
+// has passed it, and returns when the last did.
 func (s *site) arrivesBy(t *testing.T, c *choir, router int) (last time.Time) {
 	t.Helper()
 	must[[]lab.Packet](t)(s.captures[router].Packets()) // those of before are no news
 	seen := map[uint16]bool{}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(c.rest) {
 		s.check(t, c.sing())
 		for _, p := range must[[]lab.Packet](t)(s.captures[router].Packets()) {
 			port := p.Dst.Port()
@@ -165,10 +167,11 @@ func (s *site) arrivesBy(t *testing.T, c *choir, router int) (last time.Time) {
 }
 
 // A choir has a socket in each of some classes of thousandBy, and sends a datagram
-// by each when it is told to.
+// by each when it is told to, from all CPUs at once.
 type choir struct {
-	*crowd
-	ports map[uint16]bool
+	voices []*crowd
+	ports  map[uint16]bool
+	rest   time.Duration // between two songs, for others to have the CPUs
 }
 
 // swallowed is an address whose packets end in the routers: what is done with them
@@ -185,24 +188,33 @@ func (s *site) swallow(t *testing.T) {
 // choir has one class in so many. What it sends has to be swallowed.
 func (s *site) choir(t *testing.T, every int) *choir {
 	t.Helper()
-	c := &choir{ports: map[uint16]bool{}}
-	args := []string{"be-a-choir", swallowed.String()}
+	c := &choir{voices: make([]*crowd, runtime.NumCPU()), ports: map[uint16]bool{}}
+	args := make([][]string, len(c.voices))
 	for n := 0; n < thousand; n += every {
 		c.ports[uint16(firstPort+n)] = true
-		args = append(args, fmt.Sprint(firstPort+n))
+		voice := len(c.ports) % len(args)
+		args[voice] = append(args[voice], fmt.Sprint(firstPort+n))
 	}
-	c.crowd = s.hire(t, s.Host, "", args...)
-	c.answer(t)
+	for k := range c.voices {
+		c.voices[k] = s.hire(t, s.Host, "", append([]string{"be-a-choir", swallowed.String()}, args[k]...)...)
+		c.voices[k].answer(t)
+	}
 	return c
 }
 
 // sing has each of its sockets send.
 func (c *choir) sing() error {
-	if _, err := io.WriteString(c.in, "sing\n"); err != nil {
-		return err
+	for _, v := range c.voices {
+		if _, err := io.WriteString(v.in, "sing\n"); err != nil {
+			return err
+		}
 	}
-	_, err := c.out.ReadString('\n')
-	return err
+	for _, v := range c.voices {
+		if _, err := v.out.ReadString('\n'); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wanted is how many of its classes may go by a router.

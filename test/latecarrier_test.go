@@ -9,6 +9,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -29,6 +30,7 @@ func TestLateCarrier(t *testing.T) {
 	carrier := s.tunnelTo(t, byB, "tun-b")
 	s.apply(t, thousandBy("  - {name: b, interface: tun-b}\n"))
 	c := s.choir(t, every)
+	c.rest = time.Millisecond
 	s.converges(t, c, rounds, "carrier of a tunnel lost, no agent", func(broken bool) { carrier(!broken) })
 }
 
