@@ -97,18 +97,19 @@ func (s *site) pull(t *testing.T, router int, out bool) {
 	}
 }
 
-// turned waits until so many failures of b were measured inside, by their cause.
+// turned waits until so many failures of b were measured inside, by their cause. On
+// a machine that is busy, probes may find more of them.
 func (s *site) turned(t *testing.T, a *agentRun, cause string, times int) {
 	t.Helper()
 	soon(t, "failures of b by "+cause+" are measured", func() error {
-		if n := strings.Count(a.logged(), `"classes leave by another uplink" uplink=b cause=`+cause); n != times {
-			return fmt.Errorf("%d were, want %d", n, times)
+		if n := strings.Count(a.logged(), `"classes leave by another uplink" uplink=b cause=`+cause); n < times {
+			return fmt.Errorf("%d were, want at least %d", n, times)
 		}
 		return nil
 	})
 	for _, turn := range s.metered(t).Turns {
-		if turn.Uplink == "b" && turn.Cause == cause && turn.Took.Count == uint64(times) {
-			t.Logf("measured inside, %s: mean %.3f ms", cause, 1e3*turn.Took.Sum/float64(times))
+		if turn.Uplink == "b" && turn.Cause == cause && turn.Took.Count >= uint64(times) {
+			t.Logf("measured inside, %s: mean %.3f ms", cause, 1e3*turn.Took.Sum/float64(turn.Took.Count))
 			return
 		}
 	}
