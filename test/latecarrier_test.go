@@ -21,17 +21,16 @@ import (
 // kernel itself hears late of a carrier: of a plain card or a tunnel it looks once
 // a second, while a cable of the laboratory's is urgent.
 func TestLateCarrier(t *testing.T) {
-	rounds, every := 1, 49
-	if *long {
-		rounds, every = 60, 1
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skipf("needs /dev/net/tun: %v", err)
 	}
 	s := newSite(t, lab.Options{})
 	s.swallow(t)
 	carrier := s.tunnelTo(t, byB, "tun-b")
 	s.apply(t, thousandBy("  - {name: b, interface: tun-b}\n"))
-	c := s.choir(t, every)
+	c := s.choir(t, many(49, 1))
 	c.rest = time.Millisecond
-	s.converges(t, c, rounds, "carrier of a tunnel lost, no agent", func(broken bool) { carrier(!broken) })
+	s.converges(t, c, many(1, 60), "carrier of a tunnel lost, no agent", func(broken bool) { carrier(!broken) })
 }
 
 // tunnelTo gives the host an interface whose packets come in at a router. The
