@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	grafana "github.com/grafana/grafana-foundation-sdk/go/dashboard"
+
 	"waymark/internal/metrics"
 )
 
@@ -81,6 +83,18 @@ func (d *dashboard) expressions() (all []string) {
 		all = append(all, a.Expr)
 	}
 	return all
+}
+
+// TestDashboardsKeepGrafanasSchema reads them as strictly as Grafana's own
+// library can: no field that it does not know, and none missing that it wants.
+func TestDashboardsKeepGrafanasSchema(t *testing.T) {
+	for _, file := range must[[]string](t)(filepath.Glob("../dist/grafana/*.json")) {
+		var d grafana.Dashboard
+		err := d.UnmarshalJSONStrict(must[[]byte](t)(os.ReadFile(file)))
+		if err != nil && err.Error() != "" { // an empty list of errors is not nil
+			t.Errorf("%s: %v", file, err)
+		}
+	}
 }
 
 func TestDashboardsImportAnywhere(t *testing.T) {
