@@ -82,19 +82,27 @@ func (l *Loader) suspects() (found []string, err error) {
 	return found, err
 }
 
-func (a *apply) setSysctls() {
+// otherSysctls are those that are neither set before the rules, nor restored
+// behind them. Reverse path filters are: a strict one would drop what comes in
+// while the rules lead elsewhere.
+func otherSysctls(name string) bool { return !plan.FiltersReverse(name) }
+
+func (a *apply) setSysctls(which func(name string) bool) {
 	for _, s := range a.changes.SetSysctls {
+		if !which(s.Name) {
+			continue
+		}
 		old := a.have.Sysctls[s.Name]
 		a.do(func() error { return host.SetSysctl(s.Name, s.Value) }, func() error { return host.SetSysctl(s.Name, old) })
 	}
 }
 
 // restoreSysctls gives back those that the plan no longer changes.
-func (a *apply) restoreSysctls() {
+func (a *apply) restoreSysctls(which func(name string) bool) {
 	for name, before := range a.next.Sysctls {
 		wanted := slices.ContainsFunc(a.plan.Sysctls, func(s plan.Sysctl) bool { return s.Name == name })
 		now, exists := a.have.Sysctls[name]
-		if wanted || !exists || now == before {
+		if !which(name) || wanted || !exists || now == before {
 			continue
 		}
 		a.do(func() error { return host.SetSysctl(name, before) }, func() error { return host.SetSysctl(name, now) })

@@ -16,7 +16,7 @@ import (
 // Links returns those of the named interfaces that exist in the calling
 // thread's network namespace.
 func Links(names []string) (map[string]plan.Link, error) {
-	addresses, err := addresses()
+	addresses, leased, err := addresses()
 	if err != nil {
 		return nil, fmt.Errorf("read addresses: %w", err)
 	}
@@ -34,6 +34,7 @@ func Links(names []string) (map[string]plan.Link, error) {
 			return nil, fmt.Errorf("read interface %s: %w", name, err)
 		}
 		link := newLink(l.Attrs(), addresses[l.Attrs().Index])
+		link.Leased = leased[l.Attrs().Index]
 		if link.VRF, err = vrfOf(l.Attrs()); err != nil {
 			return nil, fmt.Errorf("read the master of interface %s: %w", name, err)
 		}
@@ -82,7 +83,7 @@ func pointToPoint(flags uint32) bool {
 
 // Addresses returns the usable addresses of every interface.
 func Addresses() ([]netip.Addr, error) {
-	byLink, err := addresses()
+	byLink, _, err := addresses()
 	if err != nil {
 		return nil, fmt.Errorf("read addresses: %w", err)
 	}
@@ -95,23 +96,25 @@ func Addresses() ([]netip.Addr, error) {
 	return all, nil
 }
 
-// addresses are the usable addresses of every link by its index.
-func addresses() (map[int][]netip.Prefix, error) {
+// addresses are the usable addresses of every link by its index, and the links that
+// have an IPv4 one for a time only.
+func addresses() (byLink map[int][]netip.Prefix, leased map[int]bool, err error) {
 	var list []netlink.Addr
-	err := retry(func() (err error) {
+	err = retry(func() (err error) {
 		list, err = netlink.AddrList(nil, netlink.FAMILY_ALL)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	byLink := make(map[int][]netip.Prefix)
+	byLink, leased = make(map[int][]netip.Prefix), map[int]bool{}
 	for _, a := range list {
 		if p := prefix(a); usable(a, p) {
 			byLink[a.LinkIndex] = append(byLink[a.LinkIndex], p)
+			leased[a.LinkIndex] = leased[a.LinkIndex] || p.Addr().Is4() && a.Flags&unix.IFA_F_PERMANENT == 0
 		}
 	}
-	return byLink, nil
+	return byLink, leased, nil
 }
 
 // prefix is the address a host has, with the length of its network. The

@@ -43,6 +43,21 @@ func readLink(t *testing.T, name string) plan.Link {
 	return links[name]
 }
 
+func TestLinkIsLeased(t *testing.T) {
+	namespace(t, unix.CLONE_NEWNET)
+	a := addVeth(t, "a")
+	leased := func(a *netlink.Addr) { a.PreferedLft, a.ValidLft = 3600, 3600 }
+	addAddress(t, a, "10.0.1.2/24", nil)
+	addAddress(t, a, "2001:db8:1::2/64", leased)
+	if readLink(t, "a").Leased {
+		t.Error("an IPv6 address that is valid for a time is a lease")
+	}
+	addAddress(t, a, "10.0.2.2/24", leased)
+	if !readLink(t, "a").Leased {
+		t.Error("an IPv4 address that is valid for a time is none")
+	}
+}
+
 func TestLinksFollowStateAndCarrier(t *testing.T) {
 	namespace(t, unix.CLONE_NEWNET)
 	a := addVeth(t, "a")

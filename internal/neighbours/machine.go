@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"waymark/internal/plan"
 	"waymark/internal/registry"
 )
 
@@ -79,12 +80,15 @@ func sysctlFindings(h Host) (found []Finding) {
 	for _, u := range h.Uplinks {
 		name := "net/ipv4/conf/" + u + "/rp_filter"
 		strict := is(name, "1") || is("net/ipv4/conf/all/rp_filter", "1") && !is(name, "2")
+		if h.Plan != nil && slices.ContainsFunc(h.Plan.Kept, func(s plan.Sysctl) bool { return s.Name == name }) {
+			continue
+		}
 		if strict && h.Plan == nil {
 			found = append(found, Finding{Note, fmt.Sprintf("the reverse path filter of %s is strict", u), "",
-				"it asks main for the way back and drops the replies to classed traffic; `waymark apply` makes it loose there, and `down` strict again", ""})
+				"it drops what comes in where no rule leads back, as with forwarding, probes or leased addresses; `waymark apply` makes it loose where that is so, and `down` strict again", ""})
 		} else if strict {
 			found = append(found, Finding{Serious, fmt.Sprintf("the reverse path filter of %s is strict", u), "",
-				"it drops the replies to classed traffic", "sysctl -w " + strings.ReplaceAll(name, "/", ".") + "=2"})
+				"it drops what comes in where no rule leads back: `waymark plan` says why it has to be loose", "sysctl -w " + strings.ReplaceAll(name, "/", ".") + "=2"})
 		}
 	}
 	if is("net/ipv4/conf/all/src_valid_mark", "1") && len(h.Uplinks) > 1 {

@@ -69,6 +69,7 @@ type Link struct {
 	Carrier      bool           `json:"carrier"`                // running
 	PointToPoint bool           `json:"pointToPoint,omitempty"` // needs no gateway (PPP, tun, WireGuard)
 	VRF          VRF            `json:"vrf,omitzero"`           // that it is enslaved to
+	Leased       bool           `json:"leased,omitempty"`       // an IPv4 address of it is valid for a time only
 	Addresses    []netip.Prefix `json:"addresses"`              // global and site addresses with their prefix length, without deprecated, temporary-only or tentative ones
 }
 

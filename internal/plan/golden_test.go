@@ -89,6 +89,7 @@ var hosts = map[string]func() *host{
 		delete(h.Sysctls, linkdown("ipv6", "eth1")) // IPv6 is switched off there
 		h.Sysctls[rpFilter("eth2")] = "2"           // but by the last plan
 		h.Changed = []string{rpFilter("eth2")}
+		h.change("eth2", func(l *Link) { l.Leased = true })
 		h.Advertised = true
 		return h
 	},

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"waymark/classes"
 )
 
 // notes says what the policy asks for that an apply does not do, and what
@@ -50,24 +48,6 @@ func (m *maker) sharedNotes(note func(string, ...any)) {
 			}
 			told[a.Addr()] = true
 			note("uplinks %s have the same address %s: what is in a class leaves by its route, and all else from there by main, answers to what came in by another uplink too; give one of them another address", strings.Join(holders, " and "), a.Addr())
-		}
-	}
-}
-
-// spreadNotes are about a host that spreads the flows of a balance by something
-// else than the policy says.
-func (m *maker) spreadNotes(note func(string, ...any)) {
-	if !slices.ContainsFunc(m.plan.Classes, func(c Class) bool { return c.Route.Weights != nil }) {
-		return
-	}
-	for _, name := range hashPolicies {
-		value, dotted := m.facts.Sysctls[name], strings.ReplaceAll(name, "/", ".")
-		switch by := m.policy.Balance.By; {
-		case slices.Contains(m.facts.Changed, name):
-		case by == classes.SpreadFlow && value == "2":
-			note("flows of a balance are not spread by their ports: %s is %s, somebody's choice; `sysctl %s=1` spreads them", dotted, value, dotted)
-		case by == classes.SpreadAddresses && (value == "1" || value == "3"):
-			note("flows of a balance are not held together by their addresses: %s is %s, somebody's choice; `sysctl %s=0` holds them", dotted, value, dotted)
 		}
 	}
 }

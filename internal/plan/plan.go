@@ -15,18 +15,19 @@ import (
 type Plan struct {
 	Mask       Mask           `json:"mask"`
 	Uplinks    []Uplink       `json:"uplinks"`
-	Classes    []Class        `json:"classes"` // in the policy's order
-	Lines      []Line         `json:"lines"`   // every class's matches, in the order in which they are tried
-	Blocks     []Block        `json:"blocks"`  // by number; each is a selector of the ladder
-	Rules      []Rule         `json:"rules"`   // the ladder, in its order, IPv4 before IPv6
-	Routes     []Route        `json:"routes"`  // of our tables
-	SNAT       []SNAT         `json:"snat"`    // by uplink
-	Answers    []Answer       `json:"answers"` // by uplink; none while the host forwards nothing
-	Sysctls    []Sysctl       `json:"sysctls"` // by name
-	Hooks      []Hook         `json:"hooks"`   //
-	Waiting    []string       `json:"waiting"` // what the policy names and the host does not have yet, in sentences
-	Notes      []string       `json:"notes"`   // what the policy asks for and an apply does not do, with the way to get it
-	Main       int            `json:"main"`    // number of the uplink that main's default route uses; -1: none of ours
+	Classes    []Class        `json:"classes"`        // in the policy's order
+	Lines      []Line         `json:"lines"`          // every class's matches, in the order in which they are tried
+	Blocks     []Block        `json:"blocks"`         // by number; each is a selector of the ladder
+	Rules      []Rule         `json:"rules"`          // the ladder, in its order, IPv4 before IPv6
+	Routes     []Route        `json:"routes"`         // of our tables
+	SNAT       []SNAT         `json:"snat"`           // by uplink
+	Answers    []Answer       `json:"answers"`        // by uplink; none while the host forwards nothing
+	Sysctls    []Sysctl       `json:"sysctls"`        // by name
+	Kept       []Sysctl       `json:"kept,omitempty"` // that stay as they are, where a plan might change them, with the reason
+	Hooks      []Hook         `json:"hooks"`          //
+	Waiting    []string       `json:"waiting"`        // what the policy names and the host does not have yet, in sentences
+	Notes      []string       `json:"notes"`          // what the policy asks for and an apply does not do, with the way to get it
+	Main       int            `json:"main"`           // number of the uplink that main's default route uses; -1: none of ours
 	Numbers    Numbers        `json:"numbers"`
 	Inside     []netip.Prefix `json:"inside,omitempty"`     // prefixes that are the host's own, or that main reaches by more than its default
 	ByMain     []netip.Prefix `json:"byMain,omitempty"`     // those of them that main reaches

@@ -33,6 +33,9 @@ func (p *Plan) Print(w io.Writer) error {
 	for _, s := range p.Sysctls {
 		out.line("sysctl -w %s=%s\t# %s", s.Name, s.Value, s.Why)
 	}
+	for _, s := range p.Kept {
+		out.line("# %s stays %s\t# %s", s.Name, s.Value, s.Why)
+	}
 	out.section("BPF programs")
 	for _, h := range p.Hooks {
 		out.line("# %s\t%s\t%s", h.Program, h.Place, h.Why)

@@ -5,8 +5,6 @@ package plan
 import (
 	"slices"
 	"strings"
-
-	"waymark/classes"
 )
 
 // SysctlNames are the values a plan may want to know or change for the
@@ -25,11 +23,6 @@ func SysctlNames(interfaces []string) []string {
 // then asked from every VRF.
 var acceptsAcross = []string{"net/ipv4/tcp_l3mdev_accept", "net/ipv4/udp_l3mdev_accept"}
 
-// hashPolicies say, for each family, what of a packet chooses among the hops of a
-// route: 0 its addresses, 1 also its ports, 2 what is inside of a tunnel's, 3 what
-// another sysctl says.
-var hashPolicies = []string{"net/ipv4/fib_multipath_hash_policy", "net/ipv6/fib_multipath_hash_policy"}
-
 // bridgeFilter is there if the packet filter can see what is bridged.
 const bridgeFilter = "net/bridge/bridge-nf-call-iptables"
 
@@ -46,15 +39,11 @@ func linkdown(family, i string) string {
 func loForwarding(family string) string { return "net/" + family + "/conf/lo/forwarding" }
 
 func (m *maker) sysctls() {
-	strict := m.facts.Sysctls["net/ipv4/conf/all/rp_filter"] == "1"
-	for _, u := range m.plan.Uplinks {
+	for k, u := range m.plan.Uplinks {
 		if u.Index == 0 {
 			continue
 		}
-		own := m.facts.Sysctls[rpFilter(u.Interface)]
-		if own == "1" || strict && own != "2" || m.madeLoose(u.Interface) {
-			m.sysctl(rpFilter(u.Interface), "2", "strict filtering asks main for the way back and drops the replies to classed traffic; loose asks only that there is one")
-		}
+		m.reverseFilter(k)
 		for _, family := range []string{"ipv4", "ipv6"} {
 			m.sysctl(linkdown(family, u.Interface), "1", "a link without carrier stops answering in its table, so the next rule does")
 		}
@@ -70,19 +59,6 @@ func (m *maker) sysctls() {
 	slices.SortFunc(m.plan.Sysctls, func(a, b Sysctl) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// spread has the flows of a balance spread over its uplinks, unless the host's
-// administrator has chosen something else than the kernel's default.
-func (m *maker) spread() {
-	if m.policy.Balance.By != classes.SpreadFlow || !slices.ContainsFunc(m.plan.Classes, func(c Class) bool { return c.Route.Weights != nil }) {
-		return
-	}
-	for _, name := range hashPolicies {
-		if m.facts.Sysctls[name] == "0" || slices.Contains(m.facts.Changed, name) {
-			m.sysctl(name, "1", "flows of a balance are spread by their ports, too: by addresses alone, all that goes from one to another goes one way")
-		}
-	}
-}
-
 // madeLoose tells whether the last plan loosened this interface: then the
 // value read now is ours, and says nothing about what it would be.
 func (m *maker) madeLoose(i string) bool { return slices.Contains(m.facts.Changed, rpFilter(i)) }
@@ -93,10 +69,13 @@ func (m *maker) sysctl(name, value, why string) {
 	}
 }
 
+// FiltersReverse tells whether a sysctl is a reverse path filter's.
+func FiltersReverse(name string) bool { return strings.HasSuffix(name, "/rp_filter") }
+
 // Sets tells whether a value is what a plan gives a sysctl: one that is not
 // was changed by somebody else since, and is theirs.
 func Sets(name, value string) bool {
-	if strings.HasSuffix(name, "/rp_filter") {
+	if FiltersReverse(name) {
 		return value == "2"
 	}
 	return value == "1"
