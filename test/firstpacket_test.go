@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"iter"
 	"testing"
 
 	"waymark/internal/lab"
@@ -44,18 +45,13 @@ classes:
 		{"destination", lab.Job{}, 2, byC, withDestination},
 		{"destination before cgroup", lab.Job{Cgroup: "app.slice/a"}, 2, byC, withDestination},
 	} {
-		for _, kind := range c.kinds {
-			for _, f := range ips {
-				if isPing(kind) && f == mapped {
-					continue // ICMP has no such thing
-				}
-				t.Run(fmt.Sprintf("%s/%s/%s", c.by, kind, f), func(t *testing.T) {
-					needKind(t, s.Host, kind)
-					job := f.job(kind, c.service)
-					job.Cgroup, job.UID, job.GID = c.job.Cgroup, c.job.UID, c.job.GID
-					s.leaves(t, job, c.router)
-				})
-			}
+		for f, kind := range sockets(c.kinds) {
+			t.Run(fmt.Sprintf("%s/%s/%s", c.by, kind, f), func(t *testing.T) {
+				needKind(t, s.Host, kind)
+				job := f.job(kind, c.service)
+				job.Cgroup, job.UID, job.GID = c.job.Cgroup, c.job.UID, c.job.GID
+				s.leaves(t, job, c.router)
+			})
 		}
 	}
 }
@@ -66,6 +62,20 @@ var (
 	// The kernel tells no hook the destination of an unconnected ping.
 	withDestination = []lab.Kind{lab.TCP, lab.MPTCP, lab.UDP, lab.SendTo}
 )
+
+// sockets are sockets of some kinds for every sort of address. ICMP has no
+// mapped ones.
+func sockets(kinds []lab.Kind) iter.Seq2[ip, lab.Kind] {
+	return func(yield func(ip, lab.Kind) bool) {
+		for _, f := range ips {
+			for _, kind := range kinds {
+				if !(isPing(kind) && f == mapped) && !yield(f, kind) {
+					return
+				}
+			}
+		}
+	}
+}
 
 func isPing(k lab.Kind) bool { return k == lab.Ping || k == lab.RawPing }
 

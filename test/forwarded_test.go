@@ -138,36 +138,31 @@ func TestContainers(t *testing.T) {
 	s := newTraffic(t, lab.Options{LAN: true, Container: true, Forward: true})
 	s.apply(t, traffic+"  - {name: user, route: [c], match: [{uid: 2000}]}\n")
 	for _, node := range []*lab.Node{s.Container, s.LAN} {
-		for _, f := range ips {
-			for _, kind := range everyKind {
-				if isPing(kind) && f == mapped {
-					continue
+		for f, kind := range sockets(everyKind) {
+			source := f
+			if f == mapped {
+				source = v4
+			}
+			byUser := f.job(kind, 1)
+			byUser.UID, byUser.GID = 2000, 2000
+			for _, c := range []struct {
+				name   string
+				job    lab.Job
+				router int
+			}{
+				{"cgroup", in("app.slice/docker/x", f.job(kind, 1)), byB},
+				{"no leak", in("closed.slice", f.job(kind, 1)), byB},
+				{"user", byUser, byC},
+				{"destination", in("app.slice", f.job(kind, 3)), byC},
+				{"nothing", f.job(kind, 1), byA},
+			} {
+				if c.name == "user" && kind == lab.RawPing {
+					continue // needs root
 				}
-				source := f
-				if f == mapped {
-					source = v4
-				}
-				byUser := f.job(kind, 1)
-				byUser.UID, byUser.GID = 2000, 2000
-				for _, c := range []struct {
-					name   string
-					job    lab.Job
-					router int
-				}{
-					{"cgroup", in("app.slice/docker/x", f.job(kind, 1)), byB},
-					{"no leak", in("closed.slice", f.job(kind, 1)), byB},
-					{"user", byUser, byC},
-					{"destination", in("app.slice", f.job(kind, 3)), byC},
-					{"nothing", f.job(kind, 1), byA},
-				} {
-					if c.name == "user" && kind == lab.RawPing {
-						continue // needs root
-					}
-					t.Run(fmt.Sprintf("%s/%s/%s/%s", node.Name, c.name, kind, f), func(t *testing.T) {
-						needKind(t, node, kind)
-						s.send(t, node, c.job).left(t, c.router, source.inside(node))
-					})
-				}
+				t.Run(fmt.Sprintf("%s/%s/%s/%s", node.Name, c.name, kind, f), func(t *testing.T) {
+					needKind(t, node, kind)
+					s.send(t, node, c.job).left(t, c.router, source.inside(node))
+				})
 			}
 		}
 	}

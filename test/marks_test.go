@@ -14,43 +14,35 @@ import (
 func TestMarkOfAnApplication(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
 	s.apply(t, traffic)
-	marks := map[string]uint32{}
-	for _, c := range s.status(t).Classes {
-		marks[c.Name] = c.Mark
-	}
-	for _, f := range ips {
-		for _, kind := range everyKind {
-			if isPing(kind) && f == mapped {
-				continue
-			}
-			job := func(mark uint32) lab.Job {
-				j := in("app.slice", f.job(kind, 1))
-				j.Mark = mark
-				return j
-			}
-			for name, mark := range map[string]uint32{"its own": marks["group"], "its own and others' bits": marks["group"] | 0x42, "others' bits": 0x420007} {
-				t.Run(fmt.Sprintf("%s/%s/%s", name, kind, f), func(t *testing.T) {
-					needKind(t, s.Host, kind)
-					trip := s.send(t, s.Host, job(mark))
-					trip.left(t, byB, s.address(byB, f.service(1).Addr()))
-					if want := mark | marks["group"]; trip.Mark != want {
-						t.Errorf("the socket has the mark %#x, want %#x", trip.Mark, want)
-					}
-				})
-			}
-			for name, mark := range map[string]uint32{"another class's": marks["tuple"], "another class's and others' bits": marks["tuple"] | 0x42, "nobody's number": 0xb7000000} {
-				t.Run(fmt.Sprintf("%s/%s/%s", name, kind, f), func(t *testing.T) {
-					needKind(t, s.Host, kind)
-					since := s.books(t)["group a"].Refused
-					r := must[lab.Result](t)(s.Host.Run(job(mark)))
-					if r.Call != "SO_MARK" || r.Errno != "EPERM" || r.Mark != marks["group"] {
-						t.Errorf("%s: %s, and the mark is %#x; want SO_MARK: EPERM, and %#x", r.Call, r.Errno, r.Mark, marks["group"])
-					}
-					if n := s.books(t)["group a"].Refused - since; n != 1 {
-						t.Errorf("%d attempts were counted, want 1", n)
-					}
-				})
-			}
+	marks := s.marks(t)
+	for f, kind := range sockets(everyKind) {
+		job := func(mark uint32) lab.Job {
+			j := in("app.slice", f.job(kind, 1))
+			j.Mark = mark
+			return j
+		}
+		for name, mark := range map[string]uint32{"its own": marks["group"], "its own and others' bits": marks["group"] | 0x42, "others' bits": 0x420007} {
+			t.Run(fmt.Sprintf("%s/%s/%s", name, kind, f), func(t *testing.T) {
+				needKind(t, s.Host, kind)
+				trip := s.send(t, s.Host, job(mark))
+				trip.left(t, byB, s.address(byB, f.service(1).Addr()))
+				if want := mark | marks["group"]; trip.Mark != want {
+					t.Errorf("the socket has the mark %#x, want %#x", trip.Mark, want)
+				}
+			})
+		}
+		for name, mark := range map[string]uint32{"another class's": marks["tuple"], "another class's and others' bits": marks["tuple"] | 0x42, "nobody's number": 0xb7000000} {
+			t.Run(fmt.Sprintf("%s/%s/%s", name, kind, f), func(t *testing.T) {
+				needKind(t, s.Host, kind)
+				since := s.books(t)["group a"].Refused
+				r := must[lab.Result](t)(s.Host.Run(job(mark)))
+				if r.Call != "SO_MARK" || r.Errno != "EPERM" || r.Mark != marks["group"] {
+					t.Errorf("%s: %s, and the mark is %#x; want SO_MARK: EPERM, and %#x", r.Call, r.Errno, r.Mark, marks["group"])
+				}
+				if n := s.books(t)["group a"].Refused - since; n != 1 {
+					t.Errorf("%d attempts were counted, want 1", n)
+				}
+			})
 		}
 	}
 }
@@ -90,10 +82,7 @@ func TestMarkOfOthers(t *testing.T) {
 func TestMarkOfOneDatagram(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
 	s.apply(t, traffic)
-	marks := map[string]uint32{}
-	for _, c := range s.status(t).Classes {
-		marks[c.Name] = c.Mark
-	}
+	marks := s.marks(t)
 	for _, f := range bothFamilies {
 		for _, c := range []struct {
 			name, cgroup string
@@ -115,4 +104,14 @@ func TestMarkOfOneDatagram(t *testing.T) {
 			})
 		}
 	}
+}
+
+// marks are those of the classes, by name.
+func (s *site) marks(t *testing.T) map[string]uint32 {
+	t.Helper()
+	marks := map[string]uint32{}
+	for _, c := range s.status(t).Classes {
+		marks[c.Name] = c.Mark
+	}
+	return marks
 }

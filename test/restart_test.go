@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"waymark/internal/lab"
 )
 
@@ -32,12 +30,7 @@ func TestRestarts(t *testing.T) {
 		}
 		last = s.noLess(t, fmt.Sprintf("restart %d", n), last)
 	}
-	sent := end()
-	s.quiet(t)
-	if diff := cmp.Diff(since(before, s.received(t)), s.counted(t).byUplink()); diff != "" {
-		t.Errorf("the sums of all classes are not what the interfaces received (-router +status):\n%s", diff)
-	}
-	s.onCourse(t, sent)
+	s.balances(t, before, end())
 	if diff := lines(state, s.state(t)); diff != "" {
 		t.Errorf("an agent's end changed something (-before +after):\n%s", diff)
 	}
@@ -62,7 +55,7 @@ func TestUpgradeThatIsKilled(t *testing.T) {
 		t.Fatal("the apply took no hook over")
 	}
 	s.ok(t, "down")
-	for n := range many(2, 20) {
+	for range many(2, 20) {
 		s.apply(t, fourClasses)
 		before := s.received(t)
 		end := s.stream(t, 2_000)
@@ -71,12 +64,7 @@ func TestUpgradeThatIsKilled(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond) // under the programs of the one that is gone
 		s.waymark(t, "confirm")            // has nothing to confirm, and undoes what was begun
-		sent := end()
-		s.quiet(t)
-		if diff := cmp.Diff(since(before, s.received(t)), s.counted(t).byUplink()); diff != "" {
-			t.Errorf("%d: the sums of all classes are not what the interfaces received (-router +status):\n%s", n, diff)
-		}
-		s.onCourse(t, sent)
+		s.balances(t, before, end())
 		s.ok(t, "down")
 		s.gone(t)
 	}

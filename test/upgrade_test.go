@@ -39,7 +39,13 @@ func TestUpgrade(t *testing.T) {
 		s.seen.add(t, s.pins())
 		last = s.noLess(t, fmt.Sprintf("upgrade %d", n), last)
 	}
-	sent := end()
+	s.balances(t, before, end())
+}
+
+// balances checks, once all is quiet, that what was counted is what the
+// interfaces received since, and what was sent.
+func (s *site) balances(t *testing.T, before map[string]count, sent map[string]uint64) {
+	t.Helper()
 	s.quiet(t)
 	if diff := cmp.Diff(since(before, s.received(t)), s.counted(t).byUplink()); diff != "" {
 		t.Errorf("the sums of all classes are not what the interfaces received (-router +status):\n%s", diff)

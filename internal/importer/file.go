@@ -84,43 +84,10 @@ func (c *carrier) addFileAddress(device, text string) {
 // addFileRule adds a rule; one without an address is of the families that the
 // file says, IPv4 if it says none.
 func (c *carrier) addFileRule(file string, f fileRule) error {
-	r := plan.Rule{Family: plan.IPv4, Action: plan.Lookup, Other: strings.Join(f.other, " ")}
-	table, err := tableNumber(f.table)
-	if err != nil && f.table != "" {
+	r, err := f.rule()
+	if err != nil {
 		return err
 	}
-	if r.Table = table; f.table == "" {
-		r.Table = plan.TableMain
-	}
-	if f.from != "" && f.from != "all" {
-		if r.From, err = prefix(f.from); err != nil {
-			return err
-		}
-		if r.Family = plan.FamilyOf(r.From.Addr()); r.From.Bits() == 0 {
-			r.From = netip.Prefix{}
-		}
-	}
-	if to := strings.Fields(r.Other + " "); len(to) > 1 && to[0] == "to" && strings.Contains(to[1], ":") {
-		r.Family = plan.IPv6
-	}
-	if n, err := strconv.ParseUint(f.priority, 10, 32); err == nil {
-		r.Priority = uint32(n)
-	}
-	if f.mark != "" {
-		mark, mask, masked := strings.Cut(f.mark, "/")
-		if r.Mark, err = number(mark); err != nil {
-			return err
-		}
-		if r.Mask = 1<<32 - 1; masked {
-			if r.Mask, err = number(mask); err != nil {
-				return err
-			}
-		}
-	}
-	if f.does != "" && f.does != "table" {
-		r.Action, r.Table = plan.Action(f.does), 0
-	}
-	r.Suppress = f.suppress == "0"
 	families := []plan.Family{r.Family}
 	switch strings.ToLower(f.family) {
 	case "both":
@@ -132,6 +99,45 @@ func (c *carrier) addFileRule(file string, f fileRule) error {
 		c.addRule(r, file+": "+r.Args())
 	}
 	return nil
+}
+
+// rule is the rule in numbers, of the family of its addresses.
+func (f *fileRule) rule() (r plan.Rule, err error) {
+	r = plan.Rule{Family: plan.IPv4, Action: plan.Lookup, Other: strings.Join(f.other, " "), Suppress: f.suppress == "0"}
+	if r.Table, err = tableNumber(f.table); err != nil {
+		return r, err
+	}
+	if f.from != "" && f.from != "all" {
+		if r.From, err = prefix(f.from); err != nil {
+			return r, err
+		}
+		if r.Family = plan.FamilyOf(r.From.Addr()); r.From.Bits() == 0 {
+			r.From = netip.Prefix{}
+		}
+	}
+	if to := strings.Fields(r.Other + " "); len(to) > 1 && to[0] == "to" && strings.Contains(to[1], ":") {
+		r.Family = plan.IPv6
+	}
+	if n, err := strconv.ParseUint(f.priority, 10, 32); err == nil {
+		r.Priority = uint32(n)
+	}
+	if f.does != "" && f.does != "table" {
+		r.Action, r.Table = plan.Action(f.does), 0
+	}
+	if f.mark != "" {
+		r.Mark, r.Mask, err = markAndMask(f.mark)
+	}
+	return r, err
+}
+
+// markAndMask reads MARK or MARK/MASK.
+func markAndMask(text string) (mark, mask uint32, err error) {
+	value, bits, masked := strings.Cut(text, "/")
+	if mark, err = number(value); err != nil || !masked {
+		return mark, 1<<32 - 1, err
+	}
+	mask, err = number(bits)
+	return mark, mask, err
 }
 
 func tableNumber(text string) (uint32, error) {

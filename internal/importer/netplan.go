@@ -82,11 +82,7 @@ func (c *carrier) addNetplanDevice(file, id string, body any) error {
 	if err := yaml.Unmarshal(text, &d); err != nil {
 		return err
 	}
-	for _, name := range []string{d.Match.Name, d.SetName} {
-		if name != "" && !strings.ContainsAny(name, "*?[") {
-			id = name
-		}
-	}
+	id = d.named(id)
 	for _, a := range d.Own {
 		if options, ok := a.(map[string]any); ok {
 			for text := range options {
@@ -95,23 +91,45 @@ func (c *carrier) addNetplanDevice(file, id string, body any) error {
 		}
 		c.addFileAddress(id, fmt.Sprint(a))
 	}
-	var routes []fileRoute
-	for _, via := range []string{d.Gateway4, d.Gateway6} {
-		if via != "" {
-			routes = append(routes, fileRoute{device: id, to: "default", via: via})
-		}
-	}
-	for _, r := range d.Routes {
-		routes = append(routes, fileRoute{id, r.To, r.Via, r.Table, r.Metric})
-	}
-	if d.DHCP4 {
-		routes = append(routes, fileRoute{device: id, to: "0.0.0.0/0"})
-	}
-	for _, r := range routes {
+	for _, r := range d.routes(id) {
 		if err := c.addFileRoute(r); err != nil {
 			return err
 		}
 	}
+	for _, r := range d.rules() {
+		if err := c.addFileRule(file, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named is the interface's name: the device's id, unless the file says another.
+func (d *netplanDevice) named(id string) string {
+	for _, name := range []string{d.Match.Name, d.SetName} {
+		if name != "" && !strings.ContainsAny(name, "*?[") {
+			id = name
+		}
+	}
+	return id
+}
+
+func (d *netplanDevice) routes(device string) (routes []fileRoute) {
+	for _, via := range []string{d.Gateway4, d.Gateway6} {
+		if via != "" {
+			routes = append(routes, fileRoute{device: device, to: "default", via: via})
+		}
+	}
+	for _, r := range d.Routes {
+		routes = append(routes, fileRoute{device, r.To, r.Via, r.Table, r.Metric})
+	}
+	if d.DHCP4 {
+		routes = append(routes, fileRoute{device: device, to: "0.0.0.0/0"})
+	}
+	return routes
+}
+
+func (d *netplanDevice) rules() (rules []fileRule) {
 	for _, r := range d.Rules {
 		rule := fileRule{from: r.From, table: r.Table, priority: r.Priority, mark: r.Mark}
 		if r.To != "" && r.To != "all" {
@@ -120,9 +138,7 @@ func (c *carrier) addNetplanDevice(file, id string, body any) error {
 		if r.TOS != "" {
 			rule.other = append(rule.other, "tos "+r.TOS)
 		}
-		if err := c.addFileRule(file, rule); err != nil {
-			return err
-		}
+		rules = append(rules, rule)
 	}
-	return nil
+	return rules
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpdb reads and changes the rules and tables that carry our
-// protocol number, and no others.
+// Package rpdb reads the rules and tables of a host, and changes those that
+// carry our protocol number, and no others.
 package rpdb
 
 import (
