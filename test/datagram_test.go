@@ -6,6 +6,8 @@ import (
 	order "encoding/binary"
 	"net/netip"
 
+	"waymark/internal/lab"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +23,7 @@ func (d datagram) bytes() []byte {
 	udp := order.BigEndian.AppendUint16(nil, d.sport)
 	udp = order.BigEndian.AppendUint16(udp, d.dport)
 	udp = append(udp, 0, 12, 0, 0, 'w', 'a', 'y', 's')
-	order.BigEndian.PutUint16(udp[6:], checksumOf(d.from.AsSlice(), d.to.AsSlice(), []byte{0, unix.IPPROTO_UDP, 0, 12}, udp))
+	order.BigEndian.PutUint16(udp[6:], lab.Checksum(d.from.AsSlice(), d.to.AsSlice(), []byte{0, unix.IPPROTO_UDP, 0, 12}, udp))
 	return inIP(d.from, d.to, unix.IPPROTO_UDP, d.options, udp)
 }
 
@@ -30,7 +32,7 @@ func segment(from, to netip.AddrPort) []byte {
 	tcp := order.BigEndian.AppendUint16(nil, from.Port())
 	tcp = order.BigEndian.AppendUint16(tcp, to.Port())
 	tcp = append(tcp, 0, 0, 0, 1, 0, 0, 0, 2, 5<<4, 16, 1, 0, 0, 0, 0, 0)
-	order.BigEndian.PutUint16(tcp[16:], checksumOf(from.Addr().AsSlice(), to.Addr().AsSlice(), []byte{0, unix.IPPROTO_TCP, 0, 20}, tcp))
+	order.BigEndian.PutUint16(tcp[16:], lab.Checksum(from.Addr().AsSlice(), to.Addr().AsSlice(), []byte{0, unix.IPPROTO_TCP, 0, 20}, tcp))
 	return inIP(from.Addr(), to.Addr(), unix.IPPROTO_TCP, nil, tcp)
 }
 
@@ -41,7 +43,7 @@ func inIP(from, to netip.Addr, protocol byte, options, payload []byte) []byte {
 		h := []byte{0x45 + byte(len(options)/4), 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0}
 		order.BigEndian.PutUint16(h[2:], uint16(20+len(rest)))
 		h = append(append(h, from.AsSlice()...), to.AsSlice()...)
-		order.BigEndian.PutUint16(h[10:], checksumOf(h, options))
+		order.BigEndian.PutUint16(h[10:], lab.Checksum(h, options))
 		return append(h, rest...)
 	}
 	if options != nil {
@@ -50,20 +52,6 @@ func inIP(from, to netip.Addr, protocol byte, options, payload []byte) []byte {
 	h := []byte{0x60, 0, 0, 0, 0, 0, protocol, 64}
 	order.BigEndian.PutUint16(h[4:], uint16(len(rest)))
 	return append(append(append(h, from.AsSlice()...), to.AsSlice()...), rest...)
-}
-
-// checksumOf is the Internet checksum of parts of even length.
-func checksumOf(parts ...[]byte) uint16 {
-	var sum uint32
-	for _, b := range parts {
-		for ; len(b) >= 2; b = b[2:] {
-			sum += uint32(order.BigEndian.Uint16(b))
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
 
 // controlHeader writes one control message with a 32-bit value.

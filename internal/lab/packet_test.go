@@ -85,8 +85,8 @@ func TestEchoRequestIsItsOwnReplyOnlyAsReply(t *testing.T) {
 			t.Error("a reply is judged wrongly")
 		}
 	}
-	if m := echoRequest(unix.AF_INET, 1, 3); checksum(m) != 0 {
-		t.Errorf("checksum over a message with its checksum is %#x, want 0", checksum(m))
+	if m := echoRequest(unix.AF_INET, 1, 3); Checksum(m) != 0 {
+		t.Errorf("checksum over a message with its checksum is %#x, want 0", Checksum(m))
 	}
 }
 

@@ -28,7 +28,7 @@ func echoRequest(family, sequence, size int) []byte {
 		return m
 	}
 	m[0] = echoRequest4
-	binary.BigEndian.PutUint16(m[2:], checksum(m))
+	binary.BigEndian.PutUint16(m[2:], Checksum(m))
 	return m
 }
 
@@ -50,14 +50,17 @@ func isEchoReply(raw bool, family int, m []byte) bool {
 	return !raw || binary.BigEndian.Uint16(m[4:]) == echoID()
 }
 
-// checksum is the Internet checksum.
-func checksum(b []byte) uint16 {
+// Checksum is the Internet checksum (RFC 1071) of parts, of which all but the
+// last have an even length. Over what has its checksum it is 0.
+func Checksum(parts ...[]byte) uint16 {
 	var sum uint32
-	for ; len(b) >= 2; b = b[2:] {
-		sum += uint32(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
+	for _, b := range parts {
+		for ; len(b) >= 2; b = b[2:] {
+			sum += uint32(binary.BigEndian.Uint16(b))
+		}
+		if len(b) == 1 {
+			sum += uint32(b[0]) << 8
+		}
 	}
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff

@@ -3,16 +3,12 @@
 package witness
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"net/netip"
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"waymark/internal/match"
 	"waymark/internal/plan"
 )
 
@@ -87,42 +83,4 @@ func (i *injection) behind(iface string, family plan.Family) netip.Addr {
 		}
 	}
 	return netip.Addr{}
-}
-
-// packet is one of a flow, from its IP header on, whose sums are right: the first
-// of a TCP connection, or a datagram.
-func packet(f match.Flow) []byte {
-	transport := make([]byte, 8)
-	at := 6 // of the checksum
-	if f.Proto == unix.IPPROTO_TCP {
-		transport = make([]byte, 20)
-		transport[12], transport[13], at = 5<<4, 2, 16 // five words of header; SYN
-	} else {
-		binary.BigEndian.PutUint16(transport[4:], uint16(len(transport)))
-	}
-	binary.BigEndian.PutUint16(transport, uint16(f.Sport))
-	binary.BigEndian.PutUint16(transport[2:], uint16(f.Dport))
-	pseudo := append(append(f.Src.AsSlice(), f.Dst.AsSlice()...), 0, byte(f.Proto), 0, byte(len(transport)))
-	binary.BigEndian.PutUint16(transport[at:], checksum(append(pseudo, transport...)))
-	header := []byte{0x60, 0, 0, 0, 0, byte(len(transport)), byte(f.Proto), 64}
-	if f.Dst.Is4() {
-		header = []byte{0x45, 0, 0, byte(20 + len(transport)), 0, 0, 0, 0, 64, byte(f.Proto), 0, 0}
-	}
-	header = append(append(header, f.Src.AsSlice()...), f.Dst.AsSlice()...)
-	if f.Dst.Is4() {
-		binary.BigEndian.PutUint16(header[10:], checksum(header))
-	}
-	return append(header, transport...)
-}
-
-// checksum is that of RFC 1071, of an even number of bytes.
-func checksum(b []byte) uint16 {
-	sum := uint32(0)
-	for k := 0; k+1 < len(b); k += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[k:]))
-	}
-	for sum>>16 != 0 {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
