@@ -154,8 +154,11 @@ func (d *decoder) checkTables() {
 
 // checkShadows checks that every match can win.
 func (d *decoder) checkShadows() {
-	var matches []*Match
-	var class []*Class
+	count := 0
+	for i := range d.policy.Classes {
+		count += len(d.policy.Classes[i].Matches)
+	}
+	matches, class := make([]*Match, 0, count), make([]*Class, 0, count)
 	for i := range d.policy.Classes {
 		c := &d.policy.Classes[i]
 		for j := range c.Matches {

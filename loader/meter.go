@@ -50,18 +50,28 @@ func (m *Meter) Read() (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	const tries = 10 // an apply writes its state three times
-	for range tries {
+	for begun := time.Now(); ; {
 		version := datapath.StateVersion(dir)
-		if err := m.renew(version); err != nil {
-			return nil, err
-		}
-		sample, err := m.sample()
+		sample, err := m.of(version)
 		if datapath.StateVersion(dir) == version {
 			return sample, err
 		}
+		if time.Since(begun) > unrest {
+			return nil, fmt.Errorf("read the counters: the policy changes all the time: try again")
+		}
 	}
-	return nil, fmt.Errorf("read the counters: the policy changes all the time: try again")
+}
+
+// unrest is how long a reading tries to come between two changes of the state, of
+// which an apply makes three. A scrape waits for ten seconds.
+const unrest = 5 * time.Second
+
+// of is a sample of a state's version.
+func (m *Meter) of(version uint64) (*Sample, error) {
+	if err := m.renew(version); err != nil {
+		return nil, err
+	}
+	return m.sample()
 }
 
 // renew takes up what was applied since it last did.

@@ -3,6 +3,7 @@
 package test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"strings"
@@ -71,6 +72,8 @@ func TestScrapesDuringApplies(t *testing.T) {
 	}
 	s.apply(t, policies[0])
 	server := s.Host.Command(binary(t), "metrics", "--listen", exporterAddress)
+	var said bytes.Buffer
+	server.Stderr = &said
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +81,9 @@ func TestScrapesDuringApplies(t *testing.T) {
 		_ = server.Process.Signal(unix.SIGTERM)
 		if err := server.Wait(); err != nil {
 			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log(said.String())
 		}
 	})
 	client := inside(s.Host)

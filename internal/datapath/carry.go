@@ -107,6 +107,12 @@ func (i *Instance) sum(line uint32, of ...*ebpf.Map) (sum words, err error) {
 }
 
 func (i *Instance) addTo(sum *words, value []byte) {
+	if i.runs == nil && len(value) == 8*wordsInLine {
+		for w, n := range (*words)(unsafe.Pointer(&value[0])) { // a scrape adds half a million
+			sum[w] += n
+		}
+		return
+	}
 	i.eachWord(func(ours, theirs int) { sum[ours] += binary.NativeEndian.Uint64(value[theirs:]) })
 }
 

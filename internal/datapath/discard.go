@@ -10,18 +10,30 @@ import (
 
 // Discard frees the version that is not in force.
 func (i *Instance) Discard() error {
-	live, err := i.live()
+	version, err := i.unread()
 	if err != nil {
 		return err
+	}
+	return i.free(version)
+}
+
+// unread waits until no program reads the version that is not in force, and
+// tells which that is.
+func (i *Instance) unread() (version uint32, err error) {
+	live, err := i.live()
+	if err != nil {
+		return 0, err
 	}
 	if i.waited == nil {
 		i.beginWait()
 	}
-	if err := i.endWait(); err != nil {
-		return err
-	}
+	return 1 - live, i.endWait()
+}
+
+// free frees a version that no program reads.
+func (i *Instance) free(version uint32) error {
 	forget := func(outer *ebpf.Map) error {
-		if err := outer.Delete(1 - live); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := outer.Delete(version); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}
 		return nil

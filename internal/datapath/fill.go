@@ -46,11 +46,13 @@ func (i *Instance) Prepare(p *plan.Plan, table Compiled, scan Scan) error {
 		return err
 	}
 	next := 1 - live
-	if err := i.build(next, table, scan); err != nil {
+	if err := both(func() error { return i.build(next, table, scan) }, func() error {
+		if err := i.putLines(next, p); err != nil {
+			return fmt.Errorf("fill the lines of hits: %w", err)
+		}
+		return nil
+	}); err != nil {
 		return err
-	}
-	if err := i.putLines(next, p); err != nil {
-		return fmt.Errorf("fill the lines of hits: %w", err)
 	}
 	if err := i.PutUplinks(p); err != nil {
 		return fmt.Errorf("fill the uplinks: %w", err)
@@ -90,13 +92,16 @@ func (i *Instance) Retract() error {
 // Retire frees the version that is not in force, once no program can be
 // reading it, and forgets the numbers that are in none of the plan's blocks.
 func (i *Instance) Retire(p *plan.Plan) error {
-	if err := i.Discard(); err != nil {
+	version, err := i.unread()
+	if err != nil {
 		return err
 	}
-	if err := i.settleLines(); err != nil {
-		return fmt.Errorf("add up the hits: %w", err)
-	}
-	return i.forgetNumbers(p)
+	return both(func() error { return i.free(version) }, func() error {
+		if err := i.settleLines(); err != nil {
+			return fmt.Errorf("add up the hits: %w", err)
+		}
+		return i.forgetNumbers(p)
+	})
 }
 
 // CgroupIDs are the cgroups that either version of the table names.

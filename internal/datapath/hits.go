@@ -16,54 +16,107 @@ import (
 // MostHits is how many matches of a policy have their hits counted, its first.
 const MostHits = int(bpf.WaymarkHitLimitsHIT_MATCHES)
 
-// hitsOf are how often each of the matches with these ids won, since it was
-// first applied.
-func (i *Instance) hitsOf(ids []uint64) ([]uint64, error) {
-	live, err := i.live()
-	if err != nil {
-		return nil, err
-	}
-	sums, err := i.wonBy(live, len(ids))
-	if err != nil {
-		return nil, err
-	}
-	hits := make([]uint64, len(ids))
-	for k, id := range ids {
-		hits[k] = sums[id]
-	}
-	return hits, nil
+// hitReader reads how often each of some matches won, since it was first
+// applied. What a line had won before its version came in force stays as it is
+// until the state is another, and is read once.
+type hitReader struct {
+	instance *Instance
+	ids      []uint64
+	version  uint32
+	lines    []bpf.WaymarkMatchLine // of the version, in the order of ids; nil before the first reading
+	places   []int                  // in the version, of the same; -1 of a line that is not there
+	hits     []uint64
 }
 
-// won are the first n lines of a version and what they have won since it was
-// published; none of an instance that does not count them as this build does.
-func (i *Instance) won(version uint32, n int) (lines []bpf.WaymarkMatchLine, won []uint64, err error) {
-	if n == 0 || i.maps.Hits == nil || i.maps.Matches == nil || i.maps.Hits.MaxEntries() != 2*uint32(MostHits) {
-		return nil, nil, nil
+func (h *hitReader) read() ([]uint64, error) {
+	live, err := h.instance.live()
+	if err != nil {
+		return nil, err
 	}
-	from := int(version) * MostHits
-	keys := make([]uint32, from+n) // a batch begins at the first
-	lines, won = make([]bpf.WaymarkMatchLine, len(keys)), make([]uint64, len(keys))
-	var first, second ebpf.MapBatchCursor
-	_, err1 := i.maps.Matches.BatchLookup(&first, keys, lines, nil)
-	_, err2 := i.maps.Hits.BatchLookup(&second, keys, won, nil)
-	for _, err := range []error{err1, err2} {
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil, nil, err
+	if h.lines == nil || h.version != live {
+		if err := h.learn(live); err != nil {
+			return nil, err
 		}
 	}
-	return lines[from:], won[from:], nil
+	won, err := h.instance.wonSince(live, len(h.ids))
+	if err != nil {
+		return nil, err
+	}
+	for k, place := range h.places {
+		h.hits[k] = 0
+		if place >= 0 && place < len(won) {
+			h.hits[k] = h.lines[k].Earlier + won[place]
+		}
+	}
+	return h.hits, nil
+}
+
+// learn finds the lines of a version.
+func (h *hitReader) learn(version uint32) error {
+	lines, err := h.instance.linesOf(version, len(h.ids))
+	if err != nil {
+		return err
+	}
+	found := make(map[uint64]int, len(lines))
+	for k, l := range lines {
+		found[l.Id] = k
+	}
+	h.version, h.hits = version, make([]uint64, len(h.ids))
+	h.lines, h.places = make([]bpf.WaymarkMatchLine, len(h.ids)), make([]int, len(h.ids))
+	for k, id := range h.ids {
+		place, is := found[id]
+		if h.places[k] = place; !is {
+			h.places[k] = -1
+			continue
+		}
+		h.lines[k] = lines[place]
+	}
+	return nil
+}
+
+// countsHits tells whether the instance counts hits as this build does.
+func (i *Instance) countsHits() bool {
+	return i.maps.Hits != nil && i.maps.Matches != nil && i.maps.Hits.MaxEntries() == 2*uint32(MostHits)
+}
+
+// linesOf are the first n lines of a version, and wonSince what they have won
+// since it was published; none of an instance that does not count them as this
+// build does.
+func (i *Instance) linesOf(version uint32, n int) ([]bpf.WaymarkMatchLine, error) {
+	return firstOf[bpf.WaymarkMatchLine](i, i.maps.Matches, version, n)
+}
+
+func (i *Instance) wonSince(version uint32, n int) ([]uint64, error) {
+	return firstOf[uint64](i, i.maps.Hits, version, n)
+}
+
+func firstOf[T any](i *Instance, m *ebpf.Map, version uint32, n int) ([]T, error) {
+	if n == 0 || !i.countsHits() {
+		return nil, nil
+	}
+	from := int(version) * MostHits
+	keys, values := make([]uint32, from+n), make([]T, from+n) // a batch begins at the first
+	var cursor ebpf.MapBatchCursor
+	if _, err := m.BatchLookup(&cursor, keys, values, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, err
+	}
+	return values[from:], nil
 }
 
 // wonBy is what each of the first n lines of a version has won in all, by its id.
 func (i *Instance) wonBy(version uint32, n int) (map[uint64]uint64, error) {
-	lines, won, err := i.won(version, n)
+	lines, err1 := i.linesOf(version, n)
+	won, err2 := i.wonSince(version, n)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
 	sums := map[uint64]uint64{}
 	for k, l := range lines {
 		if l.Id != 0 {
 			sums[l.Id] = l.Earlier + won[k]
 		}
 	}
-	return sums, err
+	return sums, nil
 }
 
 // putLines makes the lines of a version that is not in force, which go on
@@ -149,7 +202,7 @@ func (i *Instance) settleLines() error {
 // begin raises what the lines of a version had won before to what they have
 // won elsewhere.
 func (i *Instance) begin(version uint32, elsewhere map[uint64]uint64) error {
-	lines, _, err := i.won(version, MostHits)
+	lines, err := i.linesOf(version, MostHits)
 	if err != nil || lines == nil {
 		return err
 	}

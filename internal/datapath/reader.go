@@ -21,7 +21,7 @@ type Reader struct {
 	counters lines
 	earlier  lines
 	times    times
-	ids      []uint64
+	won      hitReader
 	hits     []uint64
 	incoming incoming
 	dropped  dropReader
@@ -50,7 +50,7 @@ func (i *Instance) Reader(p *plan.Plan) (*Reader, error) {
 		highest = max(highest, c.Slot)
 	}
 	n := int(min(highest+1, i.settings.Slots) * i.settings.UplinkLimit)
-	return &Reader{instance: i, ids: lineIDs(p), counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), incoming: incoming{instance: i}, times: newTimes(i.settings.Slots, i.settings.UplinkLimit), dropped: newDropReader(i.maps.Drops)}, nil
+	return &Reader{instance: i, won: hitReader{instance: i, ids: lineIDs(p)}, counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), incoming: incoming{instance: i}, times: newTimes(i.settings.Slots, i.settings.UplinkLimit), dropped: newDropReader(i.maps.Drops)}, nil
 }
 
 func newLines(m *ebpf.Map, n, copies int) lines {
@@ -98,7 +98,7 @@ func (r *Reader) Read() (err error) {
 	if err := r.times.read(r.instance.maps.Times); err != nil {
 		return fmt.Errorf("read the histograms: %w", err)
 	}
-	if r.hits, err = r.instance.hitsOf(r.ids); err != nil {
+	if r.hits, err = r.won.read(); err != nil {
 		return fmt.Errorf("read the hits: %w", err)
 	}
 	if r.drops, err = r.dropped.read(); err != nil {

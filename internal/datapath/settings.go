@@ -13,10 +13,12 @@ type Settings struct {
 	UplinkLimit uint32    `json:"uplinkLimit"` // uplinks that there can be
 }
 
-// Room is given out in steps: another instance that takes over costs more than
-// a few lines that nobody uses, but each of these is there on every CPU.
+// Room is given out in steps, with an eighth to spare: another instance that
+// takes over costs more than a few lines that nobody uses, but each of these is
+// there on every CPU.
 const (
 	slotStep   = 64
+	slotSpare  = 8
 	uplinkStep = 4
 )
 
@@ -30,7 +32,7 @@ func SettingsFor(p *plan.Plan, netnsCookie uint64) Settings {
 		limit = max(limit, uint32(n)+1)
 	}
 	return Settings{Mask: p.Mask, NetnsCookie: netnsCookie,
-		Slots: min(plan.MostSlots, upTo(slotStep, slots+slots/4)), UplinkLimit: upTo(uplinkStep, limit)}
+		Slots: min(plan.MostSlots, upTo(slotStep, slots+slots/slotSpare)), UplinkLimit: upTo(uplinkStep, limit)}
 }
 
 // upTo is the next multiple of a step.

@@ -3,9 +3,15 @@
 package datapath
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
+
+	"github.com/cilium/ebpf/btf"
 )
 
 // DropReason is the name of one of the kernel's reasons to drop a packet,
@@ -22,7 +28,8 @@ func DropReason(reason uint32) string {
 
 var reasonNames = sync.OnceValues(dropReasons)
 
-// functions are the names of those addresses that were asked for.
+// functions are the names of those addresses that anybody in this process asked
+// for: the kernel's list is long, and read anew for each that is new.
 var functions = struct {
 	sync.Mutex
 	names map[uint64]string
@@ -30,17 +37,79 @@ var functions = struct {
 
 // KernelFunction is the name of the kernel's function that an address of its
 // code is in; "" where the kernel does not tell.
-func KernelFunction(address uint64) string {
+func KernelFunction(address uint64) string { return kernelFunctions([]uint64{address})[0] }
+
+// kernelFunctions is KernelFunction of several, looked for at once.
+func kernelFunctions(addresses []uint64) []string {
 	functions.Lock()
 	defer functions.Unlock()
-	if name, known := functions.names[address]; known {
-		return name
+	var unknown []uint64
+	for _, a := range addresses {
+		if _, known := functions.names[a]; !known {
+			functions.names[a] = ""
+			unknown = append(unknown, a)
+		}
 	}
-	functions.names[address] = ""
-	if symbols, err := os.Open("/proc/kallsyms"); err == nil {
-		// What could not be read has no name.
-		_ = nameFunctions(symbols, []uint64{address}, functions.names)
-		symbols.Close()
+	if unknown != nil {
+		findFunctions(unknown, functions.names)
 	}
-	return functions.names[address]
+	names := make([]string, len(addresses))
+	for k, a := range addresses {
+		names[k] = functions.names[a]
+	}
+	return names
+}
+
+// findFunctions looks for addresses in the kernel's list. What it cannot read
+// has no name.
+func findFunctions(addresses []uint64, names map[uint64]string) {
+	symbols, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return
+	}
+	defer symbols.Close()
+	_ = nameFunctions(symbols, addresses, names)
+}
+
+// nameFunctions finds the functions that addresses are in, in a list as
+// /proc/kallsyms is: the last that begins before. A list that hides its
+// addresses names none.
+func nameFunctions(list io.Reader, addresses []uint64, names map[uint64]string) error {
+	begins := map[uint64]uint64{}
+	lines := bufio.NewScanner(list)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 || !strings.Contains("tTwW", fields[1]) {
+			continue
+		}
+		begin, err := strconv.ParseUint(fields[0], 16, 64)
+		if err != nil || begin == 0 {
+			continue
+		}
+		for _, a := range addresses {
+			if begin <= a && begin > begins[a] {
+				begins[a], names[a] = begin, fields[2]
+			}
+		}
+	}
+	return lines.Err()
+}
+
+// dropReasons are the names of enum skb_drop_reason, without what all begin with.
+// Those of a subsystem (openvswitch, mac80211) are not among them.
+func dropReasons() (map[uint32]string, error) {
+	kernel, err := kernelTypes.Kernel()
+	if err != nil {
+		return nil, err
+	}
+	names := map[uint32]string{}
+	var reasons *btf.Enum
+	if kernel.TypeByName("skb_drop_reason", &reasons) != nil {
+		return names, nil
+	}
+	for _, v := range reasons.Values {
+		name, _ := strings.CutPrefix(v.Name, "SKB_DROP_REASON_")
+		names[uint32(v.Value)] = name
+	}
+	return names, nil
 }

@@ -2,7 +2,10 @@
 
 package datapath
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Tally is everything that is counted of one class on one uplink, since the
 // first apply. The zero value is a class that nothing was ever seen of.
@@ -102,6 +105,27 @@ func (h Histogram) Bound(i int) float64 {
 	return math.Exp2(float64(h.First+int32(i)) / math.Exp2(float64(h.Schema)))
 }
 
+// at is what the bucket with an index counts.
+func (h *Histogram) at(index int32) uint64 {
+	if i := int(index - h.First); i >= 0 && i < len(h.Buckets) {
+		return h.Buckets[i]
+	}
+	return 0
+}
+
+// Trimmed is the histogram without the empty buckets at its ends, in memory of
+// its own: what QuantilesSince and Since need of an earlier reading.
+func (h Histogram) Trimmed() Histogram {
+	for len(h.Buckets) > 0 && h.Buckets[0] == 0 {
+		h.First, h.Buckets = h.First+1, h.Buckets[1:]
+	}
+	for n := len(h.Buckets); n > 0 && h.Buckets[n-1] == 0; n-- {
+		h.Buckets = h.Buckets[:n-1]
+	}
+	h.Buckets = slices.Clone(h.Buckets)
+	return h
+}
+
 // Quantile is the value in seconds below which a part q of the distribution
 // lies, found within its bucket by exponential interpolation, as Prometheus
 // does; NaN of an empty one.
@@ -114,9 +138,7 @@ func (h Histogram) Quantile(q float64) float64 {
 func (h Histogram) QuantilesSince(earlier Histogram, qs ...float64) (values []float64) {
 	count, below := h.Count-earlier.Count, uint64(0)
 	for i, n := range h.Buckets {
-		if i < len(earlier.Buckets) {
-			n -= earlier.Buckets[i]
-		}
+		n -= earlier.at(h.First + int32(i))
 		for n > 0 && len(values) < len(qs) {
 			rank := qs[len(values)] * float64(count)
 			if float64(below+n) < rank {
@@ -138,9 +160,7 @@ func (h Histogram) Since(earlier Histogram) Histogram {
 	d := h
 	d.Buckets = append([]uint64(nil), h.Buckets...)
 	for i := range d.Buckets {
-		if i < len(earlier.Buckets) {
-			d.Buckets[i] -= earlier.Buckets[i]
-		}
+		d.Buckets[i] -= earlier.at(h.First + int32(i))
 	}
 	d.Count -= earlier.Count
 	d.Sum -= earlier.Sum

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"waymark/bpf"
 )
@@ -89,12 +90,26 @@ func (c *compiler) fields() {
 			h.Fields |= 1 << bpf.WaymarkFieldTABLE_HAS_TUPLES
 		}
 	}
+	sort(uid, proto, iif, sport, dport, src, dst)
 	h.Uid, h.Proto, h.Iif = c.tree(uid, 0), c.tree(proto, 0), c.tree(iif, 0)
 	h.Ports[0], h.Ports[1] = c.tree(sport, 0), c.tree(dport, 0)
 	h.NoSrc, h.NoDst = src.unnamed.store(), dst.unnamed.store()
 	for six := range h.Addresses {
 		h.Addresses[six][0], h.Addresses[six][1] = c.tree(src, six), c.tree(dst, six)
 	}
+}
+
+// sort puts the values of fields in order, on all CPUs: it takes a fifth of the
+// time.
+func sort(fields ...*field) {
+	var sorting sync.WaitGroup
+	for _, f := range fields {
+		sorting.Go(func() {
+			f.spans[0].sort()
+			f.spans[1].sort()
+		})
+	}
+	sorting.Wait()
 }
 
 func (c *compiler) tree(f *field, six int) uint32 {
@@ -113,7 +128,8 @@ type field struct {
 }
 
 func (c *compiler) field(bit bpf.WaymarkField) *field {
-	return &field{bit: bit, unnamed: newSet(c.cells, c.count, c.depth)}
+	of := spans{room: 2 * c.count} // most lines name one value, if any
+	return &field{bit: bit, unnamed: newSet(c.cells, c.count, c.depth), spans: [2]spans{of, of}}
 }
 
 func (f *field) numbers(line int, ranges []Range) {

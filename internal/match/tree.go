@@ -13,6 +13,7 @@ import (
 
 // spans are the values that lines name.
 type spans struct {
+	room   int     // for events, made with the first
 	events []event // where a line enters the set, and where it leaves it
 	deeper []span
 }
@@ -27,6 +28,9 @@ type span struct {
 
 // add adds the values from lo to hi.
 func (s *spans) add(line int, lo, hi uint32) {
+	if s.events == nil {
+		s.events = make([]event, 0, s.room)
+	}
 	s.events = append(s.events, newEvent(lo, line))
 	if hi != 1<<32-1 {
 		s.events = append(s.events, newEvent(hi+1, line))
@@ -59,12 +63,16 @@ func (s *spans) below(line int, bounds []uint32) {
 	}
 }
 
+// sort puts the values in order.
+func (s *spans) sort() {
+	s.events = sorted(s.events)
+	slices.SortStableFunc(s.deeper, func(a, b span) int { return cmp.Compare(a.value, b.value) })
+}
+
 // tree stores the tree that leads each 32-bit value to the set of lines
-// that spans name, on top of what s holds already. s is as it was when tree
-// returns. The result is the root branch.
+// that spans, in order, name, on top of what s holds already. s is as it was when
+// tree returns. The result is the root branch.
 func tree(s *set, of spans) uint32 {
-	of.events = sorted(of.events)
-	slices.SortStableFunc(of.deeper, func(a, b span) int { return cmp.Compare(a.value, b.value) })
 	w := walk{set: s, rest: of}
 	for w.more() {
 		w.step()
@@ -140,6 +148,7 @@ func (w *walk) below(at uint64) (next spans) {
 		deeper = deeper[1:]
 	}
 	w.rest.deeper = deeper
+	next.sort()
 	return next
 }
 

@@ -68,15 +68,21 @@ func (e *Exporter) Gather() (shown []*dto.MetricFamily, done func(), err error) 
 	return e.shown, e.done, err
 }
 
-// appendText adds everything in one of the text formats. Beside an error
-// stands what could be read.
-func (e *Exporter) appendText(to []byte, form *textForm) ([]byte, error) {
+// form is a format that everything is written in.
+type form interface {
+	// appendFamily adds a family that has something to show.
+	appendFamily(to []byte, s *series) []byte
+}
+
+// append adds everything in one format. Beside an error stands what could be
+// read.
+func (e *Exporter) append(to []byte, f form) ([]byte, error) {
 	e.lock.Lock()
 	defer e.done()
 	err := e.fill()
 	for _, s := range e.series {
 		if s.used > 0 {
-			to = s.appendFamily(to, form)
+			to = f.appendFamily(to, s)
 		}
 	}
 	return to, err

@@ -33,14 +33,14 @@ func (e *Exporter) Handler(log *slog.Logger, compress bool) http.Handler {
 	process.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	all := prometheus.NewMultiTRegistry(e, prometheus.ToTransactionalGatherer(process))
 	complaints := &scrapeLog{log: log}
-	inProtobuf := promhttp.HandlerForTransactional(all, promhttp.HandlerOpts{
+	library := promhttp.HandlerForTransactional(all, promhttp.HandlerOpts{
 		ErrorLog:           complaints,
 		ErrorHandling:      promhttp.ContinueOnError,
 		EnableOpenMetrics:  true,
 		DisableCompression: !compress,
 		Timeout:            scrapeTimeout,
 	})
-	texts := &textHandler{exporter: e, process: process, complaints: complaints, compress: compress}
+	answers := &answerer{exporter: e, process: process, complaints: complaints, compress: compress}
 	running := make(chan bool, scrapesAtATime)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -52,50 +52,50 @@ func (e *Exporter) Handler(log *slog.Logger, compress bool) http.Handler {
 			return
 		}
 		format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
-		form := forms[format.FormatType()]
-		if form == nil || r.URL.RawQuery != "" { // which asks for some names
-			inProtobuf.ServeHTTP(w, r)
+		f := forms[format.FormatType()]
+		if f == nil || r.URL.RawQuery != "" { // which asks for some names
+			library.ServeHTTP(w, r)
 			return
 		}
-		texts.serve(w, r, format, form)
+		answers.serve(w, r, format, f)
 	})
 }
 
-// forms are the text formats.
-var forms = map[expfmt.FormatType]*textForm{expfmt.TypeTextPlain: &plainText, expfmt.TypeOpenMetrics: &openMetrics}
+// forms are the formats that are written here; the library has the others.
+var forms = map[expfmt.FormatType]form{expfmt.TypeTextPlain: &plainText, expfmt.TypeOpenMetrics: &openMetrics, expfmt.TypeProtoDelim: protobufForm{}}
 
-// textHandler answers in the text formats.
-type textHandler struct {
+// answerer answers in one of forms.
+type answerer struct {
 	exporter   *Exporter
 	process    *prometheus.Registry
 	complaints *scrapeLog
 	compress   bool
-	texts      sync.Pool    // of *[]byte, for the next answers
-	length     atomic.Int64 // of the latest answer
+	answers    sync.Pool    // of *[]byte, for the next ones
+	length     atomic.Int64 // of the latest
 }
 
-func (h *textHandler) serve(w http.ResponseWriter, r *http.Request, format expfmt.Format, form *textForm) {
-	text, _ := h.texts.Get().(*[]byte)
-	if text == nil { // nearly always: the pool forgets sooner than the next scrape comes, and to grow costs half a scrape
+func (h *answerer) serve(w http.ResponseWriter, r *http.Request, format expfmt.Format, f form) {
+	answer, _ := h.answers.Get().(*[]byte)
+	if answer == nil { // nearly always: the pool forgets sooner than the next scrape comes, and to grow costs half a scrape
 		anew := make([]byte, 0, h.length.Load()*17/16)
-		text = &anew
+		answer = &anew
 	}
-	defer h.texts.Put(text)
+	defer h.answers.Put(answer)
 	var err error
-	if *text, err = h.exporter.appendText((*text)[:0], form); err != nil {
+	if *answer, err = h.exporter.append((*answer)[:0], f); err != nil {
 		h.complaints.Println("error gathering metrics:", err)
 	}
-	if err := h.addProcess((*appender)(text), format); err != nil {
+	if err := h.addProcess((*appender)(answer), format); err != nil {
 		h.complaints.Println("error gathering metrics:", err)
 	}
-	h.length.Store(int64(len(*text)))
+	h.length.Store(int64(len(*answer)))
 	w.Header().Set("Content-Type", string(format))
 	w.Header().Set("Vary", "Accept, Accept-Encoding")
-	_ = h.send(w, r, *text) // that a client went away is its own affair
+	_ = h.send(w, r, *answer) // that a client went away is its own affair
 }
 
 // addProcess adds what client_golang says of the process, and the format's end.
-func (h *textHandler) addProcess(to *appender, format expfmt.Format) error {
+func (h *answerer) addProcess(to *appender, format expfmt.Format) error {
 	families, err := h.process.Gather()
 	encoder := expfmt.NewEncoder(to, format)
 	for _, f := range families {
@@ -109,10 +109,10 @@ func (h *textHandler) addProcess(to *appender, format expfmt.Format) error {
 	return err
 }
 
-func (h *textHandler) send(w http.ResponseWriter, r *http.Request, text []byte) error {
+func (h *answerer) send(w http.ResponseWriter, r *http.Request, answer []byte) error {
 	if !h.compress || !accepts(r.Header.Get("Accept-Encoding"), "gzip") {
-		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-		_, err := w.Write(text)
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		_, err := w.Write(answer)
 		return err
 	}
 	w.Header().Set("Content-Encoding", "gzip")
@@ -120,7 +120,7 @@ func (h *textHandler) send(w http.ResponseWriter, r *http.Request, text []byte) 
 	if err != nil {
 		return err
 	}
-	if _, err := z.Write(text); err != nil {
+	if _, err := z.Write(answer); err != nil {
 		return err
 	}
 	return z.Close()

@@ -28,9 +28,9 @@ the code by ` + "`go generate ./internal/metrics`" + `; do not edit.
 - The class ` + "`unclassed`" + ` is what is in no class.
 - Beside these, ` + "`/metrics`" + ` has client_golang's own ` + "`process_*` and `go_*`" + ` of the server;
   ` + "`--once`" + ` leaves them out.
-- A scrape of 1,000 classes on four uplinks, each with three histograms, 140,000 lines, takes
-  about 30 ms of one CPU, half of it for reading; in protobuf, which native histograms need,
-  several times as much.
+- A scrape of 1,000 classes on four uplinks, each with three histograms, 148,000 lines, takes
+  about 17 ms of one CPU, more than half of it for reading; in protobuf, which native
+  histograms need, about 25 ms.
 
 | metric | type | labels | meaning |
 | --- | --- | --- | --- |

@@ -18,9 +18,11 @@ type series struct {
 	used       int                   // how many are shown; what is kept behind them was shown earlier
 	values     []string              // of the labels, series after series
 	labels     [][]byte              // the same as text
+	pairs      [][]byte              // and as protobuf; nil where nobody asked for that yet
 	numbers    []float64             // of counters and gauges
 	histograms []*datapath.Histogram // good until done
 	parts      *parts                // of its lines, as they were written last
+	histogram  dto.Histogram         // one after the other, as protobuf has it
 	family     dto.MetricFamily      // made for those who ask for it
 	metrics    []*dto.Metric
 }
@@ -53,6 +55,7 @@ func (s *series) next(values []string) int {
 	k, labels := s.used, len(s.of.Labels)
 	if s.used++; k == len(s.labels) {
 		s.values, s.labels = append(s.values, values...), append(s.labels, labelText(s.of.Labels, values))
+		s.pairs = append(s.pairs, nil)
 		if s.of.Type == dto.MetricType_HISTOGRAM {
 			s.histograms = append(s.histograms, nil)
 		} else {
@@ -62,7 +65,7 @@ func (s *series) next(values []string) int {
 	}
 	if before := s.values[k*labels:][:labels]; !slices.Equal(before, values) {
 		copy(before, values)
-		s.labels[k] = labelText(s.of.Labels, values)
+		s.labels[k], s.pairs[k] = labelText(s.of.Labels, values), nil
 	}
 	return k
 }

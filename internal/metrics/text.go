@@ -51,8 +51,7 @@ var openMetrics = textForm{
 	},
 }
 
-// appendFamily writes a family that has something to show.
-func (s *series) appendFamily(to []byte, form *textForm) []byte {
+func (form *textForm) appendFamily(to []byte, s *series) []byte {
 	if s.parts == nil || s.parts.form != form {
 		s.parts = partsOf(s.of, form)
 	}

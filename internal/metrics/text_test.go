@@ -27,7 +27,7 @@ func TestTextIsThatOfPrometheus(t *testing.T) {
 	for name, format := range map[string]expfmt.Format{"text": expfmt.FmtText, "OpenMetrics": expfmt.FmtOpenMetrics_1_0_0} {
 		for _, s := range []*loader.Sample{made(3, 4), odd, nil} {
 			e := New(source(s))
-			ours, err := e.appendText(nil, forms[format.FormatType()])
+			ours, err := e.append(nil, forms[format.FormatType()])
 			if err != nil {
 				t.Fatal(err)
 			}

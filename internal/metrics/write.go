@@ -11,7 +11,7 @@ import (
 
 // Write writes everything once, in the text format.
 func (e *Exporter) Write(w io.Writer) error {
-	text, err := e.appendText(nil, &plainText)
+	text, err := e.append(nil, &plainText)
 	if err != nil {
 		return err
 	}

@@ -24,10 +24,10 @@ type detail struct {
 func (r *reader) details(class string) (all []detail) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.last) == 0 {
+	if r.now == nil {
 		return nil
 	}
-	now := r.last[len(r.last)-1].Classes
+	now := r.now.Classes
 	for n := range now {
 		c := &now[n]
 		if c.Name != class {
@@ -35,9 +35,9 @@ func (r *reader) details(class string) (all []detail) {
 		}
 		for k := range c.Traffic {
 			all = append(all, detail{Uplink: c.Traffic[k].Uplink, Away: c.Traffic[k].Away, Tally: c.Traffic[k].Tally,
-				RTT:     r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.RTT }),
-				Connect: r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.Connect }),
-				Queue:   r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.Queue })})
+				RTT:     r.inWindow(n, c, k, roundTrip),
+				Connect: r.inWindow(n, c, k, connect),
+				Queue:   r.inWindow(n, c, k, queue)})
 		}
 	}
 	return all

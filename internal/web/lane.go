@@ -16,25 +16,26 @@ func (r *reader) lane(n int, c *loader.ClassSample, k int) (l lane, used bool) {
 	if l == (lane{Uplink: t.Uplink}) && t.Connections == (datapath.Connections{}) {
 		return l, false
 	}
-	if previous := r.previous(); previous != nil {
-		if was := previous.tally(n, c.Name, k, t.Uplink); was != nil {
+	if r.was != nil {
+		if was := r.was.tally(n, c.Name, k, t.Uplink); was != nil {
 			received := was.Received.Total()
 			l.SentRate = rate{r.rate(was.Packets, t.Packets), 8 * r.rate(was.Bytes, t.Bytes)}
 			l.ReceivedRate = rate{r.rate(received.Packets, l.Received.Packets), 8 * r.rate(received.Bytes, l.Received.Bytes)}
 		}
 	}
-	l.RTT = r.inWindow(n, c, k, func(t *datapath.Tally) *datapath.Histogram { return &t.RTT })
+	l.RTT = r.inWindow(n, c, k, roundTrip)
 	return l, true
 }
 
-// inWindow is what a histogram counted in the window.
-func (r *reader) inWindow(n int, c *loader.ClassSample, k int, of func(*datapath.Tally) *datapath.Histogram) *percentiles {
-	if len(r.last) < 2 {
+// inWindow is what times of a kind were taken of in the window.
+func (r *reader) inWindow(n int, c *loader.ClassSample, k int, kind timeKind) *percentiles {
+	if len(r.window) < 2 {
 		return nil
 	}
-	before := r.last[0].tally(n, c.Name, k, c.Traffic[k].Uplink)
+	t := &c.Traffic[k]
+	before := r.window[0].of(n, c.Name, k, t.Uplink)
 	if before == nil {
 		return nil
 	}
-	return percentilesSince(of(before), of(&c.Traffic[k].Tally))
+	return percentilesSince(&before[kind], kind.of(&t.Tally))
 }

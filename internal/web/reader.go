@@ -13,14 +13,13 @@ import (
 	"waymark/loader"
 )
 
-// window is how many readings percentiles are of.
-const window = 10
-
 // reader makes frames of what is read.
 type reader struct {
 	PageOptions
-	mu     sync.Mutex // of last, which one who asks for a class reads too
-	last   []reading  // the latest window of them, oldest first
+	mu     sync.Mutex // of now and window, which one who asks for a class reads too
+	now    *reading   // the latest; nil for none
+	was    *reading   // the one before; nil for none
+	window window
 	before frame
 	past   Past
 	pastAt time.Time
@@ -86,12 +85,11 @@ func (r *reader) forget() {
 func (r *reader) keep(now *reading) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now == nil {
-		r.last = nil
+	if r.was, r.now = r.now, now; now == nil {
+		r.was, r.window = nil, nil
 		return
 	}
-	r.last = append(r.last, *now)
-	r.last = r.last[max(0, len(r.last)-window):]
+	r.window.add(now.Sample)
 }
 
 // frame reads everything anew.
@@ -135,10 +133,10 @@ func (r *reader) story(f *frame) {
 
 // fill adds what was read last.
 func (r *reader) fill(f *frame) {
-	now := r.last[len(r.last)-1]
+	now := r.now
 	f.Time, f.State, f.Applied, f.Drops, f.Off = now.Time, now.State, now.Applied, now.Drops, now.Off
 	f.Turns = turnsOf(now.Turns)
-	f.Window = now.Time.Sub(r.last[0].Time).Seconds()
+	f.Window = now.Time.Sub(r.window[0].at).Seconds()
 	for _, u := range now.Uplinks {
 		f.Uplinks = append(f.Uplinks, uplinkFrame{UplinkSample: u})
 	}
@@ -167,8 +165,8 @@ func (r *reader) class(n int, c *loader.ClassSample, uplinks []uplinkFrame) clas
 
 func (r *reader) line(n int, l *loader.LineSample) lineFrame {
 	f := lineFrame{Class: l.Class, Text: l.Text, Where: l.Where, Hits: l.Hits}
-	if was := r.previous(); was != nil {
-		if hits, known := was.line(n, l); known {
+	if r.was != nil {
+		if hits, known := r.was.line(n, l); known {
 			f.Rate = r.rate(hits, l.Hits)
 		}
 	}
@@ -181,25 +179,17 @@ func (r *reader) rule(n int, rule *loader.RuleSample) lineFrame {
 		why += ": " + rule.Rule.Why
 	}
 	f := lineFrame{Family: key.Family.String(), Priority: key.Priority, Text: rule.Text, Where: why, Hits: rule.Packets}
-	if was := r.previous(); was != nil {
-		if packets, known := was.rule(n, key); known {
+	if r.was != nil {
+		if packets, known := r.was.rule(n, key); known {
 			f.Rate = r.rate(packets, rule.Packets)
 		}
 	}
 	return f
 }
 
-// previous is the reading before the last; nil for none.
-func (r *reader) previous() *reading {
-	if len(r.last) < 2 {
-		return nil
-	}
-	return &r.last[len(r.last)-2]
-}
-
 // rate is how much a counter grew a second, since the reading before.
 func (r *reader) rate(was, now uint64) float64 {
-	seconds := r.last[len(r.last)-1].Time.Sub(r.previous().Time).Seconds()
+	seconds := r.now.Time.Sub(r.was.Time).Seconds()
 	if was > now || seconds <= 0 {
 		return 0
 	}

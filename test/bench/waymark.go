@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waymark/classes"
+	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/lab"
 	"waymark/loader"
@@ -58,8 +59,9 @@ func (i *instance) apply(ctx context.Context, policy string) (a applied, err err
 
 // applyMain does what `waymark apply` does, with a watch.
 func applyMain(args []string) error {
-	debug.SetGCPercent(400) // as the command does
 	start := time.Now()
+	debug.SetGCPercent(-1) // as the command does
+	datapath.Preload()
 	policy, err := classes.Load(args[0])
 	if err != nil {
 		return err
