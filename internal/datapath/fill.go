@@ -88,15 +88,15 @@ func (i *Instance) Retract() error {
 }
 
 // Retire frees the version that is not in force, once no program can be
-// reading it, and forgets the numbers that are in none of the plan's blocks.
-func (i *Instance) Retire(p *plan.Plan) error {
+// reading it.
+func (i *Instance) Retire() error {
 	if err := i.Discard(); err != nil {
 		return err
 	}
 	if err := i.settleLines(); err != nil {
 		return fmt.Errorf("add up the hits: %w", err)
 	}
-	return i.forgetNumbers(p)
+	return nil
 }
 
 // CgroupIDs are the cgroups that either version of the table names.
