@@ -75,7 +75,7 @@ func (l *Loader) Heal(do Healing) (*Healed, error) {
 		err = news
 	}
 	if err == nil && time.Since(l.listed.at) > relisted {
-		err = l.list() // for the next time, which may be in a hurry
+		_ = l.list() // for the next time, which may be in a hurry; the older list does, too
 	}
 	return h, err
 }

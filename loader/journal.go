@@ -233,7 +233,12 @@ func (a *apply) settle() error {
 			return err
 		}
 	}
-	if err := a.instance.Retire(a.plan); err != nil {
+	if a.publishes() {
+		if err := a.instance.Retire(); err != nil {
+			return err
+		}
+	}
+	if err := a.instance.ForgetNumbers(a.plan); err != nil {
 		return err
 	}
 	if a.trial > 0 && a.next.Trial != nil {

@@ -138,7 +138,7 @@ func (e *engine) publish(t testing.TB, lines []match.Match, here string) (marks 
 	if err := e.Publish(p, datapath.Compile(p, match.Root{Level: match.AnyLevel}), scan); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Retire(p); err != nil {
+	if err := errors.Join(e.Retire(), e.ForgetNumbers(p)); err != nil {
 		t.Fatal(err)
 	}
 	return marks

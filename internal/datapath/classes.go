@@ -3,6 +3,7 @@
 package datapath
 
 import (
+	"errors"
 	"slices"
 	"syscall"
 
@@ -100,7 +101,8 @@ func answerEntry(p *plan.Plan, a plan.Answer) bpf.WaymarkClassEntry {
 		Refusal: uint8(refusals[classes.OtherwiseUnreachable])}
 }
 
-func (i *Instance) forgetNumbers(p *plan.Plan) error {
+// ForgetNumbers forgets those that are in none of the plan's blocks.
+func (i *Instance) ForgetNumbers(p *plan.Plan) error {
 	kept := map[uint32]bool{0: true}
 	for _, a := range p.Answers {
 		kept[p.Mask.Gather(a.Mark)] = true
@@ -110,14 +112,11 @@ func (i *Instance) forgetNumbers(p *plan.Plan) error {
 			kept[n] = true
 		}
 	}
-	var number uint32
-	var entry bpf.WaymarkClassEntry
-	for entries := i.maps.Classes.Iterate(); entries.Next(&number, &entry); {
-		if !kept[number] && entry.Flags != 0 {
-			if err := i.maps.Classes.Put(number, bpf.WaymarkClassEntry{}); err != nil {
-				return err
-			}
+	entries, err := entriesOf[bpf.WaymarkClassEntry](i.maps.Classes)
+	for number, entry := range entries {
+		if !kept[uint32(number)] && entry.Flags != 0 {
+			err = errors.Join(err, i.maps.Classes.Put(uint32(number), bpf.WaymarkClassEntry{}))
 		}
 	}
-	return nil
+	return err
 }

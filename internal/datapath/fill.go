@@ -90,8 +90,8 @@ func (i *Instance) Retract() error {
 }
 
 // Retire frees the version that is not in force, once no program can be
-// reading it, and forgets the numbers that are in none of the plan's blocks.
-func (i *Instance) Retire(p *plan.Plan) error {
+// reading it.
+func (i *Instance) Retire() error {
 	version, err := i.unread()
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (i *Instance) Retire(p *plan.Plan) error {
 		if err := i.settleLines(); err != nil {
 			return fmt.Errorf("add up the hits: %w", err)
 		}
-		return i.forgetNumbers(p)
+		return nil
 	})
 }
 
