@@ -55,25 +55,18 @@ func walkBelow(dir *os.File, at string, walk match.Walk, found func(string, uint
 	if walk.Over() {
 		return nil
 	}
-	entries, err := dir.ReadDir(-1)
+	children, err := childrenOf(dir)
 	if err != nil && !isGone(err) {
 		return err
 	}
-	for _, e := range entries {
-		below, set := walk.Enter(e.Name())
-		if !e.IsDir() || set == 0 && below.Over() {
+	for _, c := range children {
+		below, set := walk.Enter(c.name)
+		if set == 0 && below.Over() {
 			continue
 		}
-		id, err := idIn(dir, e.Name())
-		if isGone(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		name := path.Join(at, e.Name())
+		name := path.Join(at, c.name)
 		if set != 0 {
-			found(name, id, set)
+			found(name, c.id, set)
 		}
 		if err := walkInto(dir, name, below, found); err != nil {
 			return err
@@ -103,15 +96,6 @@ func openCgroup(in *os.File, name string) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	return os.NewFile(uintptr(fd), name), nil
-}
-
-// idIn is the id of a cgroup by its directory in another.
-func idIn(in *os.File, name string) (uint64, error) {
-	var there unix.Stat_t
-	if err := unix.Fstatat(int(in.Fd()), name, &there, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return 0, &fs.PathError{Op: "stat", Path: name, Err: err}
-	}
-	return there.Ino, nil
 }
 
 // isGone tells that a cgroup was removed while it was looked at.
