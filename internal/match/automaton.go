@@ -76,6 +76,13 @@ func (c *compiler) cgroups(root Root) error {
 
 // patterns reads the lines' patterns, equal ones once.
 func (a *automaton) patterns(rootLevel int) {
+	room := 0
+	for _, i := range a.names {
+		for _, c := range a.at(i).Cgroup {
+			room += placesIn(c)
+		}
+	}
+	a.places.list = slices.Grow(a.places.list, room)
 	numbers := map[Cgroup]int{}
 	for _, i := range a.names {
 		for _, c := range a.at(i).Cgroup {

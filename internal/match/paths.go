@@ -2,7 +2,11 @@
 
 package match
 
-import "waymark/classes"
+import (
+	"strings"
+
+	"waymark/classes"
+)
 
 // place is where a reader of paths can be: between two bytes of a pattern.
 // Bytes are those of names, '/' between them, and 0 at the end.
@@ -44,6 +48,12 @@ func (ps *places) add(p place) int {
 // begin makes a place one where the names of a folder begin.
 func (ps *places) begin(f *folder, at int) {
 	ps.list[f.start].also = append(ps.list[f.start].also, at)
+}
+
+// placesIn is about how many places a pattern adds: a byte of a name is one, and
+// folders are shared.
+func placesIn(c Cgroup) int {
+	return len(c.Path) - strings.LastIndexByte(c.Path, '/') + 2*len(c.Unit) + 2
 }
 
 // pattern adds the places of a pattern.
