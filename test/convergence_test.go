@@ -147,19 +147,21 @@ func (s *site) converges(t *testing.T, c *choir, rounds int, what string, breaks
 // has passed it, and returns when the first did, and the last.
 func (s *site) arrivesBy(t *testing.T, c *choir, router int) (first, last time.Time) {
 	t.Helper()
-	must[[]lab.Packet](t)(s.captures[router].Packets()) // those of before are no news
+	s.drain(t) // what was sent before is no news
 	seen := map[uint16]bool{}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(c.rest) {
 		s.check(t, c.sing())
-		for _, p := range must[[]lab.Packet](t)(s.captures[router].Packets()) {
-			port := p.Dst.Port()
-			if p.Proto != unix.IPPROTO_UDP || !c.ports[port] || seen[port] {
-				continue
+		at := s.collect(t, func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_UDP && c.ports[p.Dst.Port()] })
+		for _, p := range at[byA] {
+			if isClosed(int(p.Dst.Port())) {
+				t.Fatalf("router a got %s, of a class that may not leave there", p)
 			}
-			if router != byB && isClosed(int(port)) {
-				t.Fatalf("router %d got %s, of a class that may not leave there", router, p)
+		}
+		for _, p := range at[router] {
+			if port := p.Dst.Port(); !seen[port] {
+				seen[port], last = true, p.Time
 			}
-			if seen[port], last = true, p.Time; first.IsZero() {
+			if first.IsZero() {
 				first = p.Time
 			}
 		}

@@ -7,7 +7,7 @@ import "time"
 const (
 	patience = second / 2             // no look waits longer for the one before it
 	share    = 10                     // looks take at most this part of one CPU's time, as far as patience lets them;
-	storm    = 40                     // this one when there is no end of them, as when a link flaps:
+	storm    = 80                     // this one when there is no end of them, as when a link flaps:
 	burst    = 300 * time.Millisecond // once they have taken so much more
 )
 

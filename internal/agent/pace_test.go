@@ -14,8 +14,8 @@ func TestPace(t *testing.T) {
 		look, first time.Duration // what one takes, and the wait after the first of all, and of a quiet minute later
 		part        time.Duration // of a CPU in a storm, at most
 	}{
-		{time.Millisecond, 10 * time.Millisecond, 35},
-		{10 * time.Millisecond, 100 * time.Millisecond, 35},
+		{time.Millisecond, 10 * time.Millisecond, 75},
+		{10 * time.Millisecond, 100 * time.Millisecond, 50},
 		{100 * time.Millisecond, patience, 6},
 	} {
 		var p pace
