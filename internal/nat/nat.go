@@ -94,9 +94,18 @@ func Write(want plan.Table) error {
 	c.DelTable(t)
 	put(c, t, want)
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("write nftables table %s: %w", plan.Nftables, err)
+		return fmt.Errorf("write nftables table %s: %w", plan.Nftables, explained(want, err))
 	}
 	return nil
+}
+
+// explained says what is missing of a kernel that knows no translation: it names
+// the expression or the kind of chain by nothing but an error number.
+func explained(want plan.Table, err error) error {
+	if len(want.SNAT) > 0 && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP)) {
+		return fmt.Errorf("this kernel cannot translate sources: `modprobe -a nft_chain_nat nft_nat nft_masq` lets it, or leave out `snat`: %w", err)
+	}
+	return err
 }
 
 func put(c *nftables.Conn, t *nftables.Table, want plan.Table) {
