@@ -179,7 +179,7 @@ func (s *site) arrivesBy(t *testing.T, c *choir, router int) (first, last time.T
 type choir struct {
 	voices []*crowd
 	ports  map[uint16]bool
-	rest   time.Duration // between two songs, for others to have the CPUs
+	rest   time.Duration // between two songs: where there is none, the kernel hears of a carrier late
 }
 
 // swallowed is an address whose packets end in the routers: what is done with them
@@ -196,7 +196,7 @@ func (s *site) swallow(t *testing.T) {
 // choir has one class in so many. What it sends has to be swallowed.
 func (s *site) choir(t *testing.T, every int) *choir {
 	t.Helper()
-	c := &choir{voices: make([]*crowd, max(1, runtime.NumCPU()-1)), ports: map[uint16]bool{}}
+	c := &choir{voices: make([]*crowd, max(1, runtime.NumCPU()-1)), ports: map[uint16]bool{}, rest: time.Millisecond}
 	args := make([][]string, len(c.voices))
 	for n := 0; n < thousand; n += every {
 		c.ports[uint16(firstPort+n)] = true

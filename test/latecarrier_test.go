@@ -9,7 +9,6 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -29,7 +28,6 @@ func TestLateCarrier(t *testing.T) {
 	carrier := s.tunnelTo(t, byB, "tun-b")
 	s.apply(t, thousandBy("  - {name: b, interface: tun-b}\n"))
 	c := s.choir(t, many(49, 1))
-	c.rest = time.Millisecond
 	s.converges(t, c, many(1, 60), "carrier of a tunnel lost, no agent", func(broken bool) { carrier(!broken) })
 }
 
