@@ -172,6 +172,7 @@ func (s *site) fates(t *testing.T, fate, first, after, class string) {
 			t.Run(fmt.Sprintf("%s/%s", o.name, f), func(t *testing.T) {
 				if o.job.Kind == lab.UDP && o.by[fate] == byC {
 					// Its socket's mark cannot be changed from outside: every datagram is mended on its way out.
+					needRepair(t)
 					since := s.books(t)
 					s.meets(t, fate, o)
 					if got := s.booked(t, since)[class+" b"]; got != repaired(misrouted(1, before)) {
