@@ -23,13 +23,16 @@ type killing struct {
 }
 
 const (
-	killOld = threeUplinks + "classes:\n" +
+	// Each round takes new numbers, and connections that are closed have theirs for a minute.
+	killOld = "mark: {mask: 0xff0f0000}\n" + threeUplinks + "classes:\n" +
 		"  - {name: group, route: [b], otherwise: unreachable, match: [{cgroup: app.slice}]}\n" +
 		"  - {name: other, route: [c], otherwise: unreachable, match: [{cgroup: other.slice, dst: [203.0.113.0/24, \"2001:db8:f::/64\"]}]}\n"
-	killNew = threeUplinks + "classes:\n" +
+	killNew  = "mark: {mask: 0xff0f0000}\n" + killTurned
+	killMask = "mark: {mask: 0x00f000ff}\n" + killTurned
+
+	killTurned = threeUplinks + "classes:\n" +
 		"  - {name: other, route: [b], otherwise: unreachable, match: [{cgroup: other.slice}]}\n" +
 		"  - {name: group, route: [c, b], otherwise: unreachable, match: [{cgroup: app.slice}]}\n"
-	killMask = "mark: {mask: 0x00ff0000}\n" + killNew
 )
 
 var killings = []killing{
