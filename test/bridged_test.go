@@ -62,16 +62,7 @@ END`)
 			for _, f := range bothFamilies {
 				t.Run("last ACK/"+string(f), func(t *testing.T) { s.closes(t, s.LAN, in("closed.slice", f.job(lab.TCP, 1))) })
 				for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
-					for _, c := range []struct {
-						name   string
-						job    lab.Job
-						router int
-					}{
-						{"cgroup", in("app.slice/docker/x", f.job(kind, 1)), byB},
-						{"no leak", in("closed.slice", f.job(kind, 1)), byB},
-						{"destination", in("app.slice", f.job(kind, 3)), byC},
-						{"nothing", f.job(kind, 1), byA},
-					} {
+					for _, c := range behindTheHost(f, kind) {
 						t.Run(fmt.Sprintf("%s/%s/%s", c.name, kind, f), func(t *testing.T) { s.passes(t, s.LAN, c.job, c.router) })
 					}
 				}

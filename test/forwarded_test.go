@@ -145,17 +145,7 @@ func TestContainers(t *testing.T) {
 			}
 			byUser := f.job(kind, 1)
 			byUser.UID, byUser.GID = 2000, 2000
-			for _, c := range []struct {
-				name   string
-				job    lab.Job
-				router int
-			}{
-				{"cgroup", in("app.slice/docker/x", f.job(kind, 1)), byB},
-				{"no leak", in("closed.slice", f.job(kind, 1)), byB},
-				{"user", byUser, byC},
-				{"destination", in("app.slice", f.job(kind, 3)), byC},
-				{"nothing", f.job(kind, 1), byA},
-			} {
+			for _, c := range append(behindTheHost(f, kind), classedJob{"user", byUser, byC}) {
 				if c.name == "user" && kind == lab.RawPing {
 					continue // needs root
 				}
@@ -165,6 +155,24 @@ func TestContainers(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A classedJob is a job, and the router of its class.
+type classedJob struct {
+	name   string
+	job    lab.Job
+	router int
+}
+
+// behindTheHost are jobs of a node behind the host, one for each thing that gives
+// what it sends a class, under the policy traffic.
+func behindTheHost(f ip, kind lab.Kind) []classedJob {
+	return []classedJob{
+		{"cgroup", in("app.slice/docker/x", f.job(kind, 1)), byB},
+		{"no leak", in("closed.slice", f.job(kind, 1)), byB},
+		{"destination", in("app.slice", f.job(kind, 3)), byC},
+		{"nothing", f.job(kind, 1), byA},
 	}
 }
 

@@ -19,9 +19,7 @@ import (
 // written here, of one policy after the other, and holds it against the messages
 // that its encoder would get.
 func TestProtobufIsThatOfPrometheus(t *testing.T) {
-	odd := made(2, 2)
-	odd.Lines[0].Text = "cgroup: \"a\\b\"\nand more"
-	odd.Lines[1].Hits = 1 << 60
+	odd := oddlyNamed()
 	now := odd
 	e := New(Source{Version: "v", Read: func() (*loader.Sample, error) { return now, nil }, Agent: source(odd).Agent})
 	for _, now = range []*loader.Sample{made(3, 4), odd, made(1, 1), made(5, 3)} {

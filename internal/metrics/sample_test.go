@@ -45,6 +45,15 @@ func made(classes, uplinks int) *loader.Sample {
 	return s
 }
 
+// oddlyNamed has a line whose text has to be escaped, and more hits than a float64
+// tells apart.
+func oddlyNamed() *loader.Sample {
+	odd := made(2, 2)
+	odd.Lines[0].Text = "cgroup: \"a\\b\"\nand more"
+	odd.Lines[1].Hits = 1 << 60
+	return odd
+}
+
 func madeTally(k uint64) datapath.Tally {
 	h := datapath.Histogram{Schema: 3, First: -128, Buckets: make([]uint64, 161)}
 	for i := range uint64(40) {

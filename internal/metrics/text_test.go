@@ -21,9 +21,7 @@ import (
 // Prometheus's own encoder, line by line: only numbers may be written
 // otherwise, and have to be the same.
 func TestTextIsThatOfPrometheus(t *testing.T) {
-	odd := made(2, 2)
-	odd.Lines[0].Text = "cgroup: \"a\\b\"\nand more"
-	odd.Lines[1].Hits = 1 << 60
+	odd := oddlyNamed()
 	for name, format := range map[string]expfmt.Format{"text": expfmt.FmtText, "OpenMetrics": expfmt.FmtOpenMetrics_1_0_0} {
 		for _, s := range []*loader.Sample{made(3, 4), odd, nil} {
 			e := New(source(s))

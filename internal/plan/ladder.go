@@ -144,16 +144,6 @@ func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 	return rungs
 }
 
-// holders are the uplinks that have an address.
-func (m *maker) holders(a netip.Addr) (names []string) {
-	for _, u := range m.plan.Uplinks {
-		if slices.ContainsFunc(u.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
-			names = append(names, u.Name)
-		}
-	}
-	return names
-}
-
 // symmetric is the source that stands for an uplink's address: the address
 // itself, or its /64, in which privacy addresses come and go, if no other
 // uplink lives there too.

@@ -14,10 +14,15 @@ import (
 // another sysctl says.
 var hashPolicies = []string{"net/ipv4/fib_multipath_hash_policy", "net/ipv6/fib_multipath_hash_policy"}
 
+// balances tells whether a class has a weighted route.
+func (m *maker) balances() bool {
+	return slices.ContainsFunc(m.plan.Classes, func(c Class) bool { return c.Route.Weights != nil })
+}
+
 // spread has the flows of a balance spread over its uplinks, unless the host's
 // administrator has chosen something else than the kernel's default.
 func (m *maker) spread() {
-	if m.policy.Balance.By != classes.SpreadFlow || !slices.ContainsFunc(m.plan.Classes, func(c Class) bool { return c.Route.Weights != nil }) {
+	if m.policy.Balance.By != classes.SpreadFlow || !m.balances() {
 		return
 	}
 	for _, name := range hashPolicies {
@@ -30,7 +35,7 @@ func (m *maker) spread() {
 // spreadNotes are about a host that spreads the flows of a balance by something
 // else than the policy says.
 func (m *maker) spreadNotes(note func(string, ...any)) {
-	if !slices.ContainsFunc(m.plan.Classes, func(c Class) bool { return c.Route.Weights != nil }) {
+	if !m.balances() {
 		return
 	}
 	for _, name := range hashPolicies {

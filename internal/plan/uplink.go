@@ -125,10 +125,16 @@ func (m *maker) hasSource(u classes.Uplink, link Link, gateway netip.Addr) bool 
 	})
 }
 
-func (m *maker) onUplink(a netip.Addr) bool {
-	return slices.ContainsFunc(m.policy.Uplinks, func(u classes.Uplink) bool {
-		return slices.ContainsFunc(m.facts.Links[u.Interface].Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
-	})
+func (m *maker) onUplink(a netip.Addr) bool { return len(m.holders(a)) > 0 }
+
+// holders are the uplinks that have an address.
+func (m *maker) holders(a netip.Addr) (names []string) {
+	for _, u := range m.policy.Uplinks {
+		if slices.ContainsFunc(m.facts.Links[u.Interface].Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			names = append(names, u.Name)
+		}
+	}
+	return names
 }
 
 // carries tells whether a link without next hops is for a family: it has an
