@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"waymark/internal/lab"
 )
@@ -65,6 +66,9 @@ func TestReload(t *testing.T) {
 		return nil
 	})
 
+	if log := a.logged(); strings.Contains(log, "took up") {
+		t.Errorf("it takes its own policy for somebody's: %s", log)
+	}
 	// What is applied by hand stays, and what is damaged is healed to it.
 	s.ok(t, append([]string{"apply"}, s.writeAs(t, "other.txt", groupBy("c"))...)...)
 	s.goes(t, "app.slice", byC)
@@ -102,6 +106,55 @@ func TestReload(t *testing.T) {
 	for _, line := range []string{"WATCHDOG=1", "STATUS=", "STOPPING=1"} {
 		a.notified(t, line, 0)
 	}
+}
+
+// TestReloadFromElsewhere has the policy behind a symbolic link, and then in a
+// directory that somebody else writes to all the time.
+func TestReloadFromElsewhere(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	s.mark(t)
+	at, behind := filepath.Join(s.dir, "at.yaml"), filepath.Join(t.TempDir(), "behind.yaml")
+	write := func(file, by string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(groupBy(by)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(behind, "b")
+	if err := os.Symlink(behind, at); err != nil {
+		t.Fatal(err)
+	}
+	a := s.agentOn(t, "-f", at, "--cgroup-root", s.CgroupRoot())
+	s.goes(t, "app.slice", byB)
+	write(behind, "c")
+	s.goes(t, "app.slice", byC)
+
+	done, ended := make(chan struct{}), make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			select {
+			case <-done:
+				ended <- nil
+				return
+			case <-time.After(20 * time.Millisecond):
+				err = os.WriteFile(filepath.Join(s.dir, "others"), nil, 0o644)
+			}
+		}
+		ended <- err
+	}()
+	if err := os.Remove(at); err != nil {
+		t.Fatal(err)
+	}
+	write(at, "a")
+	s.goes(t, "app.slice", byA)
+	close(done)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	s.seen.add(t, s.pins())
+	a.stop(t)
 }
 
 // told is how many notices there were.

@@ -56,6 +56,7 @@ type Agent struct {
 
 	files   []classes.File // as they were last tried
 	wanted  map[Object]bool
+	ours    bool // the state in force is of this agent's own apply, which no look has found yet
 	current *plan.Plan
 	status  string // as the service manager has it
 	pulse   loader.Pulse
@@ -85,11 +86,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer stop()
-	files, err := watchFiles(o.Paths)
-	if err != nil {
-		return err
-	}
-	defer files.close()
+	files := &files{paths: o.Paths}
+	files.differ()
 	a.tell()
 	if err := a.begin(); err != nil {
 		return err
@@ -148,12 +146,10 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			a.look(false)
 		case <-a.probes.News:
 			a.look(false)
-		case <-files.changed():
-			settled = time.After(quietFiles)
 		case <-settled:
-			settled = nil
-			files.again()
-			a.reload(false)
+			if settled = files.settling(); settled == nil {
+				a.reload(false)
+			}
 		case e := <-a.cgroups.news:
 			if a.cgroupMade(e) && arm == nil {
 				arm = time.After(gather)
@@ -168,6 +164,9 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			a.reload(true)
 		case <-tick.C:
 			a.beat()
+			if settled == nil {
+				settled = files.settling()
+			}
 		}
 		a.sign()
 	}

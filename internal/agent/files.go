@@ -6,46 +6,52 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/fsnotify/fsnotify"
+	"strings"
+	"syscall"
+	"time"
 )
 
-// files hears of changes around the policy files. It watches directories, for
-// editors and configuration tools put another file in the place of the old.
+// files are the policy files as they were last found. They are asked for at
+// every beat: notices come of directories, not of what is behind a symbolic
+// link, a bind mount or a server; and without end of one that others write to.
 type files struct {
-	watcher *fsnotify.Watcher
-	paths   []string
+	paths []string
+	found string
 }
 
-func watchFiles(paths []string) (*files, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, fmt.Errorf("watch the policy files: %w", err)
-	}
-	f := &files{w, paths}
-	f.again()
-	return f, nil
-}
-
-func (f *files) close() { f.watcher.Close() }
-
-// changed has an element for every change in a watched directory, of policy
-// files or others.
-func (f *files) changed() <-chan fsnotify.Event { return f.watcher.Events }
-
-// again watches the directories that there are by now. One that does not
-// exist is watched from above until it does.
-func (f *files) again() {
+// differ tells whether they are others than when it was last asked.
+func (f *files) differ() bool {
+	var now strings.Builder
 	for _, path := range f.paths {
-		path, err := filepath.Abs(path)
-		if err != nil {
-			continue
+		entries, _ := os.ReadDir(path)
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), ".") {
+				now.WriteString(stamp(filepath.Join(path, e.Name())))
+			}
 		}
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			_ = f.watcher.Add(path)
-		}
-		for dir := filepath.Dir(path); f.watcher.Add(dir) != nil && dir != filepath.Dir(dir); {
-			dir = filepath.Dir(dir)
+		if entries == nil {
+			now.WriteString(stamp(path))
 		}
 	}
+	before := f.found
+	f.found = now.String()
+	return f.found != before
+}
+
+// settling has an element when they may be read, if they differ.
+func (f *files) settling() <-chan time.Time {
+	if !f.differ() {
+		return nil
+	}
+	return time.After(quietFiles)
+}
+
+// stamp is another one after every change of what a path leads to.
+func stamp(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	s := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintln(path, s.Dev, s.Ino, s.Size, s.Ctim)
 }

@@ -61,10 +61,13 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 		return h, err
 	}
 	if h.Adopted {
-		// Somebody else applied it, and all that its plan wants was there then.
+		// All that its plan wants was there when it was applied.
 		a.wanted = wantedBy(h.Plan)
-		a.Log.Info("took up what somebody applied, moved or confirmed", "classes", len(h.Plan.Classes))
+		if !a.ours {
+			a.Log.Info("took up what somebody applied, moved or confirmed", "classes", len(h.Plan.Classes))
+		}
 	}
+	a.ours = false
 	for _, name := range h.Pinned {
 		a.book(Object{Kind: "pin", Text: name})
 	}

@@ -43,6 +43,7 @@ func (a *Agent) apply(always bool) error {
 		return err
 	}
 	a.settle("policy")
+	a.ours = true
 	a.wanted = wantedBy(done.Plan)
 	if done.Changes.Empty() {
 		a.Log.Info("the kernel holds the policy", "classes", len(done.Plan.Classes), "uplinks", len(done.Plan.Uplinks))
