@@ -96,8 +96,27 @@ func makePlace(path string) (*Place, error) {
 // Close removes the cgroup, unless processes are left in it: they keep it, and
 // their class, and a later command removes it once they have ended.
 func (p *Place) Close() {
-	_ = os.Remove(p.Dir.Name())
+	removeCgroup(p.Dir.Name())
 	p.Dir.Close()
+}
+
+// removeCgroup removes a cgroup and those that were made in it, unless a process
+// is in one of them.
+func removeCgroup(dir string) {
+	events, err := os.ReadFile(filepath.Join(dir, "cgroup.events"))
+	if err != nil || !strings.Contains(string(events), "populated 0") {
+		return
+	}
+	var all []string
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			all = append(all, path)
+		}
+		return nil
+	})
+	for _, path := range slices.Backward(all) {
+		_ = syscall.Rmdir(path)
+	}
 }
 
 // sweep removes the cgroups below the places of all classes that nobody looks
@@ -110,7 +129,7 @@ func sweep(places string) {
 			continue
 		}
 		if info, err := file.Stat(); err == nil && info.IsDir() && unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			_ = syscall.Rmdir(path)
+			removeCgroup(path)
 		}
 		file.Close()
 	}

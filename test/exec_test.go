@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,6 +113,10 @@ func TestExecEnds(t *testing.T) {
 	if got := c.from(t); got != "10.0.2.2" {
 		t.Errorf("after another command it sends from %s", got)
 	}
+	made := must[[]string](t)(filepath.Glob(places))
+	if err := os.MkdirAll(filepath.Join(made[0], "of", "its own"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	c.in.Close()
 	_, _ = io.Copy(io.Discard, c.out)
 	soon(t, "the next command sweeps", func() error {
@@ -121,5 +126,19 @@ func TestExecEnds(t *testing.T) {
 		}
 		return nil
 	})
+	s.seen.add(t, s.pins())
+}
+
+// TestExecUnheeded starts a command from a shell that ignores hang-ups and
+// interrupts, as nohup does: the command ignores them, too.
+func TestExecUnheeded(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.apply(t, strings.ReplaceAll(execPolicy, uplinkC, ""))
+	out := must[string](t)(s.Host.Command("sh", "-c", `trap "" HUP INT; exec "$@"`, "sh",
+		binary(t), "exec", "--class", "bulk", "--", "sed", "-n", `s/^SigIgn:\s*//p`, "/proc/self/status").Output())
+	const both = 1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1)
+	if ignored := must[uint64](t)(strconv.ParseUint(strings.TrimSpace(out), 16, 64)); ignored&both != both {
+		t.Errorf("it ignores the signals %#x, want %#x among them", ignored, both)
+	}
 	s.seen.add(t, s.pins())
 }

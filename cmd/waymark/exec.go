@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,9 @@ cannot be started.`,
 			if err != nil {
 				return err
 			}
+			signals := make(chan os.Signal, 16) // those that come before the command does are passed on, too
+			signal.Notify(signals, heeded(passed...)...)
+			defer signal.Stop(signals)
 			return s.onHost(func(l *loader.Loader) error {
 				place, err := l.Place(class)
 				if errors.Is(err, fs.ErrNotExist) {
@@ -48,7 +52,7 @@ cannot be started.`,
 					return err
 				}
 				defer place.Close()
-				return e.runIn(place, as, args)
+				return e.runIn(place, as, args, signals)
 			})
 		},
 	}
@@ -57,6 +61,14 @@ cannot be started.`,
 	c.Flags().StringVar(&user, "uid", "", "`USER`, by name or number, to run the command as")
 	return c
 }
+
+// passed are the signals that are handed on: what programs are told by. Others
+// end or stop this process, or are its own.
+var passed = []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH, syscall.SIGTERM, syscall.SIGHUP,
+	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGPWR}
+
+// fromTerminal are those of them that a terminal sends to a whole group.
+var fromTerminal = passed[:3]
 
 // credentialOf is a user with its groups; nil for none.
 func credentialOf(user string) (*syscall.Credential, error) {
@@ -74,13 +86,13 @@ func credentialOf(user string) (*syscall.Credential, error) {
 // runIn runs a command to its end. It stays in this process's group, so the
 // terminal's signals and a shell's job control reach it as if it had been
 // started alone.
-func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string) error {
+func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string, signals <-chan os.Signal) error {
 	c := exec.Command(args[0], args[1:]...)
+	if errors.Is(c.Err, exec.ErrDot) {
+		c.Err = nil // who has a . in PATH wants what is there
+	}
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, e.stdout, e.stderr
 	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(place.Dir.Fd()), Credential: as}
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
-	defer signal.Stop(signals)
 	if err := c.Start(); err != nil {
 		return &startError{fmt.Errorf("start %s: %w", args[0], err)}
 	}
@@ -100,17 +112,24 @@ func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string) e
 	return nil
 }
 
-// passOn hands signals to the command, but for those of the terminal's keys,
-// which it has got itself.
+// heeded leaves out the signals that whoever started this process had it ignore,
+// as nohup does, or a shell with what it runs in the background: a process that
+// listened to one would heed it again, and so would the command that it starts.
+func heeded(all ...os.Signal) []os.Signal {
+	return slices.DeleteFunc(slices.Clone(all), signal.Ignored)
+}
+
+// passOn hands signals to the command, but for those of the terminal, which it
+// has got itself.
 func passOn(signals <-chan os.Signal, to *os.Process) {
 	for s := range signals {
-		if key := s == syscall.SIGINT || s == syscall.SIGQUIT; !key || !foreground() {
+		if !slices.Contains(fromTerminal, s) || !foreground() {
 			_ = to.Signal(s)
 		}
 	}
 }
 
-// foreground tells whether the keys of a terminal signal this process's group.
+// foreground tells whether a terminal signals this process's group.
 func foreground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {

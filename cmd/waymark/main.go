@@ -33,7 +33,7 @@ func main() {
 	if lab.ClientMain() || witness.ClientMain() {
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), heeded(os.Interrupt, syscall.SIGTERM)...)
 	code := run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, author: author(), stateDir: stateDir(), done: ctx.Done()}, os.Args[1:])
 	stop()
 	os.Exit(code)
