@@ -50,6 +50,11 @@ func (s *ByteSet) Single() (c byte, ok bool) {
 // IsGlob tells whether a text has a character that is not itself in a Glob.
 func IsGlob(text string) bool { return strings.ContainsAny(text, "*?[") }
 
+// QuoteGlob is the pattern that takes a text and nothing else.
+func QuoteGlob(text string) string { return globQuoter.Replace(text) }
+
+var globQuoter = strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]")
+
 // ParseGlob reads the pattern of one name. Errors say what to write.
 func ParseGlob(text string) (g Glob, err error) {
 	for i := 0; i < len(text); i++ {

@@ -41,7 +41,7 @@ func (l *Loader) subject(policy *classes.Policy, text string) (o plan.Override, 
 	default:
 		var path string
 		path, err = l.cgroupNamed(text)
-		o.Match.Cgroup = []string{path}
+		o.Match.Cgroup = []string{classes.QuoteGlob(path)}
 	}
 	return o, err
 }

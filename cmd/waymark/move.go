@@ -39,26 +39,20 @@ container (container:backup, container:NAMESPACE/POD/NAME), a pod
 (pod:shop/web-0), all containers that a match would take (container:{label:
 {tier: bulk}}), or a whole class (class:bulk, or bulk). CLASS is a class of the
 applied policy, or "unclassed". Open sockets are kept, moved or reset, as the
-class that they come into says. The move stays through further applies and
-restarts of anything but the machine; --save keeps it in the policy as well.`,
+class that they come into says. The move stays through further applies,
+rollbacks and restarts of the machine; --save keeps it in the policy as well.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := m.check(c, args); err != nil {
 				return err
 			}
-			return s.onHost(func(l *loader.Loader) error {
-				err := m.run(e, l, &o, args)
-				if errors.Is(err, fs.ErrNotExist) {
-					err = errNothingApplied
-				}
-				return err
-			})
+			return s.onHost(func(l *loader.Loader) error { return m.run(e, l, &o, args) })
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&m.existing, "existing", "", "`FATE` of open sockets: keep, move or reset (default what the class says)")
 	f.BoolVar(&m.dryRun, "dry-run", false, "print what would change, and how many sockets it concerns")
 	f.DurationVar(&m.howLong, "for", 0, "go back by itself after this `TIME`, such as 30m")
-	f.BoolVar(&m.save, "save", false, "write it into the policy as well, so that it outlives a restart of the machine")
+	f.BoolVar(&m.save, "save", false, "write it into the policy as well")
 	f.StringVar(&m.dir, "policy-dir", policyDir, "`DIRECTORY` of the policy that --save writes to")
 	f.BoolVar(&m.undo, "undo", false, "take the move of SUBJECT back")
 	s.cgroupFlag(c)
@@ -80,7 +74,7 @@ func (m *move) check(c *cobra.Command, args []string) error {
 		return usage(c, fmt.Errorf("move takes a subject and a class, not %s", count(len(args), "word")))
 	case !known:
 		return usage(c, fmt.Errorf("there is no fate %q of open sockets: use keep, move or reset", m.existing))
-	case m.howLong < 0:
+	case m.howLong < 0 || m.howLong == 0 && c.Flags().Changed("for"):
 		return usage(c, fmt.Errorf("--for %s: a move lasts longer than that", m.howLong))
 	case m.save && m.howLong != 0:
 		return usage(c, errors.New("--save with --for: a policy file cannot say for how long: leave one of them out"))
@@ -100,13 +94,16 @@ func (m *move) run(e env, l *loader.Loader, o *output, args []string) error {
 		act = l.Rehearse
 	}
 	moved, err := act(order)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNothingApplied
+	}
 	if err != nil {
 		return err
 	}
 	saved := ""
 	if m.save {
 		if saved, err = saveMove(m.dir, moved.Override); err != nil {
-			return fmt.Errorf("%w; the move is in force until the machine restarts", err)
+			return fmt.Errorf("%w; the move is in force all the same", err)
 		}
 	}
 	if m.howLong > 0 && !m.dryRun {
@@ -150,10 +147,12 @@ func (m *move) print(w io.Writer, moved *loader.Moved, saved string) error {
 // takeBack undoes a move, and forgets it where it was saved.
 func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) error {
 	moved, err := l.Undo(subject)
-	if errors.Is(err, loader.ErrNoMove) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errNothingApplied
+	case errors.Is(err, loader.ErrNoMove):
 		return m.forget(e, o, subject, err)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	forgotten, err := forgetMove(m.dir, moved.Override)

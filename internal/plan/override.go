@@ -30,6 +30,9 @@ func (o Override) Undo() string {
 	if strings.ContainsFunc(word, odd) {
 		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
+	if strings.HasPrefix(o.Subject, "-") {
+		word = "-- " + word
+	}
 	return "waymark move --undo " + word
 }
 
