@@ -61,7 +61,7 @@ static __noinline __u32 flows_uplink(__u64 address)
 /* Tells who a flow is; returns 0 if there was room for it. */
 static __noinline long tell(struct bpf_iter_meta *meta, __u64 address, __u32 mark, __u32 due)
 {
-	struct stayed_flow f = {.mark = mark, .due = due, .uplink = flows_uplink(address)};
+	struct told_flow f = {.mark = mark, .due = due, .uplink = flows_uplink(address)};
 	const struct sock *sk = (const struct sock *)address;
 	const struct socket_alloc *socket = 0;
 	const struct cgroup *cgroup = 0;
@@ -79,6 +79,9 @@ static __noinline long tell(struct bpf_iter_meta *meta, __u64 address, __u32 mar
 	READ(protocol, sk->sk_protocol);
 	f.proto = protocol_of(protocol);
 	READ(f.uid, sk->sk_uid.val);
+	__u8 locks = locks_at(sk);
+	f.bound[0] = !!(locks & SOCK_BINDADDR_LOCK);
+	f.bound[1] = !!(locks & SOCK_BINDPORT_LOCK);
 	READ(socket, sk->sk_socket);
 	READ(f.inode, socket->vfs_inode.i_ino);
 	READ(cgroup, sk->sk_cgrp_data.cgroup);
@@ -93,8 +96,16 @@ static __always_inline int has_not_followed(const struct sock *sk, __u32 mark)
 	return class_number(mark) && is_pinned(address_of(sk), mark) && !is_bound(sk);
 }
 
+static __always_inline int is_asked_for(const struct sock *sk)
+{
+	__u16 port = 0;
+
+	READ(port, sk->__sk_common.skc_num);
+	return order.port && order.port == port;
+}
+
 /*
- * Counts a flow, and tells of one that stayed elsewhere. Where there is no
+ * Counts a flow, and tells of one that stayed elsewhere or was asked for. Where there is no
  * room left to tell, the iterator comes by once more, so nothing is counted
  * before that. Of others' flows only those that were kept are known.
  */
@@ -102,15 +113,15 @@ static __always_inline void count_flow(struct bpf_iter_meta *meta, void *socket,
 {
 	struct socket_note *note = bpf_sk_storage_get(&notes, socket, 0, 0);
 	struct open_flows *f;
-	__u32 mark = 0, kept = note && note->flags & NOTE_KEPT;
+	__u32 mark = 0, kept = note && note->flags & NOTE_KEPT, asked = is_asked_for(sk);
 
 	READ(mark, sk->sk_mark);
 	mark = udp_class_mark(mark, note, 1);
-	if (order.elsewhere ? !kept : !class_number(mark) && leaves_otherwise(sk))
+	if (!asked && (order.elsewhere ? !kept : !class_number(mark) && leaves_otherwise(sk)))
 		return;
 	accepted |= note && note->flags & NOTE_INBOUND;
 	__u32 due = kept ? classify_socket(address_of(sk), order.to) : mark;
-	if ((kept || (!accepted && has_not_followed(sk, mark))) && tell(meta, address_of(sk), mark, due))
+	if ((asked || kept || (!accepted && has_not_followed(sk, mark))) && tell(meta, address_of(sk), mark, due))
 		return;
 	f = order.elsewhere ? 0 : flows_of(mark);
 	if (f)

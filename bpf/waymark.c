@@ -314,7 +314,7 @@ const struct {
 	enum note_flags note;
 	struct socket_note socket;
 	struct walk_result walk;
-	struct stayed_flow stayed;
+	struct told_flow told;
 	enum turn_cause turn;
 	struct inside_prefix inside;
 	struct pin pin;

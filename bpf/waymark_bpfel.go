@@ -247,24 +247,6 @@ type WaymarkSocketNote struct {
 	ClassMark uint32
 }
 
-type WaymarkStayedFlow struct {
-	_         structs.HostLayout
-	Cgroup    uint64
-	Inode     uint64
-	Addresses [2]struct {
-		_    structs.HostLayout
-		Word [4]uint32
-	}
-	Family uint32
-	Uid    uint32
-	Mark   uint32
-	Due    uint32
-	Uplink uint32
-	Ports  [2]uint16
-	Proto  uint32
-	_      [4]byte
-}
-
 type WaymarkTableCell struct {
 	_    structs.HostLayout
 	Word [8]uint64
@@ -337,6 +319,24 @@ type WaymarkTimeOctave struct {
 	Count [8]uint64
 }
 
+type WaymarkToldFlow struct {
+	_         structs.HostLayout
+	Cgroup    uint64
+	Inode     uint64
+	Addresses [2]struct {
+		_    structs.HostLayout
+		Word [4]uint32
+	}
+	Family uint32
+	Uid    uint32
+	Mark   uint32
+	Due    uint32
+	Uplink uint32
+	Ports  [2]uint16
+	Proto  uint32
+	Bound  [2]uint16
+}
+
 type WaymarkTurn struct {
 	_       structs.HostLayout
 	Ns      uint64
@@ -392,6 +392,8 @@ type WaymarkWalkOrder struct {
 	Rehearses    uint32
 	UsableBefore uint64
 	Usable       uint64
+	Port         uint32
+	_            [4]byte
 }
 
 type WaymarkWalkResult struct {

@@ -29,13 +29,14 @@ type Question struct {
 // Explanation says what a policy does with a flow, and for each family what
 // way out follows.
 type Explanation struct {
-	Question Question `json:"question"`
-	Line     string   `json:"line,omitempty"`     // the match that wins; "" for none
-	Position string   `json:"position,omitempty"` // file:line:column of it
-	Class    string   `json:"class"`
-	Mark     uint32   `json:"mark"`
-	Mask     uint32   `json:"mask"`
-	Ways     []Way    `json:"ways"`
+	Question Question  `json:"question"`
+	Line     string    `json:"line,omitempty"`     // the match that wins; "" for none
+	Position string    `json:"position,omitempty"` // file:line:column of it
+	Class    string    `json:"class"`
+	Mark     uint32    `json:"mark"`
+	Mask     uint32    `json:"mask"`
+	Socket   *OpenFlow `json:"socket,omitempty"` // that was asked for
+	Ways     []Way     `json:"ways"`
 }
 
 // Way is the way out in one family: as the plan has it, and as the kernel
@@ -54,11 +55,7 @@ func (l *Loader) Explain(policy *classes.Policy, q Question) (*Explanation, erro
 		return nil, err
 	}
 	defer w.close()
-	x := &Explanation{Question: q, Class: Unclassed, Mask: uint32(w.plan.Mask)}
-	if line := w.plan.Winner(q.flow()); line != nil {
-		x.Line, x.Position = line.Text.String(), line.Pos.String()
-		x.Class, x.Mark = w.plan.ClassName(line.Class), w.plan.ClassMark(line.Class)
-	}
+	x := w.answer(q)
 	for _, family := range plan.Families {
 		if q.asks(family) {
 			way, err := l.way(w, family, q, x.Mark)
@@ -69,6 +66,16 @@ func (l *Loader) Explain(policy *classes.Policy, q Question) (*Explanation, erro
 		}
 	}
 	return x, nil
+}
+
+// answer says which match takes a flow, and no way yet.
+func (w *survey) answer(q Question) *Explanation {
+	x := &Explanation{Question: q, Class: Unclassed, Mask: uint32(w.plan.Mask)}
+	if line := w.plan.Winner(q.flow()); line != nil {
+		x.Line, x.Position = line.Text.String(), line.Pos.String()
+		x.Class, x.Mark = w.plan.ClassName(line.Class), w.plan.ClassMark(line.Class)
+	}
+	return x
 }
 
 func (q Question) asks(f plan.Family) bool {

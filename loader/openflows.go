@@ -13,7 +13,7 @@ import (
 type openFlows struct {
 	counter *datapath.FlowCounter // nil where the programs of another build are attached
 	bySlot  []datapath.Flows
-	stayed  []datapath.Stayed
+	stayed  []datapath.OpenFlow
 	counted time.Time
 }
 

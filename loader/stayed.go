@@ -11,12 +11,11 @@ import (
 	"waymark/internal/plan"
 )
 
-// StayedFlow is an open flow that does not leave as new flows of its class do:
-// a change left it where it was, or it cannot leave elsewhere, for its source
-// address is an uplink's own.
-type StayedFlow struct {
+// OpenFlow is a TCP connection, or a UDP socket that is connected, that is open.
+type OpenFlow struct {
 	Class   string        `json:"class"`        // that new flows of its kind have
 	As      string        `json:"as,omitempty"` // the class that it leaves as, where that is another
+	Mark    uint32        `json:"mark"`         // of the class that it leaves as; 0: none
 	Uplink  string        `json:"uplink"`       // that it leaves by; "": none of the policy's
 	Proto   string        `json:"proto"`        //
 	Source  string        `json:"source"`       // address:port
@@ -26,9 +25,11 @@ type StayedFlow struct {
 	Holders []host.Holder `json:"holders"`      // that have it open
 }
 
-// StayedFlows are all of them, in no order. An error that is fs.ErrNotExist says
+// StayedFlows are those that do not leave as new flows of their class do, in no order:
+// a change left them where they were, or they cannot leave elsewhere, for their source
+// address is an uplink's own. An error that is fs.ErrNotExist says
 // that nothing is applied.
-func (l *Loader) StayedFlows() ([]StayedFlow, error) {
+func (l *Loader) StayedFlows() ([]OpenFlow, error) {
 	w, err := l.surveyApplied()
 	if err != nil {
 		return nil, err
@@ -36,23 +37,24 @@ func (l *Loader) StayedFlows() ([]StayedFlow, error) {
 	defer w.close()
 	_, stayed, err := w.openFlows(l)
 	if err != nil || len(stayed) == 0 {
-		return []StayedFlow{}, err
+		return []OpenFlow{}, err
 	}
 	var inodes []uint64
 	for _, f := range stayed {
 		inodes = append(inodes, f.Inode)
 	}
 	holders := host.SocketHolders(inodes)
-	flows := make([]StayedFlow, len(stayed))
+	flows := make([]OpenFlow, len(stayed))
 	for k, f := range stayed {
-		flows[k] = l.stayedFlow(w.plan, f)
-		flows[k].Holders = append([]host.Holder{}, holders[f.Inode]...)
+		flows[k] = l.openFlow(w.plan, f)
+		flows[k].Holders = append(flows[k].Holders, holders[f.Inode]...)
 	}
 	return flows, nil
 }
 
-func (l *Loader) stayedFlow(p *plan.Plan, f datapath.Stayed) StayedFlow {
-	s := StayedFlow{Class: classNamed(p, f.Due), Proto: classes.ProtocolName(f.Proto), Source: f.Source.String(), Peer: f.Peer.String(), UID: f.UID}
+func (l *Loader) openFlow(p *plan.Plan, f datapath.OpenFlow) OpenFlow {
+	s := OpenFlow{Class: classNamed(p, f.Due), Proto: classes.ProtocolName(f.Proto), Source: f.Source.String(), Peer: f.Peer.String(), UID: f.UID,
+		Mark: f.Mark, Holders: []host.Holder{}}
 	if f.Mark != f.Due {
 		s.As = classNamed(p, f.Mark)
 	}
@@ -75,7 +77,7 @@ func classNamed(p *plan.Plan, mark uint32) string {
 
 // away counts those that only their source keeps, by their class's mark and
 // the number of the uplink that they leave by.
-func away(stayed []datapath.Stayed) map[uint32]map[int]uint64 {
+func away(stayed []datapath.OpenFlow) map[uint32]map[int]uint64 {
 	n := map[uint32]map[int]uint64{}
 	for _, f := range stayed {
 		if f.Mark != f.Due {
@@ -91,7 +93,7 @@ func away(stayed []datapath.Stayed) map[uint32]map[int]uint64 {
 
 // openFlows counts the flows that are open, by line of counters, and lists
 // those that stayed. Programs of another build may note them otherwise.
-func (w *survey) openFlows(l *Loader) ([]datapath.Flows, []datapath.Stayed, error) {
+func (w *survey) openFlows(l *Loader) ([]datapath.Flows, []datapath.OpenFlow, error) {
 	if w.instance == nil || !w.state.current() {
 		return nil, nil, nil
 	}

@@ -167,7 +167,7 @@ func (s *site) shown(t *testing.T, flows []*openFlow) {
 	for _, o := range flows {
 		want = append(want, fmt.Sprintf("group by a: %s > %s, %d", o.client.Opened.Local, o.job.To[0], o.client.PID()))
 	}
-	for _, f := range item[[]loader.StayedFlow](t, s.ok(t, "status", "--flows", "-o", "json")) {
+	for _, f := range item[[]loader.OpenFlow](t, s.ok(t, "status", "--flows", "-o", "json")) {
 		pid := 0
 		if len(f.Holders) == 1 {
 			pid = f.Holders[0].PID

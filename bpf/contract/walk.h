@@ -29,6 +29,9 @@ enum walk_versions { NO_VERSION = 2 };
  * change and can be now, as bitmaps. Where they differ, no class and no
  * number changed, and the flows meet their fate whose class leaves by other
  * uplinks of its route now; `from` and `to` are then the version in force.
+ *
+ * `port` is a source port in host byte order, 0 for none: a count of the flows
+ * tells of each that has it, wherever it leaves.
  */
 struct walk_order {
 	__u32 from;
@@ -39,6 +42,8 @@ struct walk_order {
 	__u32 rehearses;
 	__u64 usable_before;
 	__u64 usable;
+	__u32 port;
+	__u32 : 32;
 };
 
 /*
@@ -68,14 +73,15 @@ struct open_flows {
 };
 
 /*
- * One open flow that does not leave as new flows of its class do: `due` is
- * the mark of that class and `mark` the one that it has, another where a
- * change of class left it as it was. `uplink` is that whose own address its
+ * One open flow that does not leave as new flows of its class do, or that was
+ * asked for: `due` is the mark of that class and `mark` the one that it has, another
+ * where a change of class left it as it was. `bound` is 1 for the address and for the
+ * port of its source that its application chose. `uplink` is that whose own address its
  * source is, or the one that it last left by; 64 where neither can be told.
  * `cgroup` and `inode` are its socket's. Addresses of both families are
  * words, as everywhere; ports are in host byte order.
  */
-struct stayed_flow {
+struct told_flow {
 	__u64 cgroup;
 	__u64 inode;
 	struct words addresses[2]; /* source, destination */
@@ -86,7 +92,7 @@ struct stayed_flow {
 	__u32 uplink;
 	__u16 ports[2];
 	__u32 proto;
-	__u32 : 32;
+	__u16 bound[2];
 };
 
 #endif

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +20,7 @@ import (
 // question is a flow as the command line words it.
 type question struct {
 	pid          number
+	socket       string
 	cgroup, unit string
 	container    string
 	uid          string
@@ -34,11 +34,15 @@ func newExplain(e env) *cobra.Command {
 	var o output
 	q := question{pid: number{lo: 1, hi: 1 << 22}, sport: number{lo: 1, hi: 65535}, dport: number{lo: 1, hi: 65535}}
 	c := &cobra.Command{
-		Use:   "explain [--pid PID] [--unit NAME] [--container NAME] [--cgroup PATH] [--uid UID] [--dst ADDRESS] ...",
+		Use:   "explain [--pid PID | --socket ADDRESS:PORT | --unit NAME | --container NAME | --cgroup PATH] [--uid UID] [--dst ADDRESS] ...",
 		Short: "Say which match wins for a flow, and which way it takes",
 		Long: `Answers for a process or a flow: the match that wins, its class, mark, rule,
 table, next hop and source address, and the kernel's own answer for that mark
-beside ours. The policy is the applied one, or that of -f.`,
+beside ours. The policy is the applied one, or that of -f.
+
+--socket is for a connection that is open, TCP or UDP, by its own end, as ss shows
+it: what it carries and which uplink it leaves by, and what a new one like it would
+do. --proto, --dst and --dport choose among those that have that end.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.onHost(func(l *loader.Loader) error {
@@ -50,7 +54,7 @@ beside ours. The policy is the applied one, or that of -f.`,
 				if err != nil {
 					return err
 				}
-				x, err := l.Explain(policy, asked)
+				x, err := q.answer(c, l, policy, asked)
 				if err != nil {
 					return err
 				}
@@ -60,6 +64,7 @@ beside ours. The policy is the applied one, or that of -f.`,
 	}
 	f := c.Flags()
 	f.Var(&q.pid, "pid", "a running process's `PID`: its cgroup and uid")
+	f.StringVar(&q.socket, "socket", "", "an open connection's own `ADDRESS:PORT`")
 	f.StringVar(&q.cgroup, "cgroup", "", "cgroup `PATH` below the cgroup root")
 	f.StringVar(&q.unit, "unit", "", "a running system unit's `NAME`: its cgroup")
 	f.StringVar(&q.container, "container", "", "a running container's `NAME`, or NAMESPACE/NAME or NAMESPACE/POD/NAME: its cgroup")
@@ -69,8 +74,12 @@ beside ours. The policy is the applied one, or that of -f.`,
 	f.StringVar(&q.dst, "dst", "", "destination `ADDRESS`")
 	f.Var(&q.sport, "sport", "`PORT` the socket is bound to")
 	f.Var(&q.dport, "dport", "destination `PORT`")
-	c.MarkFlagsMutuallyExclusive("pid", "unit", "container", "cgroup")
+	c.MarkFlagsMutuallyExclusive("pid", "socket", "unit", "container", "cgroup")
+	for _, told := range []string{"uid", "src", "sport"} {
+		c.MarkFlagsMutuallyExclusive("socket", told)
+	}
 	s.fileFlag(c, "the policy that is applied")
+	c.MarkFlagsMutuallyExclusive("socket", "file")
 	s.cgroupFlag(c)
 	o.flag(c)
 	return c
@@ -86,6 +95,18 @@ func (s *source) loadOrApplied(l *loader.Loader) (*classes.Policy, error) {
 		err = errors.New("nothing is applied in this network namespace: run `waymark apply`, or name a policy with -f")
 	}
 	return p, err
+}
+
+// answer asks for the open socket, or the flow.
+func (q *question) answer(c *cobra.Command, l *loader.Loader, policy *classes.Policy, asked loader.Question) (*loader.Explanation, error) {
+	if q.socket == "" {
+		return l.Explain(policy, asked)
+	}
+	end, err := netip.ParseAddrPort(q.socket)
+	if err != nil {
+		return nil, usage(c, fmt.Errorf("--socket %q is no address and port, such as 192.0.2.7:40312 or [2001:db8::7]:40312", q.socket))
+	}
+	return l.ExplainSocket(end, asked)
 }
 
 // parse turns the words into a question.
@@ -131,93 +152,4 @@ func (q *question) parse(c *cobra.Command, l *loader.Loader, policy *classes.Pol
 		return out, usage(c, fmt.Errorf("--src %s and --dst %s are of different families", out.Src, out.Dst))
 	}
 	return out, nil
-}
-
-// colour tells whether the output is a terminal whose user has not said no.
-func colour(e env) bool {
-	f, ok := e.stdout.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-func printExplanation(w io.Writer, x *loader.Explanation, coloured bool) error {
-	var b strings.Builder
-	field := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-13s%s\n", name, fmt.Sprintf(format, args...))
-	}
-	if x.Line != "" {
-		field("match", "%s  (%s)", x.Line, x.Position)
-		field("class", "%s", x.Class)
-		field("mark", "%#x/%#x", x.Mark, x.Mask)
-	} else {
-		field("match", "none")
-		field("class", "%s: no mark is set", x.Class)
-	}
-	for _, way := range x.Ways {
-		v := way.Verdict
-		fmt.Fprintf(&b, "%s\n", way.Family)
-		switch v.Rule.Action {
-		case "":
-			field("  rule", "none leads anywhere: the network is unreachable")
-		case plan.Lookup:
-			field("  rule", "%s", v.Rule.Args())
-			field("  table", "%s: %s", plan.TableName(v.Rule.Table), v.Route.Args())
-			field("  leaves by", "%s", leavesBy(v))
-			field("  source", "%s", sourceText(v))
-		default:
-			field("  rule", "%s", v.Rule.Args())
-		}
-		if v.Rule.Rung != "" {
-			field("  because", "%s: %s", v.Rule.Rung, v.Rule.Why)
-		}
-		for _, r := range v.Unsure {
-			field("  not judged", "%s: whether it applies cannot be told from here", r.Args())
-		}
-		printKernel(field, way, coloured)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func leavesBy(v plan.Verdict) string {
-	s := v.Interface
-	if v.Gateway.IsValid() {
-		s += " via " + v.Gateway.String()
-	}
-	if v.Uplink != "" {
-		s = "uplink " + v.Uplink + ", " + s
-	}
-	return s
-}
-
-func sourceText(v plan.Verdict) string {
-	if v.Source.IsValid() {
-		return v.Source.String()
-	}
-	return "the kernel's choice"
-}
-
-func printKernel(field func(string, string, ...any), way loader.Way, coloured bool) {
-	a := way.Kernel
-	switch {
-	case a == nil:
-		field("  kernel", "not asked: give --dst")
-		return
-	case a.Err != "":
-		field("  kernel", "%s", a.Err)
-	case a.Gateway.IsValid():
-		field("  kernel", "table %s, %s via %s, source %s", plan.TableName(a.Table), a.Interface, a.Gateway, a.Source)
-	default:
-		field("  kernel", "table %s, %s, source %s", plan.TableName(a.Table), a.Interface, a.Source)
-	}
-	red, plain := "", ""
-	if coloured {
-		red, plain = "\x1b[31m", "\x1b[0m"
-	}
-	for _, d := range way.Differs {
-		field("  DIFFERS", "%s%s%s", red, d, plain)
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"waymark/internal/host"
 	"waymark/internal/plan"
 	"waymark/internal/rpdb"
 	"waymark/loader"
@@ -23,6 +24,8 @@ func TestExplanationText(t *testing.T) {
 	}
 	other := plan.Rule{Family: plan.IPv4, Priority: 5, Action: plan.Lookup, Table: 9, Other: "iif lo"}
 	x := &loader.Explanation{
+		Socket: &loader.OpenFlow{Class: "two", As: "three", Mark: 3, Uplink: "b", Proto: "tcp", Source: "10.0.0.1:4000", Peer: "203.0.113.1:443", UID: 1, Cgroup: "x.slice",
+			Holders: []host.Holder{{PID: 4711, Command: "curl"}}},
 		Line: "{uid: 1}", Position: "policy.yaml:3:5", Class: "one", Mark: 1, Mask: 7,
 		Ways: []loader.Way{
 			{Family: plan.IPv4, Verdict: plan.Verdict{Rule: rule(plan.Lookup, 7001), Route: plan.Route{Family: plan.IPv4, Table: 7001, Dst: plan.IPv4.Default(), Hops: []plan.NextHop{{Interface: "wg0"}}, Protocol: plan.Protocol},
@@ -32,7 +35,11 @@ func TestExplanationText(t *testing.T) {
 			{Family: plan.IPv6, Verdict: plan.Verdict{}},
 		},
 	}
-	want := `match        {uid: 1}  (policy.yaml:3:5)
+	want := `socket       tcp 10.0.0.1:4000 > 203.0.113.1:443
+held by      curl (4711), uid 1, cgroup x.slice
+carries      0x3/0x7: class three; a new one like it has class one
+leaves by    uplink b
+match        {uid: 1}  (policy.yaml:3:5)
 class        one
 mark         0x1/0x7
 IPv4

@@ -38,7 +38,7 @@ func printStayed(e env, o *output, l *loader.Loader) error {
 	})
 }
 
-func whyStayed(f loader.StayedFlow) string {
+func whyStayed(f loader.OpenFlow) string {
 	if f.As != "" {
 		return "a change of class left it in " + f.As
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -21,19 +22,20 @@ type Flows struct {
 	Kept uint64 // would, had a change not left them as they were
 }
 
-// Stayed is an open flow that does not leave as new flows of its class do: a
-// change of class left it as it was, or its source is the own address of an
-// uplink that its class does not take now.
-type Stayed struct {
+// OpenFlow is one of them: one that stayed, which does not leave as new flows of its
+// class do, for a change of class left it as it was, or its source is the own address of
+// an uplink that its class does not take now; or one that was asked for.
+type OpenFlow struct {
 	Proto  uint8
 	Source netip.AddrPort
 	Peer   netip.AddrPort
 	UID    uint32
-	Cgroup uint64 // id of its socket's
-	Inode  uint64 // of its socket, as /proc/PID/fd names it; 0: no process holds it any more
-	Mark   uint32 // of the class that it leaves by
-	Due    uint32 // of the class that it would have
-	Uplink int    // number of the one that it leaves by; -1: none of ours
+	Cgroup uint64                       // id of its socket's
+	Inode  uint64                       // of its socket, as /proc/PID/fd names it; 0: no process holds it any more
+	Mark   uint32                       // of the class that it leaves by
+	Due    uint32                       // of the class that it would have
+	Uplink int                          // number of the one that it leaves by; -1: none of ours
+	Chose  struct{ Address, Port bool } // what its application chose of its source
 }
 
 // FlowCounter counts the open flows, again and again, until the table changes.
@@ -43,7 +45,10 @@ type FlowCounter struct {
 }
 
 // FlowCounter prepares the programs for the plan in force. Close it after use.
-func (i *Instance) FlowCounter(p *plan.Plan) (*FlowCounter, error) {
+func (i *Instance) FlowCounter(p *plan.Plan) (*FlowCounter, error) { return i.flowCounter(p, 0) }
+
+// flowCounter also lists those that have a source port; 0 is none.
+func (i *Instance) flowCounter(p *plan.Plan, port uint16) (*FlowCounter, error) {
 	live, err := i.live()
 	if err != nil {
 		return nil, err
@@ -52,7 +57,7 @@ func (i *Instance) FlowCounter(p *plan.Plan) (*FlowCounter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(w.ask(bpf.WaymarkWalkOrder{To: live}), w.fillPins(p)); err != nil {
+	if err := errors.Join(w.ask(bpf.WaymarkWalkOrder{To: live, Port: uint32(port)}), w.fillPins(p)); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("prepare to count the open sockets: %w", err)
 	}
@@ -64,7 +69,7 @@ func (c *FlowCounter) Close() { c.walker.Close() }
 
 // Count counts those of the calling thread's network namespace, by the class's
 // line of counters, and lists those that stayed.
-func (c *FlowCounter) Count() (flows []Flows, stayed []Stayed, err error) {
+func (c *FlowCounter) Count() (flows []Flows, stayed []OpenFlow, err error) {
 	printed, err := c.count()
 	if err != nil {
 		return nil, nil, fmt.Errorf("count the open sockets: %w", err)
@@ -77,23 +82,24 @@ func (c *FlowCounter) Count() (flows []Flows, stayed []Stayed, err error) {
 	for k, f := range found {
 		flows[k] = Flows{f.Open, f.Kept}
 	}
-	var f bpf.WaymarkStayedFlow
+	var f bpf.WaymarkToldFlow
 	for len(printed) > 0 {
 		n, err := binary.Decode(printed, binary.NativeEndian, &f)
 		if err != nil {
 			return nil, nil, fmt.Errorf("list the open sockets: %w", err)
 		}
-		stayed, printed = append(stayed, stayedOf(&f)), printed[n:]
+		stayed, printed = append(stayed, flowOf(&f)), printed[n:]
 	}
 	return flows, stayed, nil
 }
 
-func stayedOf(f *bpf.WaymarkStayedFlow) Stayed {
+func flowOf(f *bpf.WaymarkToldFlow) OpenFlow {
 	end := func(k int) netip.AddrPort {
 		return netip.AddrPortFrom(addressOf(f.Family, f.Addresses[k].Word), f.Ports[k])
 	}
-	s := Stayed{Proto: uint8(f.Proto), Source: end(0), Peer: end(1), UID: f.Uid, Cgroup: f.Cgroup, Inode: f.Inode,
+	s := OpenFlow{Proto: uint8(f.Proto), Source: end(0), Peer: end(1), UID: f.Uid, Cgroup: f.Cgroup, Inode: f.Inode,
 		Mark: f.Mark, Due: f.Due, Uplink: int(f.Uplink)}
+	s.Chose.Address, s.Chose.Port = f.Bound[0] != 0, f.Bound[1] != 0
 	if f.Uplink >= uint32(bpf.WaymarkLimitsMAX_UPLINKS) {
 		s.Uplink = -1
 	}
@@ -130,10 +136,22 @@ func (c *FlowCounter) count() (all []byte, err error) {
 	return all, nil
 }
 
+// FlowsFrom lists the open flows of the calling thread's network namespace whose
+// source has a port and an address.
+func (i *Instance) FlowsFrom(p *plan.Plan, source netip.AddrPort) ([]OpenFlow, error) {
+	c, err := i.flowCounter(p, source.Port())
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	_, flows, err := c.Count()
+	return slices.DeleteFunc(flows, func(f OpenFlow) bool { return f.Source != source }), err
+}
+
 // OpenFlows counts the flows that are open, by line of counters, and lists those
 // that stayed: of the calling thread's network namespace, and what changes left
 // as they were in others, given by what does something in them.
-func (i *Instance) OpenFlows(p *plan.Plan, others ...func(func() error) error) (flows []Flows, stayed []Stayed, err error) {
+func (i *Instance) OpenFlows(p *plan.Plan, others ...func(func() error) error) (flows []Flows, stayed []OpenFlow, err error) {
 	c, err := i.FlowCounter(p)
 	if err != nil {
 		return nil, nil, err
