@@ -97,7 +97,7 @@ static __noinline __u32 find_set_behind(struct __sk_buff *skb, struct flow *flow
  */
 static __noinline __u32 classify_behind(struct __sk_buff *skb, struct flow *flow)
 {
-	__u32 version = live_version();
+	__u32 generation = live_generation(), version = version_of(generation);
 	const struct table_header *h = header_of(version);
 
 	if (!h)
@@ -107,7 +107,7 @@ static __noinline __u32 classify_behind(struct __sk_buff *skb, struct flow *flow
 
 	if (e)
 		return e->class_mark;
-	__u32 class_mark = classify_in(version, h, set, flow, 1);
+	__u32 class_mark = classify_in(version, h, set, flow, generation);
 
 	if (flow->proto == IPPROTO_TCP && flow->uid != NOBODY)
 		remember_ending(flow, class_mark);

@@ -13,10 +13,12 @@
  *            The lowest that holds wins.
  *
  * VERSIONS
- *   `live` says which of the two versions is in force: 0 or 1. A version is
+ *   `live` is the generation of the table that is in force, one more whenever
+ *   another comes into force, the one before it again included; 0: none ever was.
+ *   Its lowest bit says which of the two versions it is. A version is
  *   `tables[v]` and `cgroups[v]`, built while the other is in force, and
  *   published by the one store to `live`. A program reads `live` once, so a
- *   packet never sees a mix. A version that was never filled has no inner
+ *   packet never sees a mix. What `microflows` remembers is of a generation. A version that was never filled has no inner
  *   map and classes nothing.
  *
  * PARTS, in contract/

@@ -3,7 +3,7 @@
 #ifndef WAYMARK_MATCH_H
 #define WAYMARK_MATCH_H
 
-#include "search.h"
+#include "microflow.h"
 #include "switches.h"
 
 enum { MAX_CGROUP_LEVELS = 64 };
@@ -85,12 +85,17 @@ static __always_inline const struct table_header *header_of(__u32 version)
 	return table ? cell_at(table, 0) : 0;
 }
 
-/* The version in force. */
-static __always_inline __u32 live_version(void)
+/* The generation of the table in force: its lowest bit is the version. */
+static __always_inline __u32 live_generation(void)
 {
-	__u32 zero = 0, *version = bpf_map_lookup_elem(&live, &zero);
+	__u32 zero = 0, *generation = bpf_map_lookup_elem(&live, &zero);
 
-	return version ? *version : 0;
+	return generation ? *generation : 0;
+}
+
+static __always_inline __u32 version_of(__u32 generation)
+{
+	return generation & 1;
 }
 
 static __always_inline __u32 verdict_of(__u32 version, const struct table_header *h, __u32 match)
@@ -117,9 +122,13 @@ static __always_inline int is_empty(const struct table_header *h, __u32 set)
 	return set == (h->depth ? EMPTY_CELL : 8 * EMPTY_CELL);
 }
 
-/* 1 + the match that wins, or 0, of a flow that its cgroup alone does not decide. Inlined for the stack's sake: 6.1 has no room for another frame. */
-static __always_inline __u32 search_table(__u32 version, __u32 cgroup_set, const struct flow *flow)
+/* 1 + the match that wins, or 0, of a flow that its cgroup alone does not decide; remembered with a generation. Inlined for the stack's sake: 6.1 has no room for another frame. */
+static __always_inline __u32 search_table(__u32 version, __u32 generation, __u32 cgroup_set, const struct flow *flow)
 {
+	__u32 found = generation ? recall(generation, cgroup_set, flow) : NOT_REMEMBERED;
+
+	if (found != NOT_REMEMBERED)
+		return found;
 	struct search s = {.version = version};
 	const struct table_header *h = header_of(version);
 
@@ -131,7 +140,10 @@ static __always_inline __u32 search_table(__u32 version, __u32 cgroup_set, const
 	s.ref[0][FIELD_CGROUP] = cgroup_set;
 	find_number_sets(&s, h, flow);
 	find_address_sets(&s, h, flow);
-	return first_match(&s);
+	found = first_match(&s);
+	if (generation)
+		remember(generation, cgroup_set, flow, found);
+	return found;
 }
 
 static __always_inline int names_cgroups(const struct table_header *h)
@@ -141,20 +153,21 @@ static __always_inline int names_cgroups(const struct table_header *h)
 
 /*
  * The mark of the class of a flow by the set of its cgroup, 0 where no match
- * names one; 0: none. With a flow that begins, its match is hit.
+ * names one; 0: none. With the generation of the table in force the flow begins:
+ * its match is hit.
  */
 static __always_inline __u32 classify_in(__u32 version, const struct table_header *h, __u32 cgroup_set,
-					 const struct flow *flow, int begins)
+					 const struct flow *flow, __u32 generation)
 {
 	__u32 match = cgroup_set & ~SET_DECIDED;
 
 	if (!(cgroup_set & SET_DECIDED)) {
-		__u32 found = search_table(version, cgroup_set, flow);
+		__u32 found = search_table(version, generation, cgroup_set, flow);
 		if (!found)
 			return 0;
 		match = found - 1;
 	}
-	if (begins)
+	if (generation)
 		hit(version, match);
 	return verdict_of(version, h, match);
 }
@@ -162,7 +175,7 @@ static __always_inline __u32 classify_in(__u32 version, const struct table_heade
 /* The mark of the class that a flow of the current task belongs to; 0: none. Its uid is asked for where a line names one. */
 static __noinline __u32 classify_task(struct flow *flow)
 {
-	__u32 version = live_version(), set = 0;
+	__u32 generation = live_generation(), version = version_of(generation), set = 0;
 	const struct table_header *h = header_of(version);
 
 	if (!h)
@@ -172,13 +185,13 @@ static __noinline __u32 classify_task(struct flow *flow)
 	if (h->fields >> FIELD_UID & 1 && !(set & SET_DECIDED))
 		flow->uid = bpf_get_current_uid_gid();
 	/* What a socket is at its creation is no flow yet. */
-	return classify_in(version, h, set, flow, flow->family != 0);
+	return classify_in(version, h, set, flow, flow->family ? generation : 0);
 }
 
 /* Whether some match can hold for a packet that no hook has seen. */
 static __always_inline int has_tuples(void)
 {
-	const struct table_header *h = header_of(live_version());
+	const struct table_header *h = header_of(version_of(live_generation()));
 
 	return h && h->fields >> TABLE_HAS_TUPLES & 1;
 }
@@ -186,22 +199,22 @@ static __always_inline int has_tuples(void)
 /* The same for a packet, by the cgroup of its socket if it has one. */
 static __noinline __u32 classify_packet(struct __sk_buff *skb, const struct flow *flow)
 {
-	__u32 version = live_version(), set = 0;
+	__u32 generation = live_generation(), version = version_of(generation), set = 0;
 	const struct table_header *h = header_of(version);
 
 	if (!h)
 		return 0;
 	if (names_cgroups(h))
 		set = find_packet_cgroup_set(skb, version, h->cgroup_levels, h->no_cgroup);
-	return classify_in(version, h, set, flow, 1);
+	return classify_in(version, h, set, flow, generation);
 }
 
 /* The same for a packet by its headers alone: it has no cgroup. */
 static __noinline __u32 classify_headers(const struct flow *flow)
 {
-	__u32 version = live_version();
+	__u32 generation = live_generation(), version = version_of(generation);
 	const struct table_header *h = header_of(version);
 
-	return h ? classify_in(version, h, names_cgroups(h) ? h->no_cgroup : 0, flow, 1) : 0;
+	return h ? classify_in(version, h, names_cgroups(h) ? h->no_cgroup : 0, flow, generation) : 0;
 }
 #endif

@@ -30,7 +30,7 @@ struct flow {
 	__u32 proto;
 	__u32 ports[2];
 	struct words addresses[2];
-};
+} __attribute__((aligned(8)));
 
 /*
  * The walk through all fields' sets at once. `fields` are those that some

@@ -29,14 +29,14 @@ static __always_inline const struct sock *joined(struct bpf_sock *sk)
 
 static __noinline __u32 classify_joined(__u64 connection, const struct flow *flow)
 {
-	__u32 version = live_version(), set = 0;
+	__u32 generation = live_generation(), version = version_of(generation), set = 0;
 	const struct table_header *h = header_of(version);
 
 	if (!h)
 		return 0;
 	if (names_cgroups(h))
 		set = find_socket_cgroup_set(connection, version, h->cgroup_levels, h->no_cgroup);
-	return classify_in(version, h, set, flow, 1);
+	return classify_in(version, h, set, flow, generation);
 }
 
 /* The mark of the class of a flow that is being connected; 0: none. */

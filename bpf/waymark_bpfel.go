@@ -439,6 +439,7 @@ const (
 	WaymarkMapListened        = "listened"
 	WaymarkMapLive            = "live"
 	WaymarkMapMatches         = "matches"
+	WaymarkMapMicroflows      = "microflows"
 	WaymarkMapNotes           = "notes"
 	WaymarkMapPath            = "path"
 	WaymarkMapPins            = "pins"
@@ -574,6 +575,7 @@ type WaymarkMapSpecs struct {
 	Listened     *ebpf.MapSpec `ebpf:"listened"`
 	Live         *ebpf.MapSpec `ebpf:"live"`
 	Matches      *ebpf.MapSpec `ebpf:"matches"`
+	Microflows   *ebpf.MapSpec `ebpf:"microflows"`
 	Notes        *ebpf.MapSpec `ebpf:"notes"`
 	Path         *ebpf.MapSpec `ebpf:"path"`
 	Pins         *ebpf.MapSpec `ebpf:"pins"`
@@ -647,6 +649,7 @@ type WaymarkMaps struct {
 	Listened     *ebpf.Map `ebpf:"listened"`
 	Live         *ebpf.Map `ebpf:"live"`
 	Matches      *ebpf.Map `ebpf:"matches"`
+	Microflows   *ebpf.Map `ebpf:"microflows"`
 	Notes        *ebpf.Map `ebpf:"notes"`
 	Path         *ebpf.Map `ebpf:"path"`
 	Pins         *ebpf.Map `ebpf:"pins"`
@@ -683,6 +686,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Listened,
 		m.Live,
 		m.Matches,
+		m.Microflows,
 		m.Notes,
 		m.Path,
 		m.Pins,

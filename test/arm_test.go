@@ -217,7 +217,7 @@ func (s *site) unpin(t *testing.T, name string) {
 	})
 }
 
-// liveCgroups is the outer map of cgroups, and which of it is in force.
+// liveCgroups is the outer map of cgroups, and which of it is in force: the lowest bit of the generation.
 func (s *site) liveCgroups(t *testing.T) (outer *ebpf.Map, version uint32) {
 	t.Helper()
 	live := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), "live"), nil))
@@ -227,7 +227,7 @@ func (s *site) liveCgroups(t *testing.T) (outer *ebpf.Map, version uint32) {
 	}
 	outer = must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), "cgroups"), nil))
 	t.Cleanup(func() { outer.Close() })
-	return outer, version
+	return outer, version & 1
 }
 
 // leaveRoom puts an empty map of n entries in the place of the one in force.

@@ -114,7 +114,17 @@ func (e *engine) load(t testing.TB, program, as string, iif uint32) {
 // mask goes. here is the cgroup that packets shall be in.
 func (e *engine) publish(t testing.TB, lines []match.Match, here string) (marks []uint32) {
 	t.Helper()
-	p := &plan.Plan{Mask: e.mask, Main: -1}
+	p, marks := e.putInForce(t, lines, here)
+	if err := errors.Join(e.Retire(), e.ForgetNumbers(p)); err != nil {
+		t.Fatal(err)
+	}
+	return marks
+}
+
+// putInForce is publish as far as it can be retracted.
+func (e *engine) putInForce(t testing.TB, lines []match.Match, here string) (p *plan.Plan, marks []uint32) {
+	t.Helper()
+	p = &plan.Plan{Mask: e.mask, Main: -1}
 	p.WholeMarks = []uint32{0xca6c}
 	p.Blocks = []plan.Block{{First: 1, Size: e.mask.Highest()}}
 	for i, m := range lines {
@@ -138,10 +148,7 @@ func (e *engine) publish(t testing.TB, lines []match.Match, here string) (marks 
 	if err := e.Publish(p, datapath.Compile(p, match.Root{Level: match.AnyLevel}), scan); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(e.Retire(), e.ForgetNumbers(p)); err != nil {
-		t.Fatal(err)
-	}
-	return marks
+	return p, marks
 }
 
 // A skbContext is a struct __sk_buff, of which only the mark says something.

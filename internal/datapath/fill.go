@@ -25,11 +25,7 @@ func (i *Instance) Publish(p *plan.Plan, table Compiled, scan Scan) error {
 // Switch puts the prepared table in force, by one store: no packet sees a
 // mix. Retract undoes it; Retire frees what it replaced.
 func (i *Instance) Switch() error {
-	live, err := i.live()
-	if err != nil {
-		return err
-	}
-	if err := i.setLive(1 - live); err != nil {
+	if err := i.flip(); err != nil {
 		return err
 	}
 	i.beginWait()
@@ -81,12 +77,8 @@ func (i *Instance) Rehearse(table Compiled, scan Scan) error {
 
 // Retract puts the version before the last Publish back in force.
 func (i *Instance) Retract() error {
-	live, err := i.live()
-	if err != nil {
-		return err
-	}
 	i.endWait()
-	return i.setLive(1 - live)
+	return i.flip()
 }
 
 // Retire frees the version that is not in force, once no program can be
@@ -144,16 +136,29 @@ func addIDs(ids map[uint64]bool, of ebpf.MapID) error {
 	}
 }
 
+// live is the version that is in force.
 func (i *Instance) live() (version uint32, err error) {
-	if err := i.maps.Live.Lookup(uint32(0), &version); err != nil {
-		return 0, fmt.Errorf("read which version is live: %w", err)
-	}
-	return version & 1, nil
+	generation, err := i.generation()
+	return generation & 1, err
 }
 
-func (i *Instance) setLive(version uint32) error {
-	if err := i.maps.Live.Put(uint32(0), version); err != nil {
-		return fmt.Errorf("publish version %d: %w", version, err)
+// generation is that of the table in force. Its lowest bit is the version.
+func (i *Instance) generation() (generation uint32, err error) {
+	if err := i.maps.Live.Lookup(uint32(0), &generation); err != nil {
+		return 0, fmt.Errorf("read which version is live: %w", err)
+	}
+	return generation, nil
+}
+
+// flip puts the other version in force. No generation comes twice, for the programs
+// remember what they found in each.
+func (i *Instance) flip() error {
+	generation, err := i.generation()
+	if err != nil {
+		return err
+	}
+	if err := i.maps.Live.Put(uint32(0), generation+1); err != nil {
+		return fmt.Errorf("publish version %d: %w", (generation+1)&1, err)
 	}
 	return nil
 }

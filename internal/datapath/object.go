@@ -92,6 +92,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapInside:       &i.maps.Inside,
 		bpf.WaymarkMapFragments:    &i.maps.Fragments,
 		bpf.WaymarkMapMatches:      &i.maps.Matches,
+		bpf.WaymarkMapMicroflows:   &i.maps.Microflows,
 		bpf.WaymarkMapNotes:        &i.maps.Notes,
 		bpf.WaymarkMapLive:         &i.maps.Live,
 		bpf.WaymarkMapPath:         &i.maps.Path,
