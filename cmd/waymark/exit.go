@@ -62,9 +62,9 @@ func (e env) exit(err error) int {
 	switch {
 	case err == nil || errors.Is(err, errDiffers) || errors.Is(err, errSerious) || errors.As(err, new(ended)):
 	case code == exitNotPermitted && errors.Is(err, fs.ErrPermission):
-		fmt.Fprintf(e.stderr, "waymark: %v: run it as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON\n", err)
+		fmt.Fprintf(e.stderr, "waymark: %s: run it as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON\n", visible(err.Error()))
 	default:
-		fmt.Fprintf(e.stderr, "waymark: %v\n", err)
+		fmt.Fprintf(e.stderr, "waymark: %s\n", visible(err.Error()))
 	}
 	return code
 }

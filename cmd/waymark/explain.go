@@ -58,7 +58,10 @@ do. --proto, --dst and --dport choose among those that have that end.`,
 				if err != nil {
 					return err
 				}
-				return o.print(e.stdout, "Explanation", x, func(w io.Writer) error { return printExplanation(w, x, colour(e)) })
+				if o.format == "text" && colour(e) {
+					return printExplanation(e.stdout, x, true)
+				}
+				return o.print(e.stdout, "Explanation", x, func(w io.Writer) error { return printExplanation(w, x, false) })
 			})
 		},
 	}

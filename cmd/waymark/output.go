@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -29,10 +32,15 @@ func (o *output) check(c *cobra.Command) error {
 	return nil
 }
 
-// print writes a value as JSON, or calls text.
+// print writes a value as JSON, or what text writes, for people.
 func (o *output) print(w io.Writer, kind string, value any, text func(io.Writer) error) error {
 	if o.format != "json" {
-		return text(w)
+		var b strings.Builder
+		if err := text(&b); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, visible(b.String()))
+		return err
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -44,4 +52,21 @@ type envelope struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Item       any    `json:"item"`
+}
+
+// visible writes out what a terminal would obey or not show: anybody names his
+// processes and cgroups as he likes, and whoever looks at them is root.
+func visible(text string) string {
+	var b strings.Builder
+	for i, r := range text {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case r == '\n', r == '\t', strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }

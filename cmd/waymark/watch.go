@@ -145,7 +145,7 @@ func printEvent(w io.Writer, e loader.Event, asJSON bool) error {
 		}
 		return b.Flush()
 	}
-	fmt.Fprintln(b, eventLine(e))
+	fmt.Fprintln(b, visible(eventLine(e)))
 	return b.Flush()
 }
 

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"waymark/loader"
+)
+
+// TestOutputIsNoTerminalsMaster has names that somebody chose for what a
+// terminal would do with them.
+func TestOutputIsNoTerminalsMaster(t *testing.T) {
+	const sent, shown = "a\x1b]0;b\ac\r\x9b1m\u009b\u202e\x7f", `a\x1b]0;b\ac\r\x9b1m\u009b\u202e\x7f`
+	var watched, printed strings.Builder
+	if err := printEvent(&watched, loader.Event{Cgroup: sent, Command: sent, PID: 1}, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := watched.String(); strings.Count(got, shown) != 2 {
+		t.Errorf("watch prints %q", got)
+	}
+	o := output{format: "text"}
+	if err := o.print(&printed, "", nil, func(w io.Writer) error { _, err := io.WriteString(w, "µ …\t"+sent+"\n"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := printed.String(), "µ …\t"+shown+"\n"; got != want {
+		t.Errorf("a verb prints %q, want %q", got, want)
+	}
+}
