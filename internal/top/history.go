@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	remembered = 60               // rates; a sparkline is no longer than that
+	remembered = sparkWidth       // rates
 	rttWindow  = 10 * time.Second // that round-trip times are of
 )
 

@@ -4,6 +4,8 @@ package top
 
 import (
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
@@ -33,14 +35,14 @@ var keys = []key{
 	{[]string{">", "right"}, "> Right", "sort by the next column", func(m *model) tea.Cmd { return m.sortBy(1) }},
 	{[]string{"<", "left"}, "< Left", "sort by the column before", func(m *model) tea.Cmd { return m.sortBy(-1) }},
 	{[]string{"r"}, "r", "the other way round", func(m *model) tea.Cmd { m.looks[m.view].reverse = !m.looks[m.view].reverse; return nil }},
-	{[]string{"/"}, "/", "show rows that say ...; Esc: all", func(m *model) tea.Cmd { m.typing = true; return nil }},
+	{[]string{"/"}, "/", "rows that say ...; Esc: all", func(m *model) tea.Cmd { m.typing = true; return nil }},
 	{[]string{"esc"}, "", "", func(m *model) tea.Cmd { m.looks[m.view].filter, m.said = "", ""; return nil }},
 	{[]string{"enter"}, "Enter", "this class by uplink", (*model).open},
 	{[]string{"m"}, "m", "move traffic to another class", (*model).beginMove},
 	{[]string{"space", "p"}, "Space p", "pause", (*model).pause},
 	{[]string{"+"}, "+ -", "more or less often", func(m *model) tea.Cmd { return m.faster(true) }},
 	{[]string{"-"}, "", "", func(m *model) tea.Cmd { return m.faster(false) }},
-	{[]string{"?", "h", "f1"}, "? h F1", "this", func(m *model) tea.Cmd { m.help = true; return nil }},
+	{[]string{"?", "h", "f1"}, "? h F1", "this", func(m *model) tea.Cmd { m.help, m.helpAt = true, 0; return nil }},
 	{[]string{"ctrl+z"}, "Ctrl-Z", "suspend", func(*model) tea.Cmd { return tea.Suspend }},
 	{[]string{"q", "f10"}, "q F10", "quit; so does Ctrl-C", func(*model) tea.Cmd { return tea.Quit }},
 }
@@ -51,7 +53,7 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 	case name == "ctrl+c":
 		return tea.Quit
 	case m.help:
-		m.help = false
+		m.help = m.scroll(name)
 	case m.move != nil:
 		return m.pressInMove(k)
 	case m.typing:
@@ -65,6 +67,14 @@ func (m *model) press(k tea.KeyPressMsg) tea.Cmd {
 		}
 	}
 	return nil
+}
+
+// scroll scrolls the help where it has more lines than there is room for, and
+// says whether a key does that.
+func (m *model) scroll(name string) bool {
+	by, does := map[string]int{"up": -1, "k": -1, "down": 1, "j": 1, "pgup": -m.room(), "pgdown": m.room()}[name]
+	m.helpAt = max(0, min(m.helpAt+by, m.mostHelp()))
+	return does && m.mostHelp() > 0
 }
 
 // typeInto changes a text by a key, and says whether it goes on.
@@ -84,6 +94,12 @@ func typeInto(text *string, k tea.KeyPressMsg) (more bool) {
 }
 
 func (m *model) pasted(text string) {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1 // the end of the line that was copied; what a terminal would obey
+	}, text)
 	switch {
 	case m.move != nil && m.move.stage == naming:
 		m.move.order.Subject += text

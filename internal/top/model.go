@@ -26,6 +26,7 @@ type model struct {
 	typing   bool          // the filter
 	paused   bool
 	help     bool
+	helpAt   int   // its first line that is shown
 	move     *move // that is being asked for; nil: none
 	cursor   int   // row of the selected one, as it was last shown
 
@@ -64,6 +65,7 @@ func (m *model) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	switch message := message.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = message.Width, message.Height
+		m.helpAt = min(m.helpAt, m.mostHelp())
 	case ticked:
 		if int(message) == m.ticks {
 			return m, m.read()

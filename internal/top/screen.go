@@ -42,7 +42,7 @@ func (m *model) screen() []string {
 	lines := []string{m.title(), m.uplinks(), m.tabs()}
 	switch {
 	case m.help:
-		lines = append(lines, helpLines(m.width)...)
+		lines = append(lines, helpLines(m.width)[m.helpAt:]...)
 	case m.move != nil:
 		lines = append(lines, m.move.lines(m.room())...)
 	default:
@@ -52,9 +52,15 @@ func (m *model) screen() []string {
 	lines = append(lines, m.foot())
 	for i, l := range lines {
 		lines[i] = ansi.Truncate(l, m.width, "…")
+		if m.ASCII {
+			lines[i] = inASCII.Replace(lines[i])
+		}
 	}
 	return lines
 }
+
+// inASCII has what is written here beyond the policy's own names; the bars have theirs.
+var inASCII = strings.NewReplacer("…", "~", "µ", "u")
 
 func (m *model) title() string {
 	f := m.frame
@@ -132,6 +138,8 @@ func (m *model) foot() string {
 		return "type what rows must say; Enter keeps it, Esc takes it away"
 	case m.move != nil:
 		return m.move.foot()
+	case m.help && m.mostHelp() > 0:
+		return "Up Down: more; any other key goes back"
 	case m.help:
 		return "any key goes back"
 	case m.said != "":
@@ -148,26 +156,43 @@ func helpLines(width int) (lines []string) {
 			lines = append(lines, fmt.Sprintf("%-10s%s", k.shown, k.help))
 		}
 	}
-	words := []string{
-		"BIT/S and PKT/S  sent, on the wire",
-		"IN B/S           bits received",
-		"RTT50 95 99      percentiles of last 10 s",
-		"RETR             of segments, sent again",
-		"MISRT            left elsewhere, ever",
-		"REPAIR           of them, put right",
-		"DROP             of them, not let out",
-		"BEFORE ...       misroutes by cause",
-		"BYTES HITS CONNS since the first apply",
-	}
-	if width < 60+len(words[2]) && width < 80 {
-		return append(lines, words...)
+	if width < 80 {
+		return append(lines, columnsMean...)
 	}
 	for i := range lines {
-		if i < len(words) {
-			lines[i] = pad(ansi.Truncate(lines[i], 40, "…"), 40, true) + words[i]
+		if i < len(columnsMean) {
+			lines[i] = pad(lines[i], 40, true) + columnsMean[i]
 		}
 	}
 	return lines
+}
+
+// columnsMean is what the columns of all views mean, each line in half a
+// terminal.
+var columnsMean = []string{
+	"UPLINK         new flows leave by it",
+	"LINK           interface, its state",
+	"OPEN           flows, now",
+	"BIT/S PKT/S    sent a second, on wire",
+	"HISTORY        of BIT/S, or HITS/S",
+	"IN B/S         bits received a second",
+	"BYTES PACKETS  sent since first apply",
+	"RTT50 95 99    percentiles of last 10 s",
+	"RETR           of segments, sent again",
+	"CONNS          opened and accepted, ever",
+	"FAILED         connects that failed",
+	"MISRT          left elsewhere, ever",
+	"REPAIR DROP    of MISRT: mended; stopped",
+	"BEFORE LATE FOREIGN PINNED NOROUTE",
+	"               MISRT by cause",
+	"HITS/S HITS    times the match won",
+	"WHERE          its line in the policy",
+}
+
+// mostHelp is how many lines of the help there is no room for.
+func (m *model) mostHelp() int {
+	const around = 3 + below
+	return max(0, len(helpLines(m.width))-max(1, m.height-around))
 }
 
 func (v *move) lines(room int) []string {
