@@ -129,7 +129,7 @@ static __always_inline void failed(struct class_counters *c, int error)
 		c->refused_connects++;
 	else if (error == ETIMEDOUT)
 		c->timed_out++;
-	else if (error == ENETUNREACH || error == EHOSTUNREACH || error == ENETDOWN || error == EACCES || error == EPERM)
+	else if (is_unreachable(error))
 		c->unreachable++;
 	else
 		c->failed++;
@@ -146,7 +146,8 @@ static __always_inline void closed(struct bpf_sock_ops *ctx, struct connection *
 	of->c->closed++;
 	/* A reset of what the peer had closed already is an EPIPE. */
 	of->c->aborted += error == ECONNRESET || error == EPIPE;
-	of->c->lost += error == ETIMEDOUT;
+	/* Where the network said meanwhile that there is no way, a timeout ends with that. */
+	of->c->lost += error == ETIMEDOUT || is_unreachable(error);
 }
 
 /* Whether a call is of anything that is counted: most are not, and are answered before the connection is looked for. */

@@ -48,6 +48,11 @@ static __always_inline struct class_counters *counters_of(const struct class_ent
 	return bpf_map_lookup_elem(&counters, &line);
 }
 
+static __always_inline int is_unreachable(int error)
+{
+	return error == ENETUNREACH || error == EHOSTUNREACH || error == ENETDOWN || error == EACCES || error == EPERM;
+}
+
 static __always_inline __u32 segments_of(const struct __sk_buff *skb)
 {
 	return skb->gso_segs ? skb->gso_segs : 1;

@@ -14,14 +14,11 @@ static __always_inline int is_send_error(int error)
 
 static __always_inline void add_send_error(struct class_counters *c, int error)
 {
-	switch (error) {
-	case ENETUNREACH:
-	case EHOSTUNREACH:
-	case ENETDOWN:
-	case EACCES:
-	case EPERM:
+	if (is_unreachable(error)) {
 		c->send_unreachable++;
-		break;
+		return;
+	}
+	switch (error) {
 	case ECONNREFUSED:
 		c->send_refused++;
 		break;

@@ -104,6 +104,28 @@ var endings = map[string]struct {
 	}},
 }
 
+// TestConnectionLostToNowhere has a router say of an established connection
+// that there is no way any more: what the connection ends with is that.
+func TestConnectionLostToNowhere(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.shell(t, "echo 2 > /proc/sys/net/ipv4/tcp_retries2")
+	s.apply(t, fourClasses)
+	for _, f := range bothFamilies {
+		before := tallyOf(t, s.metered(t), "group").Connections
+		c := s.open(t, lab.Job{Kind: lab.TCP, To: []netip.AddrPort{f.service(1)}, Cgroup: "app.slice", Timeout: 10 * time.Second})
+		s.routes(t, "replace", "unreachable", f.service(1).Addr())
+		if r := must[lab.Result](t)(c.Send(1, 16)); r.Errno == "" || r.Errno == "ETIMEDOUT" {
+			t.Errorf("%s: a connection to where there is no way: %v", f, r.Err())
+		}
+		s.routes(t, "del", "unreachable", f.service(1).Addr())
+		want := datapath.Connections{Opened: 1, Closed: 1, Lost: 1}
+		if diff := cmp.Diff(want, connectionsSince(before, tallyOf(t, s.metered(t), "group").Connections)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", f, diff)
+		}
+	}
+}
+
 // connects has a process of the class connect, and end as it should.
 func (s *site) connects(t *testing.T, to netip.AddrPort, errno string) {
 	t.Helper()

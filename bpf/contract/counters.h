@@ -29,7 +29,8 @@
  * failed are connects that came to nothing: by ECONNREFUSED; by ENETUNREACH,
  * EHOSTUNREACH, EACCES, EPERM or their like; by ETIMEDOUT; by any other error,
  * or because the application gave up. aborted were established and reset by
- * their peer; lost ended by ETIMEDOUT.
+ * their peer; lost ended by ETIMEDOUT, or by what the network said of the way before that
+ * (ENETUNREACH, EHOSTUNREACH or their like).
  *
  * moved, kept_sockets and reset_sockets are sockets that a change would have
  * in this class, by their fate, on the first uplink that the class may leave by.
