@@ -146,7 +146,7 @@ func (m *Meter) sample() (*Sample, error) {
 	if err := m.flows.count(s); err != nil {
 		return nil, err
 	}
-	stayedAway := away(m.flows.stayed)
+	stayedAway, gone := away(m.flows.stayed), m.plan.GoneUplinks()
 	for _, c := range append(m.plan.Classes[:len(m.plan.Classes):len(m.plan.Classes)], plan.Class{Name: Unclassed}) {
 		class := ClassSample{Name: c.Name, Mark: c.Mark, Way: append([]string{}, c.Route.Uplinks...)}
 		if c.Number != 0 {
@@ -160,6 +160,7 @@ func (m *Meter) sample() (*Sample, error) {
 		for k, u := range m.plan.Uplinks {
 			class.Traffic[k] = UplinkTally{u.Name, elsewhere[u.Number], m.reader.Tally(c.Slot, u.Number)}
 		}
+		class.Gone = m.reader.Together(c.Slot, gone)
 		s.Classes = append(s.Classes, class)
 	}
 	m.hits(s)

@@ -54,6 +54,8 @@ type ClassSample struct {
 	Open    uint64        `json:"open"`    // flows that are open now
 	Kept    uint64        `json:"kept"`    // of them, open elsewhere, where a change found them
 	Traffic []UplinkTally `json:"traffic"` // one for each uplink, in their order
+
+	Gone datapath.Tally `json:"gone"` // by all uplinks that the policy has no more together, without times
 }
 
 // UplinkTally is what a class did by one uplink.

@@ -153,6 +153,7 @@ func TestNoMetricGoesBack(t *testing.T) {
 				t.Errorf("class %s: %v", class, r.Err())
 			}
 		}
+		must[lab.Result](t)(s.Host.Run(lab.Job{Kind: lab.UDP, To: []netip.AddrPort{v4.service(1)}, Cgroup: "app.slice", Count: 1, Size: 70_000, NoReply: true})) // which is too big
 		f.scraped(t, 2)
 	}
 	flow()
@@ -165,6 +166,10 @@ func TestNoMetricGoesBack(t *testing.T) {
 		{"more uplinks", func() { s.apply(t, strings.Replace(renumbered, uplinkB, uplinkB+uplinkC+unplugged(6), 1)) }},
 		{"another name", func() { s.apply(t, strings.Replace(fourClasses, "name: tuple", "name: pair", 1)) }},
 		{"its name again", func() { s.apply(t, fourClasses) }},
+		{"another name of an uplink", func() {
+			s.apply(t, strings.NewReplacer("name: b,", "name: z,", "route: [b", "route: [z").Replace(fourClasses))
+		}},
+		{"that name again", func() { s.apply(t, fourClasses) }},
 		{"another number", func() { s.apply(t, strings.Replace(fourClasses, "port, route: [b, a]", "port, route: [b]", 1)) }},
 		{"rollback", func() { s.ok(t, "rollback") }},
 		{"a move", func() { s.ok(t, "move", "app.slice", "user") }},

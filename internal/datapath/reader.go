@@ -125,10 +125,8 @@ func (r *Reader) Full() bool {
 // Tally is one line as it was last read. It stays as it is when the reader
 // reads again.
 func (r *Reader) Tally(slot uint32, uplink int) Tally {
-	var sum words
-	line := int(r.instance.lineOf(slot, uint32(uplink)))
-	r.counters.addTo(&sum, line, r.instance)
-	r.earlier.addTo(&sum, line, r.instance)
+	sum := words{}
+	r.add(&sum, slot, uplink)
 	x := (*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum))
 	t := tallyOf(x)
 	if slot == 0 {
@@ -138,6 +136,21 @@ func (r *Reader) Tally(slot uint32, uplink int) Tally {
 	t.Connect = r.times.histogram(slot, uplink, bpf.WaymarkTimeKindTIME_CONNECT, x.ConnectNs)
 	t.Queue = r.times.histogram(slot, uplink, bpf.WaymarkTimeKindTIME_QUEUE, x.QueueNs)
 	return t
+}
+
+// Together are the lines of several uplinks, without their times.
+func (r *Reader) Together(slot uint32, uplinks []int) Tally {
+	sum := words{}
+	for _, u := range uplinks {
+		r.add(&sum, slot, u)
+	}
+	return tallyOf((*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum)))
+}
+
+func (r *Reader) add(sum *words, slot uint32, uplink int) {
+	line := int(r.instance.lineOf(slot, uint32(uplink)))
+	r.counters.addTo(sum, line, r.instance)
+	r.earlier.addTo(sum, line, r.instance)
 }
 
 func tallyOf(x *bpf.WaymarkClassCounters) Tally {

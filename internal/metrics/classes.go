@@ -5,6 +5,8 @@ package metrics
 import (
 	"fmt"
 	"slices"
+
+	"waymark/internal/datapath"
 )
 
 var classFamilies = []Family{
@@ -23,7 +25,7 @@ var classFamilies = []Family{
 			}
 		}
 	}),
-	gauge("waymark_class_open_flows", "Flows of the class that are open now.", byClass, func(in *input, s *series) {
+	gauge("waymark_class_open_flows", "Flows of the class that are open, as of a look at all sockets that is at most five seconds old: TCP connections, and UDP sockets with a destination.", byClass, func(in *input, s *series) {
 		for i := range sampled(in).Classes {
 			s.set(float64(in.sample.Classes[i].Open), in.sample.Classes[i].Name)
 		}
@@ -50,9 +52,7 @@ func changedSockets(in *input, s *series) {
 	for i := range sampled(in).Classes {
 		c := &in.sample.Classes[i]
 		var moved, kept, reset uint64
-		for k := range c.Traffic {
-			moved, kept, reset = moved+c.Traffic[k].Moved, kept+c.Traffic[k].Kept, reset+c.Traffic[k].Reset
-		}
+		everyUplink(c, func(t *datapath.Tally) { moved, kept, reset = moved+t.Moved, kept+t.Kept, reset+t.Reset })
 		s.count(moved, c.Name, "move")
 		s.count(kept, c.Name, "keep")
 		s.count(reset, c.Name, "reset")

@@ -42,14 +42,21 @@ var trafficFamilies = []Family{
 func failedSends(in *input, s *series) {
 	for i := range sampled(in).Classes {
 		c, sum := &in.sample.Classes[i], datapath.FailedSends{}
-		for k := range c.Traffic {
-			sum.Add(c.Traffic[k].Sends)
-		}
+		everyUplink(c, func(t *datapath.Tally) { sum.Add(t.Sends) })
 		s.count(sum.Unreachable, c.Name, "unreachable")
 		s.count(sum.Refused, c.Name, "refused")
 		s.count(sum.TooBig, c.Name, "too_big")
 		s.count(sum.NoBuffers, c.Name, "no_buffers")
 		s.count(sum.Other, c.Name, "other")
+	}
+}
+
+// everyUplink goes through what a class did by each uplink, those among them that
+// the policy has no more: their numbers would go out of a sum.
+func everyUplink(c *loader.ClassSample, do func(*datapath.Tally)) {
+	do(&c.Gone)
+	for k := range c.Traffic {
+		do(&c.Traffic[k].Tally)
 	}
 }
 
@@ -125,9 +132,7 @@ func sums(number func(*datapath.Tally) uint64) func(*input, *series) {
 	return func(in *input, s *series) {
 		for i := range sampled(in).Classes {
 			c, sum := &in.sample.Classes[i], uint64(0)
-			for k := range c.Traffic {
-				sum += number(&c.Traffic[k].Tally)
-			}
+			everyUplink(c, func(t *datapath.Tally) { sum += number(t) })
 			s.count(sum, c.Name)
 		}
 	}

@@ -138,6 +138,17 @@ func (p *Plan) UplinkNumbered(n int) *Uplink {
 	return nil
 }
 
+// GoneUplinks are the places in the BPF maps of uplinks that the plan has no
+// more: their counts are there still.
+func (p *Plan) GoneUplinks() (places []int) {
+	for _, n := range p.Numbers.Uplinks {
+		if p.UplinkNumbered(n) == nil {
+			places = append(places, n)
+		}
+	}
+	return places
+}
+
 // ClassOf is the class that carries a mark; nil for none.
 func (p *Plan) ClassOf(mark uint32) *Class {
 	for i := range p.Classes {
