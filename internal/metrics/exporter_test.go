@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"waymark/internal/datapath"
 	"waymark/loader"
 )
 
@@ -110,6 +111,22 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// TestSumsKeepWhatUplinksThatAreGoneCounted has an uplink leave the policy: what
+// is counted of a class by all uplinks together stays.
+func TestSumsKeepWhatUplinksThatAreGoneCounted(t *testing.T) {
+	const sums = "waymark_class_failed_sends_total waymark_class_changed_sockets_total waymark_class_guard_refusals_total waymark_class_send_errors_total"
+	before, after := made(1, 2), made(1, 2)
+	c := &after.Classes[0]
+	c.Gone, c.Traffic[0].Tally = c.Traffic[0].Tally, datapath.Tally{}
+	then, now := text(t, New(source(before))), text(t, New(source(after)))
+	for line := range strings.Lines(then) {
+		name, _, _ := strings.Cut(line, "{")
+		if strings.Contains(sums, name) && !strings.Contains(now, line) {
+			t.Errorf("there is no %s", line)
+		}
+	}
+}
+
 // TestScrapesFollowThePolicy proves that what is kept between scrapes shows
 // nothing of an earlier policy.
 func TestScrapesFollowThePolicy(t *testing.T) {
@@ -154,6 +171,9 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 		if want := fmt.Sprintf("waymark_exporter_read_errors_total %d\n", scrape); !strings.Contains(got, want) {
 			t.Errorf("there is no line %s in\n%s", want, got)
 		}
+		if strings.Contains(got, "\nwaymark_policy_applied ") {
+			t.Errorf("whether a policy is applied cannot be read, and it is said:\n%s", got)
+		}
 	}
 	if got := log.String(); strings.Count(got, "no such luck") != 1 {
 		t.Errorf("the log: %s", got)
@@ -173,6 +193,14 @@ func TestFormats(t *testing.T) {
 	open, kind := get(t, server.URL, "application/openmetrics-text;version=1.0.0")
 	if !strings.HasPrefix(kind, "application/openmetrics-text") || !strings.HasSuffix(open, "# EOF\n") || strings.Contains(open, " # {") {
 		t.Errorf("OpenMetrics: %s\n%s", kind, open)
+	}
+	described := map[string]bool{}
+	for line := range strings.Lines(open) {
+		name, is := strings.CutPrefix(line, "# TYPE ")
+		if name, _, _ = strings.Cut(name, " "); is && described[name] {
+			t.Errorf("OpenMetrics: there are two %s", name)
+		}
+		described[name] = true
 	}
 	binary, kind := get(t, server.URL, "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
 	decoder := expfmt.NewDecoder(strings.NewReader(binary), expfmt.NewFormat(expfmt.TypeProtoDelim))

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 )
@@ -22,15 +21,16 @@ import (
 const (
 	scrapeTimeout  = 10 * time.Second // is Prometheus's own default
 	scrapesAtATime = 8
+	mostUnsent     = 64 << 20 // bytes of answers that their clients have not taken yet
 )
 
 // Handler answers scrapes, in every format that Prometheus asks for, with the
-// process's own metrics beside. An answer is complete before any of it is
-// sent, so that a slow client keeps nobody waiting. Compressing costs more
-// time than all the rest, and is for scrapes from afar.
+// process's own metrics beside. Those that come while many are put together wait
+// for their turn. An answer is complete before any of it is sent, and then it is
+// the next one's turn, so that a slow client keeps nobody waiting. Compressing
+// costs more time than all the rest, and is for scrapes from afar.
 func (e *Exporter) Handler(log *slog.Logger, compress bool) http.Handler {
-	process := prometheus.NewRegistry()
-	process.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	process := ofProcess()
 	all := prometheus.NewMultiTRegistry(e, prometheus.ToTransactionalGatherer(process))
 	complaints := &scrapeLog{log: log}
 	library := promhttp.HandlerForTransactional(all, promhttp.HandlerOpts{
@@ -40,24 +40,21 @@ func (e *Exporter) Handler(log *slog.Logger, compress bool) http.Handler {
 		DisableCompression: !compress,
 		Timeout:            scrapeTimeout,
 	})
-	answers := &answerer{exporter: e, process: process, complaints: complaints, compress: compress}
-	running := make(chan bool, scrapesAtATime)
+	answers := &answerer{exporter: e, process: process, complaints: complaints, compress: compress, turns: make(turns, scrapesAtATime)}
+	chosen := make(turns, scrapesAtATime)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case running <- true:
-			defer func() { <-running }()
-		default:
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, strconv.Itoa(scrapesAtATime)+" scrapes are running: try again later", http.StatusServiceUnavailable)
-			return
-		}
 		format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 		f := forms[format.FormatType()]
-		if f == nil || r.URL.RawQuery != "" { // which asks for some names
-			library.ServeHTTP(w, r)
+		if f != nil && r.URL.RawQuery == "" {
+			answers.serve(w, r, format, f)
 			return
 		}
-		answers.serve(w, r, format, f)
+		// Some names alone, by the query. The library's turn ends when all is sent.
+		if !chosen.take(w, r) {
+			return
+		}
+		defer chosen.give()
+		library.ServeHTTP(w, r)
 	})
 }
 
@@ -67,20 +64,41 @@ var forms = map[expfmt.FormatType]form{expfmt.TypeTextPlain: &plainText, expfmt.
 // answerer answers in one of forms.
 type answerer struct {
 	exporter   *Exporter
-	process    *prometheus.Registry
+	process    prometheus.Gatherer
 	complaints *scrapeLog
 	compress   bool
+	turns      turns        // of those that put an answer together
 	answers    sync.Pool    // of *[]byte, for the next ones
 	length     atomic.Int64 // of the latest
+	unsent     atomic.Int64 // bytes
 }
 
 func (h *answerer) serve(w http.ResponseWriter, r *http.Request, format expfmt.Format, f form) {
+	if h.unsent.Load() > mostUnsent {
+		tooMany(w)
+		return
+	}
+	if !h.turns.take(w, r) {
+		return
+	}
+	answer := h.put(format, f)
+	h.turns.give()
+	defer h.answers.Put(answer)
+	h.unsent.Add(int64(len(*answer)))
+	defer h.unsent.Add(-int64(len(*answer)))
+	w.Header().Set("Content-Type", string(format))
+	w.Header().Set("Vary", "Accept, Accept-Encoding")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(scrapeTimeout)) // a recorder has none
+	_ = h.send(w, r, *answer)                                                         // that a client went away is its own affair
+}
+
+// put puts an answer together.
+func (h *answerer) put(format expfmt.Format, f form) *[]byte {
 	answer, _ := h.answers.Get().(*[]byte)
 	if answer == nil { // nearly always: the pool forgets sooner than the next scrape comes, and to grow costs half a scrape
 		anew := make([]byte, 0, h.length.Load()*17/16)
 		answer = &anew
 	}
-	defer h.answers.Put(answer)
 	var err error
 	if *answer, err = h.exporter.append((*answer)[:0], f); err != nil {
 		h.complaints.Println("error gathering metrics:", err)
@@ -89,9 +107,7 @@ func (h *answerer) serve(w http.ResponseWriter, r *http.Request, format expfmt.F
 		h.complaints.Println("error gathering metrics:", err)
 	}
 	h.length.Store(int64(len(*answer)))
-	w.Header().Set("Content-Type", string(format))
-	w.Header().Set("Vary", "Accept, Accept-Encoding")
-	_ = h.send(w, r, *answer) // that a client went away is its own affair
+	return answer
 }
 
 // addProcess adds what client_golang says of the process, and the format's end.

@@ -28,7 +28,7 @@ var hostFamilies = []Family{
 		}
 	}),
 	gauge("waymark_agent_up", "1 while `waymark run` runs in this network namespace.", nil, func(in *input, s *series) {
-		s.set(truth(in.agent != nil))
+		in.runs.tell(s)
 	}),
 	gauge("waymark_agent_start_time_seconds", "Unix time at which the agent began.", nil, func(in *input, s *series) {
 		if in.agent != nil {
@@ -65,7 +65,7 @@ var hostFamilies = []Family{
 
 var policyFamilies = []Family{
 	gauge("waymark_policy_applied", "1 while a policy is applied.", nil, func(in *input, s *series) {
-		s.set(truth(in.sample != nil))
+		in.applied.tell(s)
 	}),
 	gauge("waymark_policy_applied_timestamp_seconds", "Unix time at which the policy in force was applied.", nil, func(in *input, s *series) {
 		if in.sample != nil {

@@ -34,10 +34,38 @@ var healKinds = []string{"hook", "map", "pin", "route", "rule", "sysctl"}
 type input struct {
 	version string
 	sample  *loader.Sample // nil: nothing is applied, or it could not be read
-	agent   *Agent         // nil: none runs
+	agent   *Agent         // nil: none runs, or it could not be read
+	applied known          // whether anything is
+	runs    known          // whether an agent does
 	failed  uint64         // scrapes that could not read all of it, so far
 	took    time.Duration  // reading
 	pairs   []pair         // of the sample
+}
+
+// known is whether something is so, as far as that could be read.
+type known int
+
+const (
+	unread known = iota
+	no
+	yes
+)
+
+func knownBy(is bool, err error) known {
+	switch {
+	case is:
+		return yes
+	case err != nil:
+		return unread
+	}
+	return no
+}
+
+// tell adds a series if it is known.
+func (k known) tell(s *series) {
+	if k != unread {
+		s.set(truth(k == yes))
+	}
 }
 
 // read never fails as a whole: what could not be read is missing, and said
@@ -48,8 +76,9 @@ func (s *Source) read(failed *uint64) (in input, err error) {
 	if in.sample, err = s.Read(); errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
+	in.applied = knownBy(in.sample != nil, err)
 	agent, agentErr := s.Agent()
-	in.agent = agent
+	in.agent, in.runs = agent, knownBy(agent != nil, agentErr)
 	if err = errors.Join(err, agentErr); err != nil {
 		*failed++
 	}
