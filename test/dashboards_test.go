@@ -24,9 +24,10 @@ type dashboard struct {
 	Tags        []string
 	Templating  struct {
 		List []struct {
-			Name, Type string
-			Datasource reference
-			Definition string
+			Name, Type        string
+			Datasource        reference
+			Definition        string
+			Multi, IncludeAll bool
 		}
 	}
 	Annotations struct {
@@ -111,12 +112,25 @@ func TestDashboardsImportAnywhere(t *testing.T) {
 				t.Errorf("%s: variable %s: %+v", file, v.Name, v)
 			}
 		}
+		d.checkVariables(t, file)
 		for _, a := range d.Annotations.List {
 			if a.Datasource != byVariable {
 				t.Errorf("%s: an annotation asks %v", file, a.Datasource)
 			}
 		}
 		d.checkPanels(t, file)
+	}
+}
+
+// checkVariables sees that what is one value is compared as one: Grafana
+// escapes only those of several for a regular expression.
+func (d *dashboard) checkVariables(t *testing.T, file string) {
+	for _, v := range d.Templating.List {
+		for _, e := range d.expressions() {
+			if !v.Multi && !v.IncludeAll && strings.Contains(e, `=~"$`+v.Name+`"`) {
+				t.Errorf("%s: %s is a name, and no regular expression, in %s", file, v.Name, e)
+			}
+		}
 	}
 }
 
