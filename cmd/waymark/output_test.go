@@ -21,6 +21,13 @@ func TestOutputIsNoTerminalsMaster(t *testing.T) {
 	if got := watched.String(); strings.Count(got, shown) != 2 {
 		t.Errorf("watch prints %q", got)
 	}
+	var explained strings.Builder
+	if err := printExplanation(&explained, &loader.Explanation{Socket: &loader.OpenFlow{Cgroup: sent}}, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := explained.String(); !strings.Contains(got, shown) {
+		t.Errorf("explain prints %q", got)
+	}
 	o := output{format: "text"}
 	if err := o.print(&printed, "", nil, func(w io.Writer) error { _, err := io.WriteString(w, "µ …\t"+sent+"\n"); return err }); err != nil {
 		t.Fatal(err)
