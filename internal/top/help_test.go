@@ -3,6 +3,7 @@
 package top
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +68,17 @@ func TestAnASCIITerminalIsSentASCII(t *testing.T) {
 			}
 			press(m, "tab")
 		}
+	}
+}
+
+// TestARefusalIsWhole in a terminal that is narrower than what it says.
+func TestARefusalIsWhole(t *testing.T) {
+	const refusal = "move x.service: no class, and no cgroup below /sys/fs/cgroup is called that: start it first"
+	m := seen(&site{}, 2)
+	m.Update(tea.WindowSizeMsg{Width: 40, Height: 24})
+	m.move = &move{stage: confirming, err: errors.New(refusal)}
+	if text := strings.Join(strings.Fields(ansi.Strip(strings.Join(m.screen(), " "))), " "); !strings.Contains(text, refusal) {
+		t.Errorf("it says %q", text)
 	}
 }
 

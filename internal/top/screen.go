@@ -44,7 +44,7 @@ func (m *model) screen() []string {
 	case m.help:
 		lines = append(lines, helpLines(m.width)[m.helpAt:]...)
 	case m.move != nil:
-		lines = append(lines, m.move.lines(m.room())...)
+		lines = append(lines, m.move.lines(m.room(), m.width)...)
 	default:
 		lines = append(lines, m.rows()...)
 	}
@@ -195,7 +195,7 @@ func (m *model) mostHelp() int {
 	return max(0, len(helpLines(m.width))-max(1, m.height-around))
 }
 
-func (v *move) lines(room int) []string {
+func (v *move) lines(room, width int) []string {
 	switch v.stage {
 	case naming:
 		return []string{"", "move what? a class (class:bulk), unit, cgroup, uid:USER or container:NAME", "", "  " + v.order.Subject + "_"}
@@ -217,9 +217,18 @@ func (v *move) lines(room int) []string {
 	}
 	lines := []string{"", strong.Render("move " + v.order.Subject + " to " + v.order.To + "?")}
 	if v.err != nil {
-		return append(lines, "", alarm.Render(v.err.Error()))
+		for _, l := range wrapped(v.err.Error(), width) {
+			lines = append(lines, alarm.Render(l))
+		}
+		return lines
 	}
-	return append(append(lines, ""), strings.Split(strings.TrimSpace(v.text), "\n")...)
+	return append(lines, wrapped(v.text, width)...)
+}
+
+// wrapped are the lines of a text, as long as the terminal is wide: what is to be
+// done about an error stands at its end.
+func wrapped(text string, width int) []string {
+	return append([]string{""}, strings.Split(ansi.Wrap(strings.TrimSpace(text), max(1, width), ""), "\n")...)
 }
 
 func (v *move) foot() string {
