@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,45 @@ func TestPage(t *testing.T) {
 	if len(errors) > 0 {
 		t.Errorf("the browser's console says %q", errors)
 	}
+	t.Run("unseen", func(t *testing.T) { pageLetsGo(t, b) })
+	t.Run("crowded", func(t *testing.T) { s.pageIsCrowded(t, b) })
+}
+
+// says waits until the page's badge and alert say something.
+func (b *browser) says(t *testing.T, words string, before func()) {
+	t.Helper()
+	soon(t, "the page says "+words, func() (err error) {
+		before()
+		var said string
+		if b.step(t, &said, "says"); !strings.Contains(said, words) {
+			err = fmt.Errorf("it says %q", said)
+		}
+		return err
+	})
+}
+
+// pageLetsGo hides the page, which other pages of its browser wait for then.
+func pageLetsGo(t *testing.T, b *browser) {
+	b.step(t, nil, "hide", "hidden", true)
+	b.says(t, "paused", func() {})
+	b.step(t, nil, "hide", "hidden", false)
+	b.says(t, "live", func() {})
+}
+
+// pageIsCrowded has as many look as may.
+func (s *site) pageIsCrowded(t *testing.T, b *browser) {
+	client := inside(s.Host)
+	b.says(t, "too many look at this page", func() {
+		for looks := true; looks; {
+			r := must[*http.Request](t)(http.NewRequest(http.MethodGet, "http://"+pageAddress+"/events", nil))
+			r.SetBasicAuth("alice", pagePassword)
+			a := must[*http.Response](t)(client.Do(r))
+			t.Cleanup(func() { a.Body.Close() })
+			looks = a.StatusCode == http.StatusOK
+		}
+		b.step(t, nil, "reload")
+		time.Sleep(100 * time.Millisecond) // for it to ask, and to be refused
+	})
 }
 
 // pageCounts sends in every class, and compares the page with the routers'

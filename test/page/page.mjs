@@ -122,6 +122,18 @@ const steps = {
   },
 
   errors: () => errors,
+
+  // says is what the badge and the alert say, and whether a screen reader hears of the first.
+  says: () => page.evaluate(() => `${document.querySelector("#live[role=status]")?.textContent}: ${document.querySelector("#problem:not([hidden])")?.textContent ?? ""}`),
+  async reload() {
+    await page.reload();
+  },
+
+  // hide has the browser say that nobody sees the page, or that somebody does.
+  hide: ({ hidden }) => page.evaluate((is) => {
+    Object.defineProperty(document, "hidden", { value: is, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -10,8 +10,11 @@ import { showMoves, canMove } from "./move.js";
 import "./explain.js";
 
 const rows = { classes: [], lines: [], rules: [] };
+const patience = 10000; // before it is tried again, or a page that nobody sees lets go
 let last = null;
 let dead = 0;
+let stream = null;
+let leaving = 0;
 
 // merge puts the rows that are new among those that stayed as they were.
 function merge(frame) {
@@ -68,8 +71,16 @@ function show(frame) {
   dead = setTimeout(() => live("wait", "no news for 5 s"), 5000);
 }
 
+// refused says why there is no stream, where that is said.
+async function refused() {
+  setTimeout(() => stream?.readyState === EventSource.CLOSED && connect(), patience);
+  const answer = await fetch("events").catch(() => null);
+  if (answer?.ok) answer.body.cancel();
+  else if (answer) problem((await answer.text()).trim());
+}
+
 function connect() {
-  const stream = new EventSource("events");
+  stream = new EventSource("events");
   stream.addEventListener("hello", (e) => {
     const hello = JSON.parse(e.data);
     text($("host"), hello.host);
@@ -80,11 +91,27 @@ function connect() {
   stream.addEventListener("error", () => {
     clearTimeout(dead);
     live("down", "not connected");
-    if (stream.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
-    setTimeout(connect, 10000);
+    if (stream?.readyState === EventSource.CLOSED) refused(); // else the browser tries again by itself
   });
+}
+
+// A page that nobody sees asks for nothing: a browser has six connections to a
+// host, and more pages than that would wait for each other.
+function seen() {
+  clearTimeout(leaving);
+  if (!document.hidden) {
+    if (!stream) connect();
+    return;
+  }
+  leaving = setTimeout(() => {
+    stream?.close();
+    stream = null;
+    clearTimeout(dead);
+    live("wait", "paused");
+  }, patience);
 }
 
 for (const term of document.querySelectorAll("dt[data-term]")) term.id = `term-${term.dataset.term}`;
 $("off").append(el("li", {}, "Counters are the kernel's, since the first apply; none of them ever goes back."));
-connect();
+document.addEventListener("visibilitychange", seen);
+seen();
