@@ -104,6 +104,11 @@ func (s *State) follow(before *State, want wanted) error {
 	return nil
 }
 
+// follows tells whether there was no down between a state and this one, or it is the same.
+func (s *State) follows(before *State) bool {
+	return s.Number > before.Number || s.Number == before.Number && s.Applied.Equal(before.Applied)
+}
+
 // same tells whether two states are of one policy, to the letter.
 func (s *State) same(other *State) bool {
 	mine, err := s.digest()

@@ -22,6 +22,7 @@ type Meter struct {
 	plan    *plan.Plan
 	counts  *datapath.Instance
 	reader  *datapath.Reader
+	told    datapath.Told
 	flows   openFlows
 	lines   []LineSample // as they are but for their hits
 	rules   []RuleSample
@@ -29,7 +30,7 @@ type Meter struct {
 
 // Meter is a meter of what is applied, now and whenever it is read. Close it
 // after use.
-func (l *Loader) Meter() *Meter { return &Meter{loader: l} }
+func (l *Loader) Meter() *Meter { return &Meter{loader: l, told: datapath.Told{}} }
 
 // Close lets go of the kernel's objects.
 func (m *Meter) Close() {
@@ -105,8 +106,11 @@ func (m *Meter) renew(version uint64) error {
 	if w.instance == nil {
 		return fmt.Errorf("read the counters: %w", fs.ErrNotExist)
 	}
+	if m.state != nil && !state.follows(m.state) {
+		clear(m.told)
+	}
 	m.state, m.plan, m.counts = state, w.plan, w.instance
-	if m.reader, err = m.counts.Reader(m.plan); err != nil {
+	if m.reader, err = m.counts.Reader(m.plan, m.told); err != nil {
 		return err
 	}
 	if m.state.current() {

@@ -25,6 +25,13 @@ func (i *Instance) Publish(p *plan.Plan, table Compiled, scan Scan) error {
 // Switch puts the prepared table in force, by one store: no packet sees a
 // mix. Retract undoes it; Retire frees what it replaced.
 func (i *Instance) Switch() error {
+	live, err := i.live()
+	if err != nil {
+		return err
+	}
+	if err := i.goOn(live, 1-live); err != nil {
+		return fmt.Errorf("fill the lines of hits: %w", err)
+	}
 	if err := i.flip(); err != nil {
 		return err
 	}

@@ -18,15 +18,21 @@ const MostHits = int(bpf.WaymarkHitLimitsHIT_MATCHES)
 
 // hitReader reads how often each of some matches won, since it was first
 // applied. What a line had won before its version came in force stays as it is
-// until the state is another, and is read once.
+// until the state is another, and is read once. What it won while a version took
+// the place of another is added when nobody reads the other any more; until then
+// the most that was told of it holds.
 type hitReader struct {
 	instance *Instance
 	ids      []uint64
+	told     Told
 	version  uint32
 	lines    []bpf.WaymarkMatchLine // of the version, in the order of ids; nil before the first reading
 	places   []int                  // in the version, of the same; -1 of a line that is not there
 	hits     []uint64
 }
+
+// Told is the most that was told of each match's hits, by the match's id.
+type Told map[uint64]uint64
 
 func (h *hitReader) read() ([]uint64, error) {
 	live, err := h.instance.live()
@@ -47,6 +53,8 @@ func (h *hitReader) read() ([]uint64, error) {
 		if place >= 0 && place < len(won) {
 			h.hits[k] = h.lines[k].Earlier + won[place]
 		}
+		h.hits[k] = max(h.hits[k], h.told[h.ids[k]])
+		h.told[h.ids[k]] = h.hits[k]
 	}
 	return h.hits, nil
 }
@@ -192,11 +200,16 @@ func (i *Instance) settleLines() error {
 	if err != nil {
 		return err
 	}
-	ended, err := i.wonBy(1-live, MostHits)
+	return i.goOn(1-live, live)
+}
+
+// goOn has the lines of one version begin where those of another are.
+func (i *Instance) goOn(from, to uint32) error {
+	won, err := i.wonBy(from, MostHits)
 	if err != nil {
 		return err
 	}
-	return i.begin(live, ended)
+	return i.begin(to, won)
 }
 
 // begin raises what the lines of a version had won before to what they have

@@ -5,7 +5,9 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -39,8 +41,9 @@ type lines struct {
 	each  int    // of all
 }
 
-// Reader is a reader of what a plan's classes and matches have counted.
-func (i *Instance) Reader(p *plan.Plan) (*Reader, error) {
+// Reader is a reader of what a plan's classes and matches have counted. It tells of no
+// match less than was told, which it goes on with.
+func (i *Instance) Reader(p *plan.Plan, told Told) (*Reader, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("read the counters: %w", err)
@@ -50,7 +53,9 @@ func (i *Instance) Reader(p *plan.Plan) (*Reader, error) {
 		highest = max(highest, c.Slot)
 	}
 	n := int(min(highest+1, i.settings.Slots) * i.settings.UplinkLimit)
-	return &Reader{instance: i, won: hitReader{instance: i, ids: lineIDs(p)}, counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), incoming: incoming{instance: i}, times: newTimes(i.settings.Slots, i.settings.UplinkLimit), dropped: newDropReader(i.maps.Drops)}, nil
+	ids := lineIDs(p)
+	maps.DeleteFunc(told, func(id, _ uint64) bool { return !slices.Contains(ids, id) })
+	return &Reader{instance: i, won: hitReader{instance: i, ids: ids, told: told}, counters: newLines(i.maps.Counters, n, cpus), earlier: newLines(i.maps.Earlier, n, 1), incoming: incoming{instance: i}, times: newTimes(i.settings.Slots, i.settings.UplinkLimit), dropped: newDropReader(i.maps.Drops)}, nil
 }
 
 func newLines(m *ebpf.Map, n, copies int) lines {
