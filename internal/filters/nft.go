@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Ruleset is nftables' as `nft -j list ruleset` prints it (libnftables-json(5)).
@@ -34,6 +35,13 @@ type Rule struct {
 type Set struct {
 	Family, Table, Name string
 	Elem                []any
+	Flags               any // a word, or several
+}
+
+// Changes tells whether packets, or time, change what is in the set.
+func (s Set) Changes() bool {
+	text := fmt.Sprint(s.Flags)
+	return strings.Contains(text, "dynamic") || strings.Contains(text, "timeout")
 }
 
 // ParseNft reads a ruleset. An error says that the text is none.

@@ -3,7 +3,7 @@
 package importer
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -16,7 +16,8 @@ import (
 func (c *carrier) entries() (all []entry) {
 	for _, f := range plan.Families {
 		rules := slices.DeleteFunc(slices.Clone(c.rules), func(r rule) bool { return r.Family != f })
-		slices.SortStableFunc(rules, func(a, b rule) int { return int(a.Priority) - int(b.Priority) })
+		slices.SortStableFunc(rules, func(a, b rule) int { return cmp.Compare(a.Priority, b.Priority) })
+		rules = c.reached(rules, f)
 		turned := c.carried(rules)
 		for k := 0; k < len(rules); k++ {
 			run := k
@@ -24,7 +25,7 @@ func (c *carrier) entries() (all []entry) {
 				run++
 			}
 			if run > k {
-				all = append(all, c.carryMarks(turned[k:run], f)...)
+				all = append(all, c.carryMarks(turned[k:run], turned[run:], f)...)
 				k = run - 1
 				continue
 			}
@@ -36,14 +37,42 @@ func (c *carrier) entries() (all []entry) {
 	return merged(all)
 }
 
-// leaveIdle names what sets a mark that no rule looks for, in either family.
+// reached are the rules of a family, without those behind main's where main has
+// a way for everything.
+func (c *carrier) reached(rules []rule, f plan.Family) []rule {
+	if _, err := c.wayOf(plan.TableMain, f); err != nil || c.mainAt[f] == 0 {
+		return rules
+	}
+	return slices.DeleteFunc(rules, func(r rule) bool {
+		behind := r.Priority > c.mainAt[f]
+		if behind {
+			c.leave(r.origin, fmt.Sprintf("main has a default route and is asked before, by the rule %d: it steers nothing", c.mainAt[f]))
+		}
+		return behind
+	})
+}
+
+// leaveIdle names what sets a mark that no rule looks for, in either family, and
+// what a later rule overrules.
 func (c *carrier) leaveIdle() {
-	for _, s := range c.marks.steps {
-		used := slices.ContainsFunc(c.marks.steps, func(o step) bool { return o.used && o.origin == s.origin && o.mark == s.mark })
-		if !used && s.mark != 0 {
-			c.leave(s.origin, fmt.Sprintf("no rule looks for its mark %#x: it steers nothing", s.mark))
+	for _, t := range c.marks {
+		for _, f := range t.flows {
+			if f.mark != 0 && !f.part && !c.used[f.origin] && !slices.ContainsFunc(c.rules, func(r rule) bool { return byMark(r.Rule) && f.mark&r.Mask == r.Mark }) {
+				c.leave(f.origin, fmt.Sprintf("no rule looks for its mark %#x: it steers nothing", f.mark))
+			}
+		}
+		for _, f := range t.overruled {
+			if f.mark != 0 && !f.part && !c.used[f.origin] {
+				c.leave(f.origin, "a later rule overrules it, whatever it takes")
+			}
 		}
 	}
+}
+
+// forgetForwarded takes back what was said of steps that stand for what the host
+// sends itself as well: the match that is made of those takes both.
+func (c *carrier) forgetForwarded() {
+	c.left = slices.DeleteFunc(c.left, func(l Left) bool { return l.Why == errForwarded.Error() && c.used[l.What] })
 }
 
 // turned is a rule as what a policy can say of it.
@@ -82,7 +111,7 @@ func (c *carrier) carry(t turned) []entry {
 	case c.ownSource(t.match, t.way):
 		return nil
 	}
-	return []entry{{ofFamily(t.match, t.Family), t.way, t.origin}}
+	return []entry{{ofFamily(t.match, t.Family), t.way, t.origin, false}}
 }
 
 // wayOfRule is where a rule sends, and what later ones do with the same where
@@ -91,6 +120,9 @@ func (c *carrier) wayOfRule(rules []rule, k int) (way, error) {
 	r := rules[k]
 	if r.Suppress {
 		return way{}, fmt.Errorf("what main knows by more than its default stays reachable with Waymark without a rule for it")
+	}
+	if r.Action != plan.Lookup && !refuses(r.Action) {
+		return way{}, fmt.Errorf("a class does not `%s`: write what the rules do together, by the order of the classes", r.Action)
 	}
 	if r.Action != plan.Lookup {
 		return way{}, fmt.Errorf("a class does not only refuse: give the traffic an uplink and `otherwise: %s`, or filter it", r.Action)
@@ -101,7 +133,9 @@ func (c *carrier) wayOfRule(rules []rule, k int) (way, error) {
 			continue
 		}
 		if later.Action != plan.Lookup {
-			w.otherwise = later.Action
+			if refuses(later.Action) {
+				w.otherwise = later.Action
+			}
 			continue
 		}
 		var next way
@@ -115,42 +149,32 @@ func (c *carrier) wayOfRule(rules []rule, k int) (way, error) {
 	return w, err
 }
 
-// carryMarks turns rules that look for marks into what gets those marks.
-func (c *carrier) carryMarks(rules []turned, f plan.Family) (all []entry) {
-	idle := make([]bool, len(rules))
-	for k, t := range rules {
-		if idle[k] = t.err == nil; t.err != nil && !t.tail {
+// refuses tells whether an action is one of those that a class may end by.
+func refuses(a plan.Action) bool {
+	return a == plan.Unreachable || a == plan.Prohibit || a == plan.Blackhole
+}
+
+// carryMarks turns rules that look for marks into what gets those marks. later
+// are the rules behind them.
+func (c *carrier) carryMarks(rules, later []turned, f plan.Family) []entry {
+	all := c.entriesOf(f, rules, later)
+	for _, t := range rules {
+		switch {
+		case t.tail:
+		case t.err != nil:
 			c.leave(t.origin, t.err.Error())
-		}
-	}
-	for k, s := range c.marks.steps {
-		by := slices.IndexFunc(rules, func(t turned) bool { return !t.tail && s.mark != 0 && s.mark&t.Mask == t.Mark })
-		passes := s.mark == 0
-		if s.family != f || s.used || by < 0 && !passes {
-			continue
-		}
-		c.marks.steps[k].used = true
-		e := entry{match: s.match, origin: s.origin}
-		var err error
-		if passes {
-			e.way, err = c.wayOf(plan.TableMain, f)
-		} else {
-			idle[by], e.way, err = false, rules[by].way, rules[by].err
-			err = errors.Join(err, restrict(&e.match, rules[by].match))
-		}
-		if err != nil {
-			c.leave(s.origin, err.Error())
-			continue
-		}
-		e.match = ofFamily(e.match, f)
-		all = append(all, e)
-	}
-	for k, t := range rules {
-		if idle[k] && !t.tail {
+		case !c.marked(t):
 			c.leave(t.origin, fmt.Sprintf("nothing that was read sets the mark %#x: whoever does (a VPN, `SO_MARK`, another filter) may go on, or becomes a class by its cgroup or user", t.Mark))
 		}
 	}
 	return all
+}
+
+// marked tells whether anything has the mark that a rule looks for.
+func (c *carrier) marked(r turned) bool {
+	return slices.ContainsFunc(c.marks, func(t *told) bool {
+		return t.family == r.Family && slices.ContainsFunc(t.flows, func(f flow) bool { return f.mark != 0 && f.mark&r.Mask == r.Mark })
+	})
 }
 
 // sameTraffic tells whether two rules select the same.

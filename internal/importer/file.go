@@ -3,6 +3,7 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -15,7 +16,17 @@ import (
 )
 
 // fileRoute is a route as a file says it; "" for what it does not say.
-type fileRoute struct{ device, to, via, table, metric string }
+type fileRoute struct {
+	device, to, via, table, metric string
+	does                           string // Type=
+	hops                           []fileHop
+}
+
+// fileHop is one of several next hops.
+type fileHop struct {
+	device, via string
+	weight      int
+}
 
 // fileRule is a rule as a file says it.
 type fileRule struct {
@@ -27,22 +38,19 @@ type fileRule struct {
 // addFileRoute adds a default route; what else main knows is found there by
 // Waymark, and what else another table knows is named.
 func (c *carrier) addFileRoute(r fileRoute) error {
-	if !isInterface(r.device) {
-		c.leave("route to "+r.to+" by "+r.device, "the file does not name one interface for it: write the uplink by hand")
-		return nil
-	}
 	table, err := tableNumber(r.table)
 	if err != nil {
 		return err
 	}
-	hop := plan.NextHop{Interface: r.device}
-	if g, err := netip.ParseAddr(r.via); err == nil && !g.IsUnspecified() && !g.IsLoopback() && !g.IsMulticast() {
-		hop.Gateway = g.Unmap().WithZone("")
+	hops, named := r.nextHops()
+	if !named {
+		c.leave("route to "+r.to+" by "+cmp.Or(r.device, "an interface without a name"), "the file does not name one interface for it: write the uplink by hand")
+		return nil
 	}
-	route := plan.Route{Family: plan.IPv4, Table: table, Hops: []plan.NextHop{hop}}
+	route := plan.Route{Family: plan.IPv4, Table: table, Hops: hops}
 	switch to, err := prefix(r.to); {
 	case r.to == "default" || r.to == "0.0.0.0/0" || r.to == "::/0":
-		if hop.Gateway.Is6() || r.to == "::/0" {
+		if r.to == "::/0" || len(hops) > 0 && hops[0].Gateway.Is6() {
 			route.Family = plan.IPv6
 		}
 		route.Dst = route.Family.Default()
@@ -54,9 +62,34 @@ func (c *carrier) addFileRoute(r fileRoute) error {
 	if n, err := strconv.ParseUint(r.metric, 10, 32); err == nil {
 		route.Metric = uint32(n)
 	}
-	c.addFileAddress(r.device, "")
+	for _, h := range hops {
+		c.addFileAddress(h.Interface, "")
+	}
 	c.facts.Routes = append(c.facts.Routes, route)
 	return nil
+}
+
+// nextHops are a route's, none of one that refuses. named is false if the file
+// names no interface for one of them.
+func (r *fileRoute) nextHops() (hops []plan.NextHop, named bool) {
+	if r.does != "" && r.does != "unicast" {
+		return nil, true
+	}
+	of := r.hops
+	if of == nil {
+		of = []fileHop{{r.device, r.via, 0}}
+	}
+	for _, h := range of {
+		if !isInterface(h.device) {
+			return nil, false
+		}
+		hop := plan.NextHop{Interface: h.device, Weight: h.weight}
+		if g, err := netip.ParseAddr(h.via); err == nil && !g.IsUnspecified() && !g.IsLoopback() && !g.IsMulticast() {
+			hop.Gateway = g.Unmap().WithZone("")
+		}
+		hops = append(hops, hop)
+	}
+	return hops, true
 }
 
 // isInterface tells whether a file's word for an interface is the name of one.

@@ -8,7 +8,6 @@ package importer
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"waymark/classes"
 	"waymark/internal/filters"
@@ -44,7 +43,7 @@ type Left struct {
 // Import makes the policy. An error says that the setup has no way out, or
 // that a file cannot be read.
 func Import(s Setup) (Imported, error) {
-	c := carrier{facts: s.Facts, twice: map[string]bool{}}
+	c := carrier{facts: s.Facts, twice: map[string]bool{}, used: map[string]bool{}, said: map[Left]bool{}, mainAt: map[plan.Family]uint32{}}
 	for _, r := range s.Facts.Rules {
 		c.addRule(r, "ip "+r.Family.Option()+" rule: "+r.Args())
 	}
@@ -72,9 +71,13 @@ type carrier struct {
 	facts plan.Facts // with what the files say
 	rules []rule     // that are to be carried over
 	twice map[string]bool
-	marks marks
+	marks []*told
+	used  map[string]bool // origins that a match was made of
 	ways  []uplink
 	left  []Left
+	said  map[Left]bool // those in left
+
+	mainAt map[plan.Family]uint32 // the priority of the rule that asks main for everything
 
 	iptables bool // its rules are shown by iptables-save
 }
@@ -90,13 +93,14 @@ type entry struct {
 	match  classes.Match
 	way    way
 	origin string
+	part   bool // what two rules take in common: it may be that nothing is left of it
 }
 
 // leave names what is not carried over, once: a rule for both families is looked
 // at twice.
 func (c *carrier) leave(what, why string) {
-	if l := (Left{what, why}); !slices.Contains(c.left, l) {
-		c.left = append(c.left, l)
+	if l := (Left{what, why}); !c.said[l] {
+		c.said[l], c.left = true, append(c.left, l)
 	}
 }
 
@@ -107,6 +111,8 @@ func (c *carrier) addRule(r plan.Rule, origin string) {
 	key.Priority, key.Protocol = 0, 0
 	words := key.String()
 	switch {
+	case selectsAll(r) && r.Table == plan.TableMain && !r.Suppress && c.mainAt[r.Family] == 0:
+		c.mainAt[r.Family] = r.Priority
 	case r.Protocol == plan.Protocol, c.twice[words], selectsAll(r):
 	default:
 		c.rules = append(c.rules, rule{r, origin})

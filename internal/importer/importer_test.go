@@ -151,3 +151,18 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// TestBehindMain has a rule that no packet comes to: main is asked before, and has
+// a default route.
+func TestBehindMain(t *testing.T) {
+	s := withTable()
+	user := plan.Rule{Family: plan.IPv4, Priority: 33000, Action: plan.Lookup, Table: 7, Other: "uidrange 5-5"}
+	s.Facts.Rules = []plan.Rule{{Family: plan.IPv4, Priority: 32766, Action: plan.Lookup, Table: plan.TableMain}, user}
+	imported, err := Import(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if imported.Classes != 0 || len(imported.Left) != 1 || !strings.Contains(imported.Left[0].Why, "asked before") {
+		t.Errorf("it is carried over:\n%s", imported.Policy)
+	}
+}

@@ -3,8 +3,8 @@
 package importer
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,56 +41,71 @@ func (c *carrier) addTable(saved filters.Saved, of filters.Table) {
 			t.chains[words[1]] = append(t.chains[words[1]], words[2:])
 		}
 	}
-	if t.name == "nat" || t.name == "filter" && !t.marks() {
+	w := walk{marking: t.marking()}
+	if t.name == "nat" || len(w.marking) == 0 {
 		return
 	}
 	for _, chain := range []string{"PREROUTING", "OUTPUT"} {
-		steps := t.walk(chain, chain == "PREROUTING", classes.Match{}, 0)
-		if slices.ContainsFunc(steps, func(s step) bool { return s.does == sets }) {
-			t.chain(strings.ToLower(chain), steps)
+		steps := t.walk(&w, chain, root)
+		if chain == "OUTPUT" && t.name != "mangle" {
+			c.leaveMarks(steps, errNotAgain)
+			continue
 		}
+		c.chain(t.family, strings.ToLower(chain), steps)
+	}
+	for _, chain := range []string{"INPUT", "FORWARD", "POSTROUTING"} {
+		c.leaveMarks(t.walk(&w, chain, root), errBehind)
 	}
 }
 
-// marks tells whether any rule of the table sets marks.
-func (t *table) marks() bool {
-	for _, rules := range t.chains {
+// marking are the chains that set marks, or jump to one that does.
+func (t *table) marking() map[string]bool {
+	set, jumps := map[string]bool{}, map[string][]string{}
+	for chain, rules := range t.chains {
 		for _, words := range rules {
-			if slices.Contains(words, "MARK") {
-				return true
-			}
+			target := targetOf(words)
+			set[chain] = set[chain] || target == "MARK"
+			jumps[chain] = append(jumps[chain], target)
 		}
 	}
-	return false
+	maps.DeleteFunc(set, func(_ string, sets bool) bool { return !sets })
+	return leads(set, jumps)
 }
 
-const mostJumps = 16
+// targetOf is what a rule jumps to.
+func targetOf(words []string) string {
+	for k, word := range words[:max(len(words)-1, 0)] {
+		if word == "-j" || word == "-g" {
+			return words[k+1]
+		}
+	}
+	return ""
+}
 
-// walk turns a chain into steps, those of the chains that it jumps to within.
-func (t *table) walk(chain string, incoming bool, outer classes.Match, depth int) (steps []step) {
+// walk turns a chain into steps, those of the chains that it jumps to within;
+// outer is what the way there selects.
+func (t *table) walk(w *walk, chain string, outer step) (steps []step) {
 	for _, words := range t.chains[chain] {
-		r := iptablesRule{step: step{family: t.family, origin: fmt.Sprintf("%s -t %s -A %s %s", t.command, t.name, chain, strings.Join(words, " "))}}
-		err := r.read(words)
-		switch _, jumps := t.chains[r.target]; {
-		case jumps && depth < mostJumps && err == nil && restrict(&r.match, outer) == nil:
-			steps = append(steps, t.walk(r.target, incoming, r.match, depth+1)...)
+		w.rules++
+		r := iptablesRule{step: step{origin: fmt.Sprintf("%s -t %s -A %s %s", t.command, t.name, chain, strings.Join(words, " "))}}
+		r.lost = r.read(words)
+		_, jumps := t.chains[r.target]
+		switch {
+		case r.target == "MARK":
+			r.sets = true
+		case r.target == "RETURN":
+			r.leaves = outer.leaves
+		case r.target == "ACCEPT":
+			r.leaves = root.leaves
+		case jumps:
+			steps = append(steps, w.jump(r.step, outer, r.target, slices.Contains(words, "-g"), func(inner step) []step {
+				return t.walk(w, r.target, inner)
+			})...)
 			continue
-		case r.target != "MARK" && r.target != "RETURN" && r.target != "ACCEPT" && !jumps:
+		default:
 			continue // it is not about marks
-		case err == nil && r.target == "RETURN" && depth > 0:
-			err = errors.New("RETURN inside a chain of one's own: write its order as that of the classes")
 		}
-		if err == nil {
-			err = restrict(&r.match, outer)
-		}
-		if err == nil && incoming && len(r.match.IIF) == 0 && !(r.does == stops && r.marked) {
-			err = errForwarded
-		}
-		if err != nil {
-			t.leave(r.origin, err.Error())
-			continue
-		}
-		steps = append(steps, r.step)
+		steps = append(steps, r.behind(outer))
 	}
 	return steps
 }
@@ -104,14 +119,7 @@ type iptablesRule struct {
 }
 
 func (r *iptablesRule) read(words []string) error {
-	for k, word := range words {
-		if word == "-j" || word == "-g" {
-			r.target = words[min(k+1, len(words)-1)]
-		}
-	}
-	if r.target == "RETURN" || r.target == "ACCEPT" {
-		r.does = stops
-	}
+	r.target = targetOf(words)
 	for k := 0; k < len(words); k++ {
 		if words[k] == "!" {
 			r.not = true
@@ -135,7 +143,7 @@ func (r *iptablesRule) read(words []string) error {
 
 // option reads one.
 func (r *iptablesRule) option(option, value string) (err error) {
-	if r.not && (r.module != "mark" || option != "--mark") {
+	if r.not && option != "--mark" {
 		return fmt.Errorf("a match has no `! %s`: write what it takes", option)
 	}
 	switch option {
@@ -146,9 +154,8 @@ func (r *iptablesRule) option(option, value string) (err error) {
 		return nil
 	case "--mark":
 		return r.isMarked(value)
-	case "--set-xmark", "--set-mark", "--or-mark", "--xor-mark":
-		r.mark, err = number(value)
-		return err
+	case "--set-xmark", "--set-mark", "--or-mark", "--and-mark", "--xor-mark":
+		return r.marks(option, value)
 	case "--ctstate", "--state":
 		if value != "NEW" {
 			return fmt.Errorf("a match has no %q: a flow has one class from its first packet to its last", option+" "+value)
@@ -195,27 +202,43 @@ func (r *iptablesRule) known(option, module string) error {
 	}
 	switch module {
 	case "statistic":
-		return errors.New("a share of the traffic: write a balance, `route: {fiber: 3, lte: 1}`")
+		return errShare
 	case "tcp", "udp", "udplite", "sctp", "dccp", "multiport", "owner", "cgroup", "mark", "connmark", "comment", "conntrack", "state":
 		return nil
 	}
 	return fmt.Errorf("a match has nothing like `-m %s`", module)
 }
 
-// isMarked reads a condition on the mark that a packet has already: of use are
-// only those that ask whether it has one.
+// isMarked reads a condition on the mark that a packet has already.
 func (r *iptablesRule) isMarked(value string) error {
-	v, err := number(value)
+	mark, mask, err := markAndMask(value)
 	switch {
 	case err != nil:
 		return err
-	case v != 0:
-		return fmt.Errorf("it asks for the mark %s: write its order as that of the classes", value)
-	case r.module == "connmark":
-		return nil // that of a new connection
+	case r.module == "mark":
+		r.looks = append(r.looks, look{mark, mask, r.not})
+	case (mark == 0) == r.not:
+		return errKnown
 	}
-	r.marked, r.unmarked = r.not, !r.not
-	return nil
+	return nil // a new connection has none
+}
+
+// marks reads what a rule makes of the mark.
+func (r *iptablesRule) marks(option, value string) error {
+	mark, mask, err := markAndMask(value)
+	switch option {
+	case "--set-xmark":
+		r.clears, r.flips = mask, mark
+	case "--set-mark":
+		r.clears, r.flips = mask|mark, mark
+	case "--or-mark":
+		r.clears, r.flips = mark, mark
+	case "--and-mark":
+		r.clears = ^mark
+	case "--xor-mark":
+		r.flips = mark
+	}
+	return err
 }
 
 // number reads N or N/MASK.
@@ -228,14 +251,32 @@ func number(text string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// quotedFields are a line's words; one in double quotes may hold blanks.
+// quotedFields are a line's words; one in double quotes may hold blanks, and a
+// backslash there says that what follows stands for itself.
 func quotedFields(line string) (words []string) {
-	for k, part := range strings.Split(line, `"`) {
-		if k%2 == 1 {
-			words = append(words, part)
-			continue
+	var word strings.Builder
+	quoted, begun := false, false
+	end := func() {
+		if begun {
+			words = append(words, word.String())
 		}
-		words = append(words, strings.Fields(part)...)
+		word.Reset()
+		begun = false
 	}
+	for k := 0; k < len(line); k++ {
+		switch b := line[k]; {
+		case b == '"':
+			quoted, begun = !quoted, true
+		case b == '\\' && quoted && k+1 < len(line):
+			k++
+			word.WriteByte(line[k])
+		case !quoted && (b == ' ' || b == '\t' || b == '\r'):
+			end()
+		default:
+			word.WriteByte(b)
+			begun = true
+		}
+	}
+	end()
 	return words
 }

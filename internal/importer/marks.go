@@ -10,63 +10,194 @@ import (
 	"waymark/internal/plan"
 )
 
-// marks are what filters put on traffic, that which counts first in front.
-type marks struct {
-	steps []step
-}
-
-// step is one rule of a filter's chain that has to do with marks.
+// step is what one rule of a filter's chain does with what it takes. A mark
+// becomes mark &^ clears ^ flips.
 type step struct {
-	family   plan.Family
-	hook     string // at which its chain runs: prerouting or output
-	match    classes.Match
-	mark     uint32 // that it leaves on the packet; 0 for one that it lets pass
-	does     effect
-	unmarked bool // takes only what has no mark yet
-	marked   bool // takes only what has one
-	origin   string
-	used     bool // an entry was made of it
+	match   classes.Match
+	looks   []look // at the mark that a packet has; all have to hold
+	clears  uint32
+	flips   uint32
+	within  visits // the chains that it stands in: what has left one of them passes it by
+	needs   visits // the chains that what it takes has to be in
+	enters  visits
+	leaves  visits
+	forgets visits // chains that end for everything
+	sets    bool   // it has to do with marks, or leads to what does
+	lost    error  // why a policy cannot say it
+	origin  string
 }
 
-type effect int
-
-const (
-	sets  effect = iota
-	stops        // RETURN or ACCEPT: what stands behind does not see the packet
-)
-
-// errForwarded is of a step of what comes in, whatever it comes in by.
-var errForwarded = errors.New("forwarded traffic of any interface: name the interfaces that it comes in by, as `iif`")
-
-// forgetForwarded takes back what was said of steps that stand for what the host
-// sends itself as well: the match that is made of those takes both.
-func (c *carrier) forgetForwarded() {
-	c.left = slices.DeleteFunc(c.left, func(l Left) bool {
-		return l.Why == errForwarded.Error() && slices.ContainsFunc(c.marks.steps, func(s step) bool { return s.used && s.origin == l.What })
-	})
+// look is a condition on the mark.
+type look struct {
+	mark, mask uint32
+	not        bool
 }
 
-// chain puts the steps of one chain in the order in which a policy reads them:
-// there the first match wins, and in a chain the last one that sets the mark,
-// unless it looks whether there is one, or a rule between ends the walk. A chain
-// that runs later at the same hook overrules those that ran before it.
-func (c *carrier) chain(hook string, steps []step) {
-	behind := slices.ContainsFunc(c.marks.steps, func(s step) bool { return s.hook == hook && s.family == steps[0].family })
-	var settled, open []step
-	for _, s := range steps {
-		s.hook = hook
-		switch {
-		case s.does == stops && s.marked:
-			settled, open = append(settled, open...), nil
-		case s.does == stops && len(open) == 0 && !behind:
-			settled = append(settled, s)
-		case s.does == stops:
-			c.leave(s.origin, "it ends a chain, and marks are set before it: say by the order of the classes what it keeps")
-		case s.unmarked:
-			open = append(open, s)
-		default:
-			open = slices.Insert(open, 0, s)
+// visits are chains that are gone through, a bit for each depth.
+type visits uint32
+
+// flow is traffic that a filter has told apart, and its mark.
+type flow struct {
+	state
+	match  classes.Match
+	origin string
+	part   bool // what two rules take in common
+}
+
+// state is what rules have made of a flow so far.
+type state struct {
+	mark     uint32
+	in, left visits
+}
+
+// told are the flows of one family at one hook. Each takes what none before it
+// takes; the last one takes everything, and has no mark.
+type told struct {
+	family plan.Family
+	hook   string // prerouting or output
+	flows  []flow
+
+	overruled []flow // by a later rule that takes everything
+}
+
+// most is how many flows are told apart: a policy of more is nobody's wish.
+const most = 20000
+
+// chain goes through the rules of one chain. What they cannot say in a policy is
+// left, if it concerns marks or what stands before one that does.
+func (c *carrier) chain(f plan.Family, hook string, steps []step) {
+	last := len(steps) - 1
+	for last >= 0 && !steps[last].sets {
+		last--
+	}
+	t := c.toldAt(f, hook)
+	for _, s := range steps[:last+1] {
+		if s.lost == nil {
+			s.lost = t.take(s)
+		}
+		if s.lost != nil {
+			c.leave(s.origin, s.lost.Error())
 		}
 	}
-	c.marks.steps = slices.Concat(settled, open, c.marks.steps)
+	t.forget(^visits(0))
 }
+
+// forget ends chains. What went through one and came out as what it would be
+// without is not told apart any longer.
+func (t *told) forget(chains visits) {
+	for k := len(t.flows) - 1; k >= 0; k-- {
+		f := &t.flows[k]
+		if (f.in|f.left)&chains != 0 {
+			f.in &^= chains
+			f.left &^= chains
+			if (f.part || f.mark == 0) && t.isIdle(k) {
+				t.flows = slices.Delete(t.flows, k, k+1)
+			}
+		}
+	}
+}
+
+// isIdle tells whether all that a flow takes would be the same without it.
+func (t *told) isIdle(k int) bool {
+	f := t.flows[k]
+	for _, o := range t.flows[k+1:] {
+		m, common, err := inCommon(f.match, o.match)
+		switch {
+		case err == nil && !common:
+		case err != nil || o.state != f.state:
+			return false
+		case sameTaken(m, f.match):
+			return true
+		}
+	}
+	return false
+}
+
+func (c *carrier) toldAt(f plan.Family, hook string) *told {
+	for _, t := range c.marks {
+		if t.family == f && t.hook == hook {
+			return t
+		}
+	}
+	t := &told{family: f, hook: hook, flows: []flow{{}}}
+	c.marks = append(c.marks, t)
+	return t
+}
+
+// take tells apart what a step takes. Flows that come out alike, from one on to
+// the last, need no more than the step's own match in front of them; of each
+// other one the part that the step takes stands in front of it.
+func (t *told) take(s step) error {
+	if s.forgets != 0 {
+		t.forget(s.forgets)
+		return nil
+	}
+	last := len(t.flows) - 1
+	result, alike := s.makes(t.flows[last].state), last+1
+	for alike > 0 && s.takes(t.flows[alike-1].state) && s.makes(t.flows[alike-1].state) == result {
+		alike--
+	}
+	var flows []flow
+	for _, f := range t.flows[:alike] {
+		if !s.takes(f.state) || s.makes(f.state) == f.state {
+			flows = append(flows, f)
+			continue
+		}
+		m, common, err := inCommon(f.match, s.match)
+		if err != nil {
+			return err
+		}
+		if common {
+			flows = append(flows, s.made(f, m))
+		}
+		if !common || !sameTaken(m, f.match) {
+			flows = append(flows, f)
+		}
+	}
+	rest := t.flows[alike:]
+	if slices.ContainsFunc(rest, func(f flow) bool { return f.state != result }) {
+		flows = append(flows, s.made(rest[len(rest)-1], s.match))
+		if takesAll(s.match) {
+			t.overruled = append(t.overruled, rest...)
+			rest = nil
+		}
+	}
+	if len(flows)+len(rest) > most {
+		return errors.New("with those before it there are too many cases for one policy")
+	}
+	t.flows = slices.Concat(flows, rest)
+	return nil
+}
+
+// made is the part of a flow that a step takes. What has a mark already is that
+// of who gave it.
+func (s *step) made(f flow, m classes.Match) flow {
+	if s.clears|s.flips != 0 || f.mark == 0 {
+		f.origin = s.origin
+	}
+	f.state, f.match, f.part = s.makes(f.state), m, !sameTaken(m, s.match)
+	return f
+}
+
+func takesAll(m classes.Match) bool { return sameTaken(m, classes.Match{}) }
+
+// takes tells whether a flow meets a step, as far as its mark and its way
+// through the chains go.
+func (s *step) takes(f state) bool {
+	for _, l := range s.looks {
+		if (f.mark&l.mask == l.mark) == l.not {
+			return false
+		}
+	}
+	return f.left&s.within == 0 && f.in&s.needs == s.needs
+}
+
+// makes is what a step makes of a flow.
+func (s *step) makes(f state) state {
+	f.mark = f.mark&^s.clears ^ s.flips
+	f.in |= s.enters
+	f.left |= s.leaves
+	return f
+}
+
+func sameTaken(a, b classes.Match) bool { return a.String() == b.String() }

@@ -18,10 +18,16 @@ type netplan struct {
 
 type netplanDevice struct {
 	Match struct {
-		Name string `yaml:"name"`
+		Name   string `yaml:"name"`
+		MAC    string `yaml:"macaddress"`
+		Driver any    `yaml:"driver"`
 	} `yaml:"match"`
-	SetName  string         `yaml:"set-name"`
-	DHCP4    bool           `yaml:"dhcp4"`
+	SetName string `yaml:"set-name"`
+	VRF     string `yaml:"table"` // of a VRF alone
+	DHCP4   bool   `yaml:"dhcp4"`
+	Lease   struct {
+		Routes *bool `yaml:"use-routes"`
+	} `yaml:"dhcp4-overrides"`
 	Own      []any          `yaml:"addresses"` // each a text, or a mapping from it to its options
 	Gateway4 string         `yaml:"gateway4"`
 	Gateway6 string         `yaml:"gateway6"`
@@ -34,6 +40,7 @@ type netplanRoute struct {
 	Via    string `yaml:"via"`
 	Table  string `yaml:"table"`
 	Metric string `yaml:"metric"`
+	Type   string `yaml:"type"`
 }
 
 type netplanRule struct {
@@ -61,8 +68,8 @@ func (c *carrier) addNetplan(f File) error {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(n.Network)) {
 		devices, ok := n.Network[kind].(map[string]any)
-		if !ok {
-			continue // "version", "renderer"
+		if !ok || kind == "openvswitch" {
+			continue // "version", "renderer"; what has no devices
 		}
 		for _, id := range slices.Sorted(maps.Keys(devices)) {
 			if err := c.addNetplanDevice(f.Name, id, devices[id]); err != nil {
@@ -81,6 +88,12 @@ func (c *carrier) addNetplanDevice(file, id string, body any) error {
 	var d netplanDevice
 	if err := yaml.Unmarshal(text, &d); err != nil {
 		return err
+	}
+	if d.VRF != "" {
+		if len(d.Routes)+len(d.Rules) > 0 {
+			c.leave(file+": the routes and rules of "+id, "what is bound to a VRF stays in it: Waymark needs nothing for that")
+		}
+		return nil
 	}
 	id = d.named(id)
 	for _, a := range d.Own {
@@ -104,12 +117,17 @@ func (c *carrier) addNetplanDevice(file, id string, body any) error {
 	return nil
 }
 
-// named is the interface's name: the device's id, unless the file says another.
+// named is the interface's name: the device's id, unless the file says another;
+// "" where it says by what else interfaces are found.
 func (d *netplanDevice) named(id string) string {
-	for _, name := range []string{d.Match.Name, d.SetName} {
-		if name != "" && !strings.ContainsAny(name, "*?[") {
-			id = name
-		}
+	m := d.Match
+	switch {
+	case d.SetName != "":
+		return d.SetName
+	case strings.ContainsAny(m.Name, "*?["), m.Name == "" && (m.MAC != "" || m.Driver != nil):
+		return ""
+	case m.Name != "":
+		return m.Name
 	}
 	return id
 }
@@ -121,9 +139,9 @@ func (d *netplanDevice) routes(device string) (routes []fileRoute) {
 		}
 	}
 	for _, r := range d.Routes {
-		routes = append(routes, fileRoute{device, r.To, r.Via, r.Table, r.Metric})
+		routes = append(routes, fileRoute{device: device, to: r.To, via: r.Via, table: r.Table, metric: r.Metric, does: r.Type})
 	}
-	if d.DHCP4 {
+	if d.DHCP4 && (d.Lease.Routes == nil || *d.Lease.Routes) {
 		routes = append(routes, fileRoute{device: device, to: "0.0.0.0/0"})
 	}
 	return routes

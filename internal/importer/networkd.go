@@ -3,7 +3,12 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,20 +18,21 @@ type section struct {
 	keys map[string][]string
 }
 
-// addNetwork takes the routes and rules of a *.network file.
+// addNetwork takes the routes and rules of a *.network file, drop-ins of which
+// stand behind it.
 func (c *carrier) addNetwork(f File) error {
 	device, all := "", sections(f.Text)
 	for _, s := range all {
 		var err error
 		switch s.name {
 		case "Match":
-			device = s.value("Name")
+			device = s.or("Name", device)
 		case "Network":
-			err = c.addNetworkSection(device, s, leaseTable(all))
+			err = c.addNetworkSection(device, s, lease(all))
 		case "Address":
 			c.addFileAddress(device, s.value("Address"))
 		case "Route":
-			err = c.addFileRoute(fileRoute{device, s.or("Destination", "default"), s.value("Gateway"), s.or("Table", "main"), s.value("Metric")})
+			err = c.addNetworkRoute(device, s)
 		case "RoutingPolicyRule":
 			err = c.addFileRule(f.Name, s.policyRule())
 		}
@@ -37,14 +43,41 @@ func (c *carrier) addNetwork(f File) error {
 	return nil
 }
 
-// leaseTable is the routing table of what DHCP tells.
-func leaseTable(all []section) string {
-	for _, s := range all {
-		if s.name == "DHCPv4" || s.name == "DHCP" {
-			return s.or("RouteTable", "main")
-		}
+// addNetworkRoute takes a [Route].
+func (c *carrier) addNetworkRoute(device string, s section) error {
+	r := fileRoute{device: device, to: s.or("Destination", "default"), via: s.value("Gateway"), table: s.or("Table", "main"), metric: s.value("Metric"), does: s.value("Type")}
+	if v6, err := netip.ParseAddr(s.value("Gateway")); err == nil && v6.Is6() && s.value("Destination") == "" {
+		r.to = "::/0"
 	}
-	return "main"
+	for _, hop := range s.keys["MultiPathRoute"] { // GATEWAY[@DEVICE] [WEIGHT]
+		words := strings.Fields(hop)
+		if len(words) == 0 {
+			continue
+		}
+		via, by, _ := strings.Cut(words[0], "@")
+		h := fileHop{device: cmp.Or(by, device), via: via, weight: 1}
+		if len(words) > 1 {
+			h.weight, _ = strconv.Atoi(words[1])
+		}
+		r.hops = append(r.hops, h)
+	}
+	return c.addFileRoute(r)
+}
+
+// lease is the routing table of what DHCP tells; "" if routes are not taken
+// from there.
+func lease(all []section) string {
+	table := "main"
+	for _, s := range all {
+		if s.name != "DHCPv4" && s.name != "DHCP" {
+			continue
+		}
+		if isNo(s.value("UseRoutes")) || isNo(s.value("UseGateway")) {
+			return ""
+		}
+		table = s.or("RouteTable", table)
+	}
+	return table
 }
 
 // addNetworkSection takes what [Network] says of default routes.
@@ -53,39 +86,66 @@ func (c *carrier) addNetworkSection(device string, s section, lease string) erro
 		c.addFileAddress(device, a)
 	}
 	for _, g := range s.keys["Gateway"] {
-		if err := c.addFileRoute(fileRoute{device, "default", g, "main", ""}); err != nil {
+		if err := c.addFileRoute(fileRoute{device: device, to: "default", via: g, table: "main"}); err != nil {
 			return err
 		}
 	}
-	if dhcp := strings.ToLower(s.value("DHCP")); len(s.keys["Gateway"]) == 0 && (dhcp == "yes" || dhcp == "ipv4" || dhcp == "true") {
-		return c.addFileRoute(fileRoute{device, "0.0.0.0/0", "", lease, ""})
+	if dhcp := strings.ToLower(s.value("DHCP")); lease != "" && len(s.keys["Gateway"]) == 0 && (dhcp == "ipv4" || isYes(dhcp)) {
+		return c.addFileRoute(fileRoute{device: device, to: "0.0.0.0/0", table: lease})
 	}
 	return nil
 }
 
-// policyRule are the words of ip(8) for a [RoutingPolicyRule].
+func isYes(text string) bool {
+	return slices.Contains([]string{"yes", "y", "true", "t", "on", "1"}, strings.ToLower(text))
+}
+
+func isNo(text string) bool {
+	return slices.Contains([]string{"no", "n", "false", "f", "off", "0"}, strings.ToLower(text))
+}
+
+// ruleWords are the keys of a [RoutingPolicyRule] that select, in words of ip(8).
+var ruleWords = []struct{ key, word string }{
+	{"To", "to"}, {"IncomingInterface", "iif"}, {"User", "uidrange"}, {"IPProtocol", "ipproto"}, {"SourcePort", "sport"}, {"DestinationPort", "dport"},
+	{"TypeOfService", "tos"}, {"OutgoingInterface", "oif"}, {"SuppressInterfaceGroup", "suppress_ifgroup"},
+}
+
+// policyRule are the words of ip(8) for a [RoutingPolicyRule]; a key that is not
+// known stands among them as it is.
 func (s section) policyRule() fileRule {
 	r := fileRule{from: s.value("From"), table: s.value("Table"), priority: s.value("Priority"), mark: s.value("FirewallMark"), family: s.value("Family"),
 		does: s.value("Type"), suppress: s.value("SuppressPrefixLength")}
-	for _, k := range []struct{ key, word string }{
-		{"To", "to"}, {"IncomingInterface", "iif"}, {"User", "uidrange"}, {"IPProtocol", "ipproto"},
-		{"SourcePort", "sport"}, {"DestinationPort", "dport"}, {"TypeOfService", "tos"}, {"OutgoingInterface", "oif"},
-	} {
+	known := []string{"From", "Table", "Priority", "FirewallMark", "Family", "Type", "SuppressPrefixLength", "InvertRule", "L3MasterDevice", "GoTo"}
+	for _, k := range ruleWords {
+		known = append(known, k.key)
 		if v := s.value(k.key); v != "" {
 			r.other = append(r.other, k.word+" "+v)
 		}
 	}
-	if v := strings.ToLower(s.value("InvertRule")); v == "yes" || v == "true" || v == "1" {
+	for _, key := range slices.Sorted(maps.Keys(s.keys)) {
+		if !slices.Contains(known, key) {
+			r.other = append(r.other, key+" "+s.value(key))
+		}
+	}
+	if isYes(s.value("InvertRule")) {
 		r.other = append([]string{"not"}, r.other...)
 	}
 	if r.suppress != "" && r.suppress != "0" {
 		r.other = append(r.other, "suppress_prefixlength "+r.suppress)
 	}
+	if isYes(s.value("L3MasterDevice")) {
+		r.does = "l3mdev"
+	}
+	if to := s.value("GoTo"); to != "" {
+		r.does = "goto " + to
+	}
 	return r
 }
 
+// sections are those of a file. A line that ends with a backslash goes on in the
+// next, and a key without a value forgets those before it.
 func sections(text string) (all []section) {
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
 		line = strings.TrimSpace(line)
 		key, value, isKey := strings.Cut(line, "=")
 		switch {
@@ -94,8 +154,10 @@ func sections(text string) (all []section) {
 			all = append(all, section{strings.Trim(line, "[]"), map[string][]string{}})
 		case isKey && len(all) > 0:
 			keys := all[len(all)-1].keys
-			key = strings.TrimSpace(key)
-			keys[key] = append(keys[key], strings.TrimSpace(value))
+			key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+			if keys[key] = append(keys[key], value); value == "" {
+				delete(keys, key)
+			}
 		}
 	}
 	return all

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"waymark/internal/filters"
 )
 
 // keyName is an expression as nft writes it: "meta mark", "ip saddr"; "" for
@@ -38,7 +40,10 @@ func (t *nftTurned) values(x any) (all []string, err error) {
 	switch v := x.(type) {
 	case string:
 		if strings.HasPrefix(v, "@") {
-			return t.valuesOf(t.elements(x))
+			if s := t.named(t.rule, v); s.Changes() {
+				return nil, fmt.Errorf("what is in the set %s comes and goes: a match has what it is told, until it is told another", s.Name)
+			}
+			return t.valuesOf(t.elements(t.rule, x))
 		}
 		return []string{v}, nil
 	case float64:
@@ -55,7 +60,7 @@ func (t *nftTurned) values(x any) (all []string, err error) {
 			return t.values(e["val"])
 		}
 		if _, ok := v["set"]; ok {
-			return t.valuesOf(t.elements(x))
+			return t.valuesOf(t.elements(t.rule, x))
 		}
 	}
 	text, _ := json.Marshal(x)
@@ -77,9 +82,9 @@ func (t *nftTurned) valuesOf(elements []any) (all []string, err error) {
 }
 
 // elements are those of a set or map, written here or by its name.
-func (t *nftTurned) elements(x any) []any {
+func (n *nftables) elements(r *filters.Rule, x any) []any {
 	if name, ok := x.(string); ok {
-		return t.named(t.rule, strings.TrimPrefix(name, "@"))
+		return n.named(r, name).Elem
 	}
 	m, _ := x.(map[string]any)
 	set, _ := m["set"].([]any)

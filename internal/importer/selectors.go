@@ -100,9 +100,18 @@ func both[T any](twice *string, field string, values *[]T, more []T) {
 	}
 }
 
-// prefixes are addresses, with or without their lengths, between commas.
+// prefixes are addresses, with or without their lengths, and ranges of them,
+// between commas.
 func prefixes(text string) (all []netip.Prefix, err error) {
 	for one := range strings.SplitSeq(text, ",") {
+		if first, last, isRange := strings.Cut(one, "-"); isRange {
+			of, err := rangePrefixes(first, last)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, of...)
+			continue
+		}
 		p, err := prefix(one)
 		if err != nil {
 			return nil, err
@@ -110,6 +119,38 @@ func prefixes(text string) (all []netip.Prefix, err error) {
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// rangePrefixes are the fewest prefixes that make up a range of addresses.
+func rangePrefixes(first, last string) (all []netip.Prefix, err error) {
+	lo, err := netip.ParseAddr(first)
+	hi, wrong := netip.ParseAddr(last)
+	if err != nil || wrong != nil || lo.Is4() != hi.Is4() || hi.Less(lo) {
+		return nil, fmt.Errorf("%q is no range of addresses", first+"-"+last)
+	}
+	for lo.IsValid() && !hi.Less(lo) {
+		p := netip.PrefixFrom(lo, lo.BitLen())
+		for p.Bits() > 0 {
+			wider := netip.PrefixFrom(lo, p.Bits()-1)
+			if wider.Masked().Addr() != lo || hi.Less(end(wider)) {
+				break
+			}
+			p = wider
+		}
+		all = append(all, p)
+		lo = end(p).Next()
+	}
+	return all, nil
+}
+
+// end is the last address of a prefix.
+func end(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < p.Addr().BitLen(); bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	a, _ := netip.AddrFromSlice(b) // as long as it was
+	return a
 }
 
 func prefix(text string) (netip.Prefix, error) {

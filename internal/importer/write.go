@@ -4,6 +4,7 @@ package importer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -20,19 +21,7 @@ type class struct {
 
 // write makes the policy of what is carried, and leaves what it cannot say.
 func (c *carrier) write() Imported {
-	var made []class
-	for _, e := range c.entries() {
-		if last := len(made) - 1; last >= 0 && made[last].way == e.way {
-			with := append(made[:last:last], class{made[last].name, e.way, append(made[last].entries[:len(made[last].entries):len(made[last].entries)], e)})
-			if c.valid(with, e) {
-				made = with
-			}
-			continue
-		}
-		if with := append(made[:len(made):len(made)], class{className(made, e.way), e.way, []entry{e}}); c.valid(with, e) {
-			made = with
-		}
-	}
+	made := c.fit(nil, c.entries())
 	left := c.left
 	if left == nil {
 		left = []Left{}
@@ -40,18 +29,49 @@ func (c *carrier) write() Imported {
 	return Imported{Policy: c.text(made), Uplinks: len(c.ways), Classes: len(made), Left: left}
 }
 
-// valid tells whether a policy with one entry more is right, and leaves the
-// entry if it is not: one that can never win, for instance.
-func (c *carrier) valid(made []class, e entry) bool {
-	_, err := classes.Parse("policy.yaml", []byte(c.text(made)))
-	if err != nil {
-		reason, _, _ := strings.Cut(err.Error(), "\n")
-		if k := strings.LastIndex(reason, ": "); k >= 0 && strings.Contains(reason, "policy.yaml:") {
-			reason = strings.TrimLeft(strings.SplitN(reason, ": ", 2)[1], " ")
-		}
+// fit adds entries to a policy, all that are right in it, and leaves the others:
+// one that can never win, for instance.
+func (c *carrier) fit(made []class, entries []entry) []class {
+	with := added(made, entries)
+	_, err := classes.Parse("policy.yaml", []byte(c.text(with)))
+	switch half := len(entries) / 2; {
+	case err == nil || half == 0 && len(entries) == 0:
+		return with
+	case half > 0:
+		return c.fit(c.fit(made, entries[:half]), entries[half:])
+	}
+	c.refuse(entries[0], err)
+	return made
+}
+
+// refuse leaves an entry that the policy language does not take. Of what two
+// rules take in common nothing is missed that an earlier match takes.
+func (c *carrier) refuse(e entry, err error) {
+	reason, _, _ := strings.Cut(err.Error(), "\n")
+	if k := strings.LastIndex(reason, ": "); k >= 0 && strings.Contains(reason, "policy.yaml:") {
+		reason = strings.TrimLeft(strings.SplitN(reason, ": ", 2)[1], " ")
+	}
+	if !e.part || !strings.Contains(reason, "can never win") {
 		c.leave(e.origin, "as "+e.match.String()+" it is refused: "+reason)
 	}
-	return err == nil
+}
+
+// added are classes with more entries: neighbours that go the same way are in
+// one class.
+func added(made []class, entries []entry) []class {
+	made = slices.Clone(made)
+	if last := len(made) - 1; last >= 0 {
+		made[last].entries = slices.Clone(made[last].entries)
+	}
+	for _, e := range entries {
+		last := len(made) - 1
+		if last < 0 || made[last].way != e.way {
+			made = append(made, class{className(made, e.way), e.way, []entry{e}})
+			continue
+		}
+		made[last].entries = append(made[last].entries, e)
+	}
+	return made
 }
 
 func className(made []class, w way) string {
