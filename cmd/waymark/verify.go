@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,7 @@ type verification struct {
 	simulate, describe, live bool
 	inject, here, yes        bool
 	targets                  []string
+	began                    time.Time
 }
 
 func newVerify(e env) *cobra.Command {
@@ -111,6 +113,7 @@ func (v *verification) check(c *cobra.Command) error {
 }
 
 func (v *verification) run() error {
+	v.began = time.Now()
 	if v.simulate {
 		checks, err := v.simulated()
 		if err != nil {
@@ -231,7 +234,8 @@ func (v *verification) printHost(l *loader.Loader) error {
 func (v *verification) report(checks []verify.Check) error {
 	var err error
 	if v.format == "junit" {
-		err = verify.PrintJUnit(v.stdout, checks)
+		name, _ := os.Hostname() // "": it is nowhere said
+		err = verify.PrintJUnit(v.stdout, checks, verify.Run{Host: name, Began: v.began, Took: time.Since(v.began)})
 	} else {
 		err = v.print(v.stdout, "Verification", checks, func(w io.Writer) error { return verify.Print(w, checks) })
 	}

@@ -3,10 +3,12 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // Print writes a line for each check, with what is wrong below it, and a sum.
@@ -40,22 +42,42 @@ func Print(w io.Writer, checks []Check) error {
 	return err
 }
 
-// suite is a test suite as CI systems read it.
+// Run is when and where checks were made.
+type Run struct {
+	Host  string
+	Began time.Time
+	Took  time.Duration
+}
+
+// suite is a test suite as CI systems read it, with all that the schema of Ant's
+// JUnit task asks for; that of Jenkins takes it too.
 type suite struct {
-	XMLName  xml.Name    `xml:"testsuite"`
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Skipped  int         `xml:"skipped,attr"`
-	Cases    []suiteCase `xml:"testcase"`
+	XMLName    xml.Name    `xml:"testsuite"`
+	Name       string      `xml:"name,attr"`
+	Tests      int         `xml:"tests,attr"`
+	Failures   int         `xml:"failures,attr"`
+	Skipped    int         `xml:"skipped,attr"`
+	Errors     int         `xml:"errors,attr"`
+	Time       string      `xml:"time,attr"` // seconds
+	Timestamp  string      `xml:"timestamp,attr"`
+	Hostname   string      `xml:"hostname,attr"`
+	Properties struct{}    `xml:"properties"`
+	Cases      []suiteCase `xml:"testcase"`
+	Out        string      `xml:"system-out"` // the answers
+	Err        string      `xml:"system-err"`
 }
 
 type suiteCase struct {
 	Class   string   `xml:"classname,attr"`
 	Name    string   `xml:"name,attr"`
-	Failure *message `xml:"failure"`
+	Time    int      `xml:"time,attr"` // is not known of each
+	Failure *failure `xml:"failure"`
 	Skipped *message `xml:"skipped"`
-	Out     string   `xml:"system-out,omitempty"`
+}
+
+type failure struct {
+	message
+	Type string `xml:"type,attr"`
 }
 
 type message struct {
@@ -64,17 +86,20 @@ type message struct {
 }
 
 // PrintJUnit writes the checks as a JUnit test suite.
-func PrintJUnit(w io.Writer, checks []Check) error {
-	s := suite{Name: "waymark verify", Tests: len(checks), Failures: Failed(checks), Skipped: Skipped(checks)}
+func PrintJUnit(w io.Writer, checks []Check, run Run) error {
+	s := suite{Name: "waymark verify", Tests: len(checks), Failures: Failed(checks), Skipped: Skipped(checks), Hostname: cmp.Or(run.Host, "localhost")}
+	s.Time, s.Timestamp = fmt.Sprintf("%.3f", run.Took.Seconds()), run.Began.UTC().Format("2006-01-02T15:04:05")
 	for _, c := range checks {
-		one := suiteCase{Class: "waymark." + c.Group, Name: c.Name, Out: c.Answer}
+		one := suiteCase{Class: "waymark." + c.Group, Name: c.Name}
 		switch {
 		case len(c.Wrong) > 0:
-			one.Failure = &message{Message: c.Wrong[0], Text: strings.Join(c.Wrong, "\n")}
+			one.Failure = &failure{message{c.Wrong[0], strings.Join(c.Wrong, "\n")}, "wrong"}
 		case c.Skipped != "":
 			one.Skipped = &message{Message: c.Skipped}
 		}
-		s.Cases = append(s.Cases, one)
+		if s.Cases = append(s.Cases, one); c.Answer != "" {
+			s.Out += fmt.Sprintf("%s: %s: %s\n", c.Group, c.Name, c.Answer)
+		}
 	}
 	text, err := xml.MarshalIndent(s, "", "  ")
 	if err != nil {
