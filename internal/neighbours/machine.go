@@ -88,12 +88,12 @@ func sysctlFindings(h Host) (found []Finding) {
 				"it drops what comes in where no rule leads back, as with forwarding, probes or leased addresses; `waymark apply` makes it loose where that is so, and `down` strict again", ""})
 		} else if strict {
 			found = append(found, Finding{Serious, fmt.Sprintf("the reverse path filter of %s is strict", u), "",
-				"it drops what comes in where no rule leads back: `waymark plan` says why it has to be loose", "sysctl -w " + strings.ReplaceAll(name, "/", ".") + "=2"})
+				"it drops what comes in where no rule leads back: `waymark plan` says why it has to be loose", "sysctl -w " + name + "=2"}) // with slashes: names of interfaces have dots
 		}
 	}
 	if is("net/ipv4/conf/all/src_valid_mark", "1") && len(h.Uplinks) > 1 {
 		found = append(found, Finding{Warning, "net.ipv4.conf.all.src_valid_mark is 1", "wg-quick sets it",
-			"reverse path filters look the way back up with the packet's mark, which other tools' marked packets do not expect", "sysctl -w net.ipv4.conf.all.src_valid_mark=0, if nobody needs it"})
+			"reverse path filters look the way back up with the packet's mark, which other tools' marked packets do not expect", "`sysctl -w net.ipv4.conf.all.src_valid_mark=0`, if nobody needs it"})
 	}
 	for _, name := range []string{"net/ipv4/tcp_fwmark_accept", "net/ipv4/fwmark_reflect", "net/ipv6/fwmark_reflect"} {
 		if is(name, "1") {
