@@ -31,3 +31,33 @@ func (s Saved) Tables() []Table {
 	}
 	return tables
 }
+
+// Words are those of a line; one in double quotes may hold blanks, and a
+// backslash there says that what follows stands for itself.
+func Words(line string) (words []string) {
+	var word strings.Builder
+	quoted, begun := false, false
+	end := func() {
+		if begun {
+			words = append(words, word.String())
+		}
+		word.Reset()
+		begun = false
+	}
+	for k := 0; k < len(line); k++ {
+		switch b := line[k]; {
+		case b == '"':
+			quoted, begun = !quoted, true
+		case b == '\\' && quoted && k+1 < len(line):
+			k++
+			word.WriteByte(line[k])
+		case !quoted && (b == ' ' || b == '\t' || b == '\r'):
+			end()
+		default:
+			word.WriteByte(b)
+			begun = true
+		}
+	}
+	end()
+	return words
+}

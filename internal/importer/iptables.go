@@ -37,7 +37,7 @@ type table struct {
 func (c *carrier) addTable(saved filters.Saved, of filters.Table) {
 	t := table{carrier: c, family: savedFamily(saved), command: saved.Command, name: of.Name, chains: map[string][][]string{}}
 	for _, rule := range of.Rules {
-		if words := quotedFields(rule); len(words) > 2 {
+		if words := filters.Words(rule); len(words) > 2 {
 			t.chains[words[1]] = append(t.chains[words[1]], words[2:])
 		}
 	}
@@ -249,34 +249,4 @@ func number(text string) (uint32, error) {
 		return 0, fmt.Errorf("%q is no mark", text)
 	}
 	return uint32(n), nil
-}
-
-// quotedFields are a line's words; one in double quotes may hold blanks, and a
-// backslash there says that what follows stands for itself.
-func quotedFields(line string) (words []string) {
-	var word strings.Builder
-	quoted, begun := false, false
-	end := func() {
-		if begun {
-			words = append(words, word.String())
-		}
-		word.Reset()
-		begun = false
-	}
-	for k := 0; k < len(line); k++ {
-		switch b := line[k]; {
-		case b == '"':
-			quoted, begun = !quoted, true
-		case b == '\\' && quoted && k+1 < len(line):
-			k++
-			word.WriteByte(line[k])
-		case !quoted && (b == ' ' || b == '\t' || b == '\r'):
-			end()
-		default:
-			word.WriteByte(b)
-			begun = true
-		}
-	}
-	end()
-	return words
 }

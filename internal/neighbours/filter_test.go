@@ -65,6 +65,7 @@ var iptablesCases = []struct {
 	says       string
 }{
 	{"sets the whole mark", "-A OUTPUT -p tcp -j MARK --set-xmark 0x1/0xffffffff", Serious, "iptables -t mangle -D OUTPUT -p tcp -j MARK --set-xmark 0x1/0xffffffff"},
+	{"says what a shell would obey", `-A OUTPUT -m comment --comment "it\'s \"a\" $(b)" -j MARK --set-xmark 0x1/0xffffffff`, Serious, `--comment 'it'\''s "a" $(b)' -j MARK`},
 	{"sets others' bits", "-A OUTPUT -j MARK --set-xmark 0x100/0xf00", Note, "0xf00"},
 	{"matches whole", "-A OUTPUT -m mark ! --mark 0x1 -j ACCEPT", Warning, "0x1"},
 	{"matches others' bits", "-A OUTPUT -m mark --mark 0x4000/0x4000 -j MASQUERADE", Note, "0x4000"},

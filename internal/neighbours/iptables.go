@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
+	"waymark/internal/filters"
 	"waymark/internal/registry"
 )
 
@@ -15,7 +17,7 @@ func (h Host) eachIptablesUse(do func(markUse)) {
 	h.eachIptables(func(command, table, line string, words []string) {
 		for _, u := range iptablesUses(words) {
 			u.rule = fmt.Sprintf("%s -t %s %s", command, table, line)
-			u.remove = fmt.Sprintf("%s -t %s -D%s", command, table, strings.TrimPrefix(line, "-A"))
+			u.remove = fmt.Sprintf("%s -t %s -D %s", command, table, forShell(words[1:]))
 			u.owner = registry.OwnerOfFilter(words[1])
 			do(u)
 		}
@@ -27,12 +29,26 @@ func (h Host) eachIptables(do func(command, table, line string, words []string))
 	for _, saved := range h.Iptables {
 		for _, t := range saved.Tables() {
 			for _, line := range t.Rules {
-				if words := strings.Fields(line); len(words) > 1 {
+				if words := filters.Words(line); len(words) > 1 {
 					do(saved.Command, t.Name, line, words)
 				}
 			}
 		}
 	}
+}
+
+// forShell are words as a shell takes them: comments may hold anything.
+func forShell(words []string) string {
+	quoted := make([]string, len(words))
+	for k, word := range words {
+		quoted[k] = word
+		if word == "" || strings.ContainsFunc(word, func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-+_./:,!=@%", r)
+		}) {
+			quoted[k] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
 }
 
 // iptablesUses are what a rule does with marks. Other matches have options of

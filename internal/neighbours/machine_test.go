@@ -40,6 +40,7 @@ func TestExamine(t *testing.T) {
 		{"all of Cilium's bits, not of one entry", Host{Interfaces: []Interface{{Name: "cilium_host"}}}, Serious, "take other bits"},
 		{"uplinks of different MTUs", Host{Uplinks: []string{"a", "b"}, Interfaces: []Interface{{"a", 1500}, {"b", 1400}}}, Note, "b 1400"},
 		{"networkd removes rules", Host{Networkd: &Networkd{RemovesRules: true}}, Serious, "networkd-foreign.conf"},
+		{"a strict filter, and a dot in the name", Host{Plan: &plan.Plan{}, Uplinks: []string{"eth0.100"}, Facts: plan.Facts{Sysctls: map[string]string{"net/ipv4/conf/eth0.100/rp_filter": "1"}}}, Serious, "sysctl -w net/ipv4/conf/eth0.100/rp_filter=2"},
 		{"networkd does not", Host{Networkd: &Networkd{}}, "", ""},
 	} {
 		c.host.Mask = usual

@@ -3,9 +3,12 @@
 package neighbours
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	"waymark/internal/filters"
 )
 
 // natFindings are uplinks that forwarded packets leave by with the source
@@ -33,16 +36,20 @@ func (h Host) translated() map[string]bool {
 	out := map[string]bool{}
 	for _, r := range h.nftRules() {
 		var names []string
-		nat := false
+		nat, not := false, false
 		for _, x := range r.Expr {
-			names = append(names, outInterfaces(x)...)
+			some, but := outInterfaces(x)
+			names, not = append(names, some...), not || but
 			for _, s := range []string{"masquerade", "snat"} {
 				_, is := x[s]
 				nat = nat || is
 			}
 		}
-		if nat {
+		if nat && !not {
 			addTo(out, names)
+		}
+		if nat && not && !ofSome(r) {
+			h.addBut(out, names)
 		}
 	}
 	h.eachIptables(func(_, table, _ string, words []string) {
@@ -51,8 +58,12 @@ func (h Host) translated() map[string]bool {
 			if k := slices.Index(words, "-o"); k >= 0 && k+1 < len(words) {
 				names = []string{words[k+1]}
 			}
-			if !slices.Contains(words, "!") {
+			k = slices.Index(words, "-o")
+			switch not := slices.Index(words, "!"); {
+			case not < 0:
 				addTo(out, names)
+			case not+1 == k && !slices.Contains(words, "-s"):
+				h.addBut(out, names)
 			}
 		}
 	})
@@ -68,20 +79,40 @@ func addTo(out map[string]bool, names []string) {
 	}
 }
 
-// outInterfaces are those that a match of nft's names.
-func outInterfaces(x map[string]any) (names []string) {
+// addBut adds the uplinks that have none of the names.
+func (h Host) addBut(out map[string]bool, names []string) {
+	for _, u := range h.Uplinks {
+		if !slices.ContainsFunc(names, func(n string) bool {
+			return n == u || strings.HasSuffix(n, "+") && strings.HasPrefix(u, strings.TrimSuffix(n, "+"))
+		}) {
+			out[u] = true
+		}
+	}
+}
+
+// ofSome tells whether a rule of nftables is for some sources only, as Docker's
+// for its networks.
+func ofSome(r filters.Rule) bool {
+	text, _ := json.Marshal(r.Expr)
+	return strings.Contains(string(text), `"field":"saddr"`)
+}
+
+// outInterfaces are those that a match of nft's names; not says that it takes all
+// others.
+func outInterfaces(x map[string]any) (names []string, not bool) {
 	m, ok := x["match"].(map[string]any)
 	if !ok {
-		return nil
+		return nil, false
 	}
+	not = m["op"] == "!="
 	left, _ := m["left"].(map[string]any)
 	meta, _ := left["meta"].(map[string]any)
 	if meta["key"] != "oifname" && meta["key"] != "oif" {
-		return nil
+		return nil, false
 	}
 	switch right := m["right"].(type) {
 	case string:
-		return []string{right}
+		return []string{right}, not
 	case map[string]any:
 		set, _ := right["set"].([]any)
 		for _, element := range set {
@@ -90,5 +121,5 @@ func outInterfaces(x map[string]any) (names []string) {
 			}
 		}
 	}
-	return names
+	return names, not
 }

@@ -33,15 +33,24 @@ func kernelFindings(h Host) (found []Finding) {
 func conflictFindings(h Host) (found []Finding) {
 	var conflicts plan.Conflicts
 	errors.As(h.Conflict, &conflicts)
+	free := Free(h)
+	numbers := strings.NewReplacer("rules: {base: N}", fmt.Sprintf("rules: {base: %d}", free.Rules), "tables: {base: N}", fmt.Sprintf("tables: {base: %d}", free.Tables))
 	for _, c := range conflicts {
-		found = append(found, Finding{Serious, c.What + " is not free", c.Owner, "the policy cannot be applied beside it", c.Cure})
+		found = append(found, Finding{Serious, c.What + " is not free", c.Owner, "the policy cannot be applied beside it", numbers.Replace(c.Cure)})
 	}
-	if h.Plan != nil {
-		for _, c := range h.Plan.Covers(h.Facts) {
-			found = append(found, Finding{Serious, c, "", "classes go where that rule says", ""})
-		}
+	if h.Plan == nil {
+		return found
+	}
+	covers := h.Plan.Covers(h.Facts)
+	for k, r := range h.Plan.Covering(h.Facts) {
+		found = append(found, Finding{Serious, covers[k], plan.Owner(r), "classes go where that rule says", "`" + removeRule(r) + "`"})
 	}
 	return found
+}
+
+// removeRule is the command that removes a rule.
+func removeRule(r plan.Rule) string {
+	return fmt.Sprintf("ip %s rule del %s", r.Family.Option(), r.Args())
 }
 
 // ruleFindings are other people's rules that look at the mark, or are of a
@@ -51,8 +60,7 @@ func ruleFindings(h Host) (found []Finding) {
 		switch {
 		case r.Protocol == plan.Protocol:
 		case r.Mask != 0:
-			remove := fmt.Sprintf("ip %s rule del %s", r.Family.Option(), r.Args())
-			found = append(found, h.markFinding(r.String(), plan.Owner(r), Mark{r.Mark, r.Mask}, remove))
+			found = append(found, h.markFinding(r.String(), plan.Owner(r), Mark{r.Mark, r.Mask}, removeRule(r)))
 		case r.Table == plan.TableLocal && r.Priority != 0:
 			found = append(found, h.localFinding(r))
 		case registry.Owner(registry.Use{Priority: r.Priority, Table: r.Table}) != nil:
@@ -99,7 +107,7 @@ func (h Host) markFinding(what, owner string, m Mark, remove string) Finding {
 	switch {
 	case common != 0:
 		return Finding{Serious, what, owner, fmt.Sprintf("it takes the bits %#x of the fwmark for its own, and they are Waymark's", common),
-			fmt.Sprintf("%s, or `%s`", h.leave(common), remove)}
+			h.leave(common) + ", or `" + remove + "`"}
 	case t.Whole():
 		return Finding{Warning, what, owner, fmt.Sprintf("it matches the whole mark: with a class's bits beside it, %#x is another. Waymark leaves sockets with that mark alone, and they are in no class", m.Mark), ""}
 	}
@@ -155,7 +163,7 @@ func wireguardFindings(h Host) (found []Finding) {
 func xfrmFindings(h Host) (found []Finding) {
 	for _, m := range h.Xfrm {
 		if m.Mask != 0 {
-			found = append(found, h.markFinding(fmt.Sprintf("an IPsec policy or state with mark %#x/%#x", m.Mark, m.Mask), knownFor(m), m, "ip xfrm policy"))
+			found = append(found, h.markFinding(fmt.Sprintf("an IPsec policy or state with mark %#x/%#x", m.Mark, m.Mask), knownFor(m), m, "ip xfrm policy delete ...` for what `ip xfrm policy` shows of it, and `ip xfrm state delete ..."))
 		}
 	}
 	return found

@@ -9,25 +9,32 @@ import "fmt"
 // select no less, and lead somewhere. A lookup leads somewhere if its table
 // has a default route of the family.
 func (p *Plan) Covers(facts Facts) (covers []string) {
-	for _, theirs := range facts.Rules {
-		if theirs.Protocol == Protocol || theirs.Protocol == kernel || !leadsAll(facts, theirs) {
-			continue
-		}
-		n, first := 0, Rule{}
-		for _, ours := range p.Rules {
-			if theirs.Priority <= ours.Priority && theirs.selectsAllOf(ours) {
-				if n == 0 {
-					first = ours
-				}
-				n++
-			}
-		}
-		if n > 0 {
-			covers = append(covers, fmt.Sprintf("%s (by %s) takes what %s of ours would, from priority %d on: remove it, or begin before it with `rules: {base: N}`",
-				theirs, Owner(theirs), count(n, "rule", "rules"), first.Priority))
-		}
+	for _, theirs := range p.Covering(facts) {
+		ours := p.coveredBy(theirs)
+		covers = append(covers, fmt.Sprintf("%s (by %s) takes what %s of ours would, from priority %d on: remove it, or begin before it with `rules: {base: N}`",
+			theirs, Owner(theirs), count(len(ours), "rule", "rules"), ours[0].Priority))
 	}
 	return covers
+}
+
+// Covering are the rules of others that Covers speaks of.
+func (p *Plan) Covering(facts Facts) (rules []Rule) {
+	for _, theirs := range facts.Rules {
+		if theirs.Protocol != Protocol && theirs.Protocol != kernel && leadsAll(facts, theirs) && p.coveredBy(theirs) != nil {
+			rules = append(rules, theirs)
+		}
+	}
+	return rules
+}
+
+// coveredBy are the rules whose packets one of others takes before them.
+func (p *Plan) coveredBy(theirs Rule) (covered []Rule) {
+	for _, ours := range p.Rules {
+		if theirs.Priority <= ours.Priority && theirs.selectsAllOf(ours) {
+			covered = append(covered, ours)
+		}
+	}
+	return covered
 }
 
 // kernel is RTPROT_KERNEL, of the rules that every host has.

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package neighbours
+
+import (
+	"testing"
+
+	"waymark/internal/filters"
+	"waymark/internal/plan"
+)
+
+// TestNatOfAllBut has sources rewritten out of all interfaces but one: out of both
+// uplinks alike, unless that is one of them, or only some sources are.
+func TestNatOfAllBut(t *testing.T) {
+	facts := plan.Facts{Sysctls: map[string]string{"net/ipv4/ip_forward": "1"}}
+	nft := func(conditions string) []byte {
+		return []byte(`{"nftables": [{"rule": {"family": "ip", "table": "n", "chain": "p", "handle": 3, "expr": [` + conditions + `, {"masquerade": null}]}}]}`)
+	}
+	but := func(name string) string {
+		return `{"match": {"op": "!=", "left": {"meta": {"key": "oifname"}}, "right": "` + name + `"}}`
+	}
+	const saddr = `{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "172.17.0.1"}}, `
+	iptables := func(rule string) []filters.Saved {
+		return []filters.Saved{{Command: "iptables", Text: "*nat\n" + rule + "\nCOMMIT\n"}}
+	}
+	for name, c := range map[string]struct {
+		host Host
+		want int
+	}{
+		"nft, all but the LAN":          {Host{Nft: nft(but("lan0"))}, 0},
+		"nft, all but an uplink":        {Host{Nft: nft(but("eth0"))}, 1},
+		"nft, a bridge's sources":       {Host{Nft: nft(saddr + but("docker0"))}, 0},
+		"iptables, all but the LAN":     {Host{Iptables: iptables("-A POSTROUTING ! -o lan0 -j MASQUERADE")}, 0},
+		"iptables, all but an uplink":   {Host{Iptables: iptables("-A POSTROUTING ! -o wwan0 -j MASQUERADE")}, 1},
+		"iptables, one uplink and none": {Host{Iptables: iptables("-A POSTROUTING -o eth0 -j MASQUERADE\n-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE")}, 1},
+	} {
+		c.host.Facts, c.host.Uplinks = facts, []string{"eth0", "wwan0"}
+		if found := natFindings(c.host); len(found) != c.want {
+			t.Errorf("%s: %d findings, want %d: %+v", name, len(found), c.want, found)
+		}
+	}
+}
