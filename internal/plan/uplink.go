@@ -37,7 +37,7 @@ func (m *maker) uplinks() {
 			m.wait("uplink %s: no next hop is known on %s: write `gateway: [ADDRESS]`, or `gateway: none` if it needs none", u.Name, u.Interface)
 		}
 		if len(up.Gateways) > 0 {
-			m.plan.Numbers.Gateways[u.Interface] = up.Gateways
+			m.plan.Numbers.Gateways[u.Interface] = m.lasting(u, up.Gateways)
 		}
 		m.plan.Uplinks = append(m.plan.Uplinks, up)
 	}
@@ -107,6 +107,23 @@ func (m *maker) gateway(u classes.Uplink, link Link, family Family, up *Uplink) 
 	}
 }
 
+// advertised is RTPROT_RA, of routes that came by router advertisements.
+const advertised = 9
+
+// lasting are the next hops that are still the host's when its routes are gone. A
+// router that advertised itself is asked again when a link returns, and takes
+// itself back while it is up: when its route is gone, so is it.
+func (m *maker) lasting(u classes.Uplink, gateways map[Family]netip.Addr) map[Family]netip.Addr {
+	all := maps.Clone(gateways)
+	maps.DeleteFunc(all, func(f Family, g netip.Addr) bool {
+		return slices.ContainsFunc(m.facts.Routes, func(r Route) bool {
+			return r.Family == f && r.IsDefault() && r.Protocol == advertised &&
+				slices.ContainsFunc(r.Hops, func(h NextHop) bool { return h.Interface == u.Interface && h.Gateway == g })
+		})
+	})
+	return all
+}
+
 // next notes a family's next hop, and whether it is a way out.
 func (u *Uplink) next(family Family, gateway netip.Addr, leads bool) {
 	u.Gateways[family] = gateway
@@ -156,7 +173,7 @@ func (m *maker) homes(u classes.Uplink, link Link, family Family) bool {
 
 // autoGateway is the next hop of the host's best default route through the
 // interface: main's before any other table's, the lowest metric first, and
-// the one found last time when the link's routes are gone.
+// the one found last time, if it lasts, when the link's routes are gone.
 func (m *maker) autoGateway(u classes.Uplink, family Family) (netip.Addr, bool) {
 	var best netip.Addr
 	rank := func(r Route) uint64 {

@@ -218,3 +218,24 @@ func TestTooManyRungs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAdvertisedNextHop has a router take itself back, as an advertisement with
+// the lifetime 0 does: unlike what somebody configured, it is not remembered.
+func TestAdvertisedNextHop(t *testing.T) {
+	for protocol, want := range map[uint8]string{advertised: "via {}, from {6: 2001:db8:2::2/64}", 4: "via {6: fe80::1}, from {6: 2001:db8:2::2/64}"} {
+		h := newHost()
+		h.link("eth0", "10.0.1.2/24")
+		h.link("eth1", "2001:db8:2::2/64")
+		before := h.Routes
+		h.route("eth1", "fe80::1", 1024).Protocol = protocol
+		p := h.make(t, fmt.Sprintf(uplinkPolicy, "auto"), Numbers{})
+		if diff := cmp.Diff("via {6: fe80::1}, from {6: 2001:db8:2::2/64}", found(p.UplinkNamed("b"))); diff != "" {
+			t.Errorf("protocol %d (-want +got):\n%s", protocol, diff)
+		}
+		h.Routes = before
+		p = h.make(t, fmt.Sprintf(uplinkPolicy, "auto"), p.Numbers)
+		if diff := cmp.Diff(want, found(p.UplinkNamed("b"))); diff != "" {
+			t.Errorf("protocol %d, its route is gone (-want +got):\n%s", protocol, diff)
+		}
+	}
+}
