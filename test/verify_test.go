@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,6 +129,33 @@ func TestVerifyKilled(t *testing.T) {
 	if left := must[string](t)(s.Host.Command("find", s.CgroupRoot(), "-name", "waymark-verify-*").Output()); left != "" {
 		t.Errorf("cgroups are left: %s", left)
 	}
+}
+
+// TestVerifyStopped has somebody press Ctrl-C while the copy is up: no more uplinks
+// fail, and nothing of it is left.
+func TestVerifyStopped(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.apply(t, verified)
+	var said bytes.Buffer
+	c := s.Host.Command(binary(t), "verify", "--inject")
+	c.Stderr = &said
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	soon(t, "the copy is there", func() (err error) {
+		left, err = s.copyOf(c.Process.Pid)
+		return err
+	})
+	_ = c.Process.Signal(os.Interrupt)
+	if err := c.Wait(); c.ProcessState.ExitCode() != 1 || !strings.Contains(said.String(), "stopped") {
+		t.Errorf("%v: %s", err, &said)
+	}
+	if datapath.HasOurs(left) {
+		t.Errorf("%s is still there", left)
+	}
+	s.ok(t, "verify")
 }
 
 // copyOf is the directory of what a process applied in a copy of its host.

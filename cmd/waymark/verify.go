@@ -173,10 +173,10 @@ func (v *verification) checks(l *loader.Loader, policy *classes.Policy) ([]verif
 // must not end the command before the uplink is back.
 func (v *verification) injected(l *loader.Loader, policy *classes.Policy, held *loader.Verified) ([]verify.Check, error) {
 	if !v.here {
-		return witness.Inject(l, policy, held.CgroupRoot)
+		return witness.Inject(l, policy, held.CgroupRoot, v.done)
 	}
 	signal.Ignore(syscall.SIGHUP)
-	return witness.TakeDown(l, held)
+	return witness.TakeDown(l, held, v.done)
 }
 
 // sends tells whether connections are asked for.

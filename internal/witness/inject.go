@@ -22,15 +22,20 @@ type injection struct {
 	copy     *lab.Copy
 	attempts []attempt
 	checks   []verify.Check
+	done     <-chan struct{}
 }
+
+// ErrStopped is that of who wants no more uplinks to fail.
+var ErrStopped = errors.New("verify --inject: stopped: what it made is gone, and the uplinks are as they were")
 
 // Inject makes a copy of the host's network state in namespaces, applies the
 // policy and the host's moves there, and takes the carrier of each uplink away in turn, at last of
 // all, and, of uplinks that are probed, the gateway. Each time, processes in
 // the classes' cgroups and with their uids send there, and are held against
 // what the policy says. The host itself sends nothing. While it lasts, the
-// copy's programs are at the host's cgroup root, beside its own.
-func Inject(l *loader.Loader, policy *classes.Policy, cgroupRoot string) (checks []verify.Check, err error) {
+// copy's programs are at the host's cgroup root, beside its own. Once done is
+// closed it ends with ErrStopped, and leaves nothing behind.
+func Inject(l *loader.Loader, policy *classes.Policy, cgroupRoot string, done <-chan struct{}) (checks []verify.Check, err error) {
 	if err := l.RemoveCopies(); err != nil {
 		return nil, err
 	}
@@ -43,10 +48,10 @@ func Inject(l *loader.Loader, policy *classes.Policy, cgroupRoot string) (checks
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	return injectInto(c, policy, moves, loader.Options{CgroupRoot: cgroupRoot, Author: loader.CopyAuthor()})
+	return injectInto(c, policy, moves, loader.Options{CgroupRoot: cgroupRoot, Author: loader.CopyAuthor()}, done)
 }
 
-func injectInto(c *lab.Copy, policy *classes.Policy, moves []loader.Override, o loader.Options) (checks []verify.Check, err error) {
+func injectInto(c *lab.Copy, policy *classes.Policy, moves []loader.Override, o loader.Options, done <-chan struct{}) (checks []verify.Check, err error) {
 	var held *loader.Verified
 	defer func() {
 		err = errors.Join(err, c.Host.Do(func() error {
@@ -68,7 +73,7 @@ func injectInto(c *lab.Copy, policy *classes.Policy, moves []loader.Override, o 
 	if err != nil {
 		return nil, err
 	}
-	i := &injection{view: newView(held.Plan, held.Facts, held.CgroupRoot, c.Host.Do), copy: c}
+	i := &injection{view: newView(held.Plan, held.Facts, held.CgroupRoot, c.Host.Do), copy: c, done: done}
 	defer func() { err = errors.Join(err, i.places.remove()) }()
 	i.faithful()
 	i.choose()
@@ -192,9 +197,21 @@ func (i *injection) gateways(policy *classes.Policy, o loader.Options) error {
 	return nil
 }
 
+func (i *injection) stopped() error {
+	select {
+	case <-i.done:
+		return ErrStopped
+	default:
+		return nil
+	}
+}
+
 // try has every class send, and holds what is seen against a plan with the
 // uplinks as they are.
 func (i *injection) try(failure string, p *plan.Plan) error {
+	if err := i.stopped(); err != nil {
+		return err
+	}
 	first := len(i.checks)
 	var sent []attempt
 	var which []int // check of each of them

@@ -13,14 +13,18 @@ import (
 // TakeDown is Inject on the host itself: each uplink's interface in turn is
 // taken down while processes of every class send, and up again, with what it
 // had; then the loader puts back what the kernel lost of the plan. held has to
-// be of the policy that is applied.
-func TakeDown(l *loader.Loader, held *loader.Verified) (checks []verify.Check, err error) {
-	i := &injection{view: newView(held.Plan, held.Facts, held.CgroupRoot, func(f func() error) error { return f() })}
+// be of the policy that is applied. Once done is closed no other interface is
+// taken down.
+func TakeDown(l *loader.Loader, held *loader.Verified, done <-chan struct{}) (checks []verify.Check, err error) {
+	i := &injection{view: newView(held.Plan, held.Facts, held.CgroupRoot, func(f func() error) error { return f() }), done: done}
 	defer func() { err = errors.Join(err, i.places.remove()) }()
 	i.choose()
 	for _, u := range i.Plan.Uplinks {
 		if !u.Up {
 			continue
+		}
+		if err := i.stopped(); err != nil {
+			return i.checks, err
 		}
 		if err := i.outage(l, u.Name, u.Interface); err != nil {
 			return i.checks, err
