@@ -53,7 +53,9 @@ func (a *Agent) lossOf(u *plan.Uplink, withdrawn string) loader.Lost {
 	case u.Up && withdrawn == "":
 		l.Cause, l.Since = datapath.TurnAddress, heard
 	case u.Up && !cut:
-		l.Cause, l.Since = datapath.TurnGateway, monotonic()-time.Since(sign)
+		// Of one that gave no sign to this agent the zero time is longer ago than
+		// a duration holds.
+		l.Cause, l.Since = datapath.TurnGateway, monotonic()-min(time.Since(sign), hopeless)
 	case carrier == 0:
 		l.Since = heard // its interface is gone, and no notice names the index that it had
 	}
