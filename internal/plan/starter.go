@@ -83,7 +83,11 @@ func writeExamples(b *strings.Builder, ways []WayOut) {
 // usual ones, a line each, and an empty line; "" for none.
 func (free Unused) String() string {
 	var b strings.Builder
-	if free.Mask != classes.DefaultMask {
+	switch free.Mask {
+	case classes.DefaultMask:
+	case 0:
+		b.WriteString("# Others use every bit of the fwmark: `waymark doctor` says who. A class needs one.\n")
+	default:
 		fmt.Fprintf(&b, "mark: {mask: %s}    # others use some of the usual %#x\n", free.Mask, classes.DefaultMask)
 	}
 	if free.Rules != classes.DefaultRulesBase {

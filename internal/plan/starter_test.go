@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"waymark/classes"
 )
 
 // crowdedHost is one on which others use what Waymark's defaults name.
@@ -60,5 +62,25 @@ func TestStarter(t *testing.T) {
 func TestStarterWithoutAWayOut(t *testing.T) {
 	if text, err := Starter(newHost().Facts, Unused{}); err == nil {
 		t.Errorf("no error, and\n%s", text)
+	}
+}
+
+// TestStarterIsRight is right on hosts with names and numbers that a policy does
+// not take.
+func TestStarterIsRight(t *testing.T) {
+	h := newHost()
+	for _, name := range []string{"a'b", "a,b", "ü", "ß", "eth0.100", "_x", "-"} {
+		h.link(name, "10.0.1.2/24")
+		h.route(name, "10.0.1.1", 0)
+	}
+	for bit := range 32 {
+		h.Rules = append(h.Rules, Rule{Family: IPv4, Priority: uint32(100 + bit), Mark: 1 << bit, Mask: 1 << bit, Action: Lookup, Table: 9, Protocol: 3})
+	}
+	text, err := Starter(h.Facts, Free(h.Facts, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := classes.Parse("policy.yaml", []byte(text)); err != nil {
+		t.Errorf("%v\n%s", err, text)
 	}
 }

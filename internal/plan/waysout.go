@@ -4,6 +4,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func WaysOut(facts Facts) (ways []WayOut) {
 			}
 			k := slices.IndexFunc(ways, func(w WayOut) bool { return w.Device == hop.Interface })
 			if k < 0 {
-				k, ways = len(ways), append(ways, WayOut{Name: uplinkName(hop.Interface), Device: hop.Interface, Link: link})
+				k, ways = len(ways), append(ways, WayOut{Name: uplinkName(ways, hop.Interface), Device: hop.Interface, Link: link})
 			}
 			w := &ways[k]
 			if last := len(w.Routes) - 1; last < 0 || !w.Routes[last].Equal(r) {
@@ -58,15 +59,20 @@ func preferred(a, b Route) int {
 }
 
 // uplinkName is an interface's name in the letters that the policy's names
-// may have.
-func uplinkName(device string) string {
-	name := strings.Map(func(r rune) rune {
+// may have, with a number behind it if another has the same in these.
+func uplinkName(ways []WayOut, device string) string {
+	plain := strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || r == '.' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
 			return r
 		}
 		return '-'
 	}, device)
-	return strings.TrimLeft(name, "-_.")
+	plain = cmp.Or(strings.TrimLeft(plain, "-_."), "uplink")
+	name := plain
+	for n := 2; slices.ContainsFunc(ways, func(w WayOut) bool { return w.Name == name }); n++ {
+		name = fmt.Sprintf("%s-%d", plain, n)
+	}
+	return name
 }
 
 // gateways are the next hops in words.
