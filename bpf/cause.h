@@ -4,16 +4,7 @@
 #define WAYMARK_CAUSE_H
 
 #include "course.h"
-
-/* Whether a packet's source is an uplink's address, or for IPv6 in its /64. */
-static __always_inline int has_source(const struct uplink_entry *u, const struct flow *flow)
-{
-	__u32 high = bpf_ntohl(flow->addresses[0].word[0]), low = bpf_ntohl(flow->addresses[0].word[1]);
-
-	if (flow->family == AF_INET6)
-		return u->source6[0] == high && u->source6[1] == low;
-	return u->source4 == high;
-}
+#include "home.h"
 
 /* Whether a source may leave by an interface: it is no other uplink's, by what user space knows of them. */
 __noinline int source_is_free(const struct flow *flow, __u32 ifindex)
@@ -22,12 +13,13 @@ __noinline int source_is_free(const struct flow *flow, __u32 ifindex)
 
 	if (!flow)
 		return 0;
+	__u64 homes = homes_of_source(flow);
 	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
 		if (i >= uplink_limit)
 			break;
 		__u32 index = i;
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (!u || !has_source(u, flow))
+		if (!u || !has_source(i, homes, flow))
 			continue;
 		if (u->ifindex == ifindex)
 			return 1;
@@ -121,22 +113,15 @@ __noinline int named_source(struct __sk_buff *skb)
 /* Whether a packet's source is one that the rules send by this uplink, whatever its class. */
 static __always_inline int lives_here(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow, __u32 mark)
 {
-	__u32 here = uplink;
-	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
-
 	if (flow->family == AF_INET)
 		return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == skb->ifindex;
-	return u && u->source6[0] == bpf_ntohl(flow->addresses[0].word[0]) &&
-	       u->source6[1] == bpf_ntohl(flow->addresses[0].word[1]);
+	return has_source(uplink, homes_of_source(flow), flow);
 }
 
 /* The cause of a packet that the kernel cannot be asked about: where its source lives says something all the same. */
 static __always_inline __u32 cause_unasked(struct __sk_buff *skb, const struct flow *flow, __u32 named, __u32 cause)
 {
-	__u32 here = uplink;
-	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
-
-	if (!u || !has_source(u, flow))
+	if (!has_source(uplink, homes_of_source(flow), flow))
 		return cause;
 	if (named)
 		return CAUSE_CHOSEN;

@@ -5,14 +5,8 @@
 
 #include "core.h"
 #include "egress.h"
+#include "home.h"
 #include "refuse.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_PINS);
-	__type(key, __u32);
-	__type(value, struct pin);
-} pins SEC(".maps");
 
 /* Functions are not inlined where their stack would stand under the search's. */
 
@@ -126,33 +120,13 @@ static __always_inline __u64 ways_of(const struct class_entry *class)
 	return ~0ULL;
 }
 
-struct homes {
-	struct words source;
-	__u64 uplinks; /* as a bitmap */
-};
-
-/* One pin; returns 1 after the last. */
-static long look_home(__u32 i, struct homes *h)
-{
-	const struct pin *pin = bpf_map_lookup_elem(&pins, &i);
-
-	if (!pin || !pin->source.bits)
-		return 1;
-	if (in_prefix(&pin->source, &h->source))
-		h->uplinks |= 1ULL << (pin->uplink & 63);
-	return 0;
-}
-
 /* The uplinks of which a socket's source is an own address, as a bitmap. */
 __noinline __u64 homes_of(__u64 address)
 {
 	struct flow flow = {};
-	struct homes homes = {};
 
 	read_addresses((const struct sock *)address, &flow);
-	homes.source = flow.family == AF_INET ? mapped(flow.addresses[0].word[0]) : flow.addresses[0];
-	bpf_loop(MAX_PINS, look_home, &homes, 0);
-	return homes.uplinks;
+	return homes_of_source(&flow);
 }
 
 /* Whether a socket's source is another uplink's own address than those that a class leaves by. */

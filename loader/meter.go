@@ -114,7 +114,7 @@ func (m *Meter) renew(version uint64) error {
 		return err
 	}
 	if m.state.current() {
-		if m.flows.counter, err = m.counts.FlowCounter(m.plan); err != nil {
+		if m.flows.counter, err = m.counts.FlowCounter(); err != nil {
 			return err
 		}
 	}

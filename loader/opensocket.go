@@ -33,7 +33,7 @@ func (l *Loader) ExplainSocket(end netip.AddrPort, given Question) (*Explanation
 		return nil, fmt.Errorf("look at socket %s: the programs of another build of waymark are attached: `waymark apply` replaces them", end)
 	}
 	end = netip.AddrPortFrom(end.Addr().Unmap().WithZone(""), end.Port())
-	flows, err := w.instance.FlowsFrom(w.plan, end)
+	flows, err := w.instance.FlowsFrom(end)
 	if err != nil {
 		return nil, err
 	}

@@ -106,5 +106,5 @@ func (w *survey) openFlows(l *Loader) ([]datapath.Flows, []datapath.OpenFlow, er
 		defer n.Close()
 		others = append(others, n.Do)
 	}
-	return w.instance.OpenFlows(w.plan, others...)
+	return w.instance.OpenFlows(others...)
 }

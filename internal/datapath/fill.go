@@ -60,6 +60,9 @@ func (i *Instance) Prepare(p *plan.Plan, table Compiled, scan Scan) error {
 	if err := i.PutUplinks(p); err != nil {
 		return fmt.Errorf("fill the uplinks: %w", err)
 	}
+	if err := i.putPins(p); err != nil {
+		return fmt.Errorf("fill the uplinks' addresses: %w", err)
+	}
 	if err := i.putInside(p); err != nil {
 		return fmt.Errorf("fill main's prefixes: %w", err)
 	}

@@ -4,7 +4,6 @@ package datapath
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
-	"waymark/internal/plan"
 )
 
 // Flows are TCP connections, and UDP sockets that are connected, that are open.
@@ -44,11 +42,11 @@ type FlowCounter struct {
 	counts *ebpf.Map
 }
 
-// FlowCounter prepares the programs for the plan in force. Close it after use.
-func (i *Instance) FlowCounter(p *plan.Plan) (*FlowCounter, error) { return i.flowCounter(p, 0) }
+// FlowCounter prepares the programs for the table in force. Close it after use.
+func (i *Instance) FlowCounter() (*FlowCounter, error) { return i.flowCounter(0) }
 
 // flowCounter also lists those that have a source port; 0 is none.
-func (i *Instance) flowCounter(p *plan.Plan, port uint16) (*FlowCounter, error) {
+func (i *Instance) flowCounter(port uint16) (*FlowCounter, error) {
 	live, err := i.live()
 	if err != nil {
 		return nil, err
@@ -57,7 +55,7 @@ func (i *Instance) flowCounter(p *plan.Plan, port uint16) (*FlowCounter, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(w.ask(bpf.WaymarkWalkOrder{To: live, Port: uint32(port)}), w.fillPins(p)); err != nil {
+	if err := w.ask(bpf.WaymarkWalkOrder{To: live, Port: uint32(port)}); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("prepare to count the open sockets: %w", err)
 	}
@@ -138,8 +136,8 @@ func (c *FlowCounter) count() (all []byte, err error) {
 
 // FlowsFrom lists the open flows of the calling thread's network namespace whose
 // source has a port and an address.
-func (i *Instance) FlowsFrom(p *plan.Plan, source netip.AddrPort) ([]OpenFlow, error) {
-	c, err := i.flowCounter(p, source.Port())
+func (i *Instance) FlowsFrom(source netip.AddrPort) ([]OpenFlow, error) {
+	c, err := i.flowCounter(source.Port())
 	if err != nil {
 		return nil, err
 	}
@@ -151,8 +149,8 @@ func (i *Instance) FlowsFrom(p *plan.Plan, source netip.AddrPort) ([]OpenFlow, e
 // OpenFlows counts the flows that are open, by line of counters, and lists those
 // that stayed: of the calling thread's network namespace, and what changes left
 // as they were in others, given by what does something in them.
-func (i *Instance) OpenFlows(p *plan.Plan, others ...func(func() error) error) (flows []Flows, stayed []OpenFlow, err error) {
-	c, err := i.FlowCounter(p)
+func (i *Instance) OpenFlows(others ...func(func() error) error) (flows []Flows, stayed []OpenFlow, err error) {
+	c, err := i.FlowCounter()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -96,6 +96,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapNotes:        &i.maps.Notes,
 		bpf.WaymarkMapLive:         &i.maps.Live,
 		bpf.WaymarkMapPath:         &i.maps.Path,
+		bpf.WaymarkMapPins:         &i.maps.Pins,
 		bpf.WaymarkMapQueue:        &i.maps.Queue,
 		bpf.WaymarkMapSwitches:     &i.maps.Switches,
 		bpf.WaymarkMapTables:       &i.maps.Tables,

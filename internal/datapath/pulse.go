@@ -92,7 +92,7 @@ func (i *Instance) Version() (string, error) {
 // Holds tells whether the maps hold what Publish of a plan writes, the
 // version of the table aside.
 func (i *Instance) Holds(p *plan.Plan) (bool, error) {
-	for _, holds := range []func(*plan.Plan) (bool, error){i.holdsClasses, i.holdsUplinks, i.holdsInside, i.holdsMarks} {
+	for _, holds := range []func(*plan.Plan) (bool, error){i.holdsClasses, i.holdsUplinks, i.holdsPins, i.holdsInside, i.holdsMarks} {
 		if yes, err := holds(p); !yes || err != nil {
 			return false, err
 		}
@@ -131,6 +131,11 @@ func (i *Instance) holdsUplinks(p *plan.Plan) (bool, error) {
 		}
 		return have[u.Number] != want
 	}), nil
+}
+
+func (i *Instance) holdsPins(p *plan.Plan) (bool, error) {
+	have, err := entriesOf[bpf.WaymarkPin](i.maps.Pins)
+	return slices.Equal(have, pinEntries(p)), err
 }
 
 func (i *Instance) holdsInside(p *plan.Plan) (bool, error) {

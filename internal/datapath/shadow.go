@@ -18,7 +18,7 @@ import (
 // shadowed are the maps that say what class a flow is of. All that is counted
 // or noted by the way is not among them.
 var shadowed = []string{bpf.WaymarkMapCgroups, bpf.WaymarkMapClasses, bpf.WaymarkMapInside, bpf.WaymarkMapLive,
-	bpf.WaymarkMapSwitches, bpf.WaymarkMapTables, bpf.WaymarkMapUplinks, bpf.WaymarkMapWholeMarks}
+	bpf.WaymarkMapPins, bpf.WaymarkMapSwitches, bpf.WaymarkMapTables, bpf.WaymarkMapUplinks, bpf.WaymarkMapWholeMarks}
 
 // shadowPrograms are those that class a socket.
 var shadowPrograms = []string{bpf.WaymarkProgSockCreate, bpf.WaymarkProgConnect4, bpf.WaymarkProgConnect6,

@@ -50,6 +50,20 @@ func address(u plan.Uplink, family plan.Family) []byte {
 	return nil
 }
 
+func (i *Instance) putPins(p *plan.Plan) error { return putEntries(i.maps.Pins, pinEntries(p)) }
+
+// pinEntries are all there is room for.
+func pinEntries(p *plan.Plan) []bpf.WaymarkPin {
+	entries := make([]bpf.WaymarkPin, bpf.WaymarkLimitsMAX_PINS)
+	for k, pin := range p.Pins() {
+		if k == len(entries) {
+			break
+		}
+		entries[k] = bpf.WaymarkPin{Source: insidePrefix(pin.Source), Uplink: uint32(pin.Uplink)}
+	}
+	return entries
+}
+
 // putInside writes main's own prefixes.
 func (i *Instance) putInside(p *plan.Plan) error {
 	for k, entry := range insideEntries(p) {

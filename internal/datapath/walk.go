@@ -53,7 +53,7 @@ func (i *Instance) Walker(c Change) (*Walker, error) {
 	}
 	order := bpf.WaymarkWalkOrder{From: from, To: to, Fate: fates[c.Fate], Elsewhere: truth(c.Elsewhere),
 		Holds: truth(c.Holds), Rehearses: truth(c.Rehearses)}
-	if err := errors.Join(w.ask(order), w.fill(c)); err != nil {
+	if err := errors.Join(w.ask(order), w.fillHeirs(c.Heirs)); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("prepare the walk over the open sockets: %w", err)
 	}
@@ -81,7 +81,7 @@ func (i *Instance) Rerouter(r Reroute) (*Walker, error) {
 		return nil, err
 	}
 	order := bpf.WaymarkWalkOrder{From: live, To: live, Elsewhere: truth(r.Elsewhere), UsableBefore: numbersOf(r.Plan, r.Before), Usable: numbersOf(r.Plan, r.After)}
-	if err := errors.Join(w.ask(order), w.fillPins(r.Plan)); err != nil {
+	if err := w.ask(order); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("prepare the walk over the open sockets: %w", err)
 	}
@@ -113,28 +113,16 @@ func truth(b bool) uint32 {
 	return 0
 }
 
-func (w *Walker) fill(c Change) error {
+func (w *Walker) fillHeirs(heirs map[uint32]uint32) error {
 	if err := w.forgetHeirs(); err != nil {
 		return err
 	}
-	for before, after := range c.Heirs {
+	for before, after := range heirs {
 		if err := w.maps[bpf.WaymarkMapHeirs].Put(before, after); err != nil {
 			return err
 		}
 	}
-	return w.fillPins(c.Plan)
-}
-
-// fillPins writes all of them: those of the walk before are forgotten.
-func (w *Walker) fillPins(p *plan.Plan) error {
-	pins := make([]bpf.WaymarkPin, bpf.WaymarkLimitsMAX_PINS)
-	for k, pin := range p.Pins() {
-		if k == len(pins) {
-			break
-		}
-		pins[k] = bpf.WaymarkPin{Source: insidePrefix(pin.Source), Uplink: uint32(pin.Uplink)}
-	}
-	return putEntries(w.maps[bpf.WaymarkMapPins], pins)
+	return nil
 }
 
 // forgetHeirs takes out those of the walk before.

@@ -62,7 +62,7 @@ func (i *Instance) pinnedWalker() (*Walker, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{orderMap, bpf.WaymarkMapCarried, bpf.WaymarkMapHeirs, bpf.WaymarkMapListened, bpf.WaymarkMapPins, bpf.WaymarkMapWalked} {
+	for _, name := range []string{orderMap, bpf.WaymarkMapCarried, bpf.WaymarkMapHeirs, bpf.WaymarkMapListened, bpf.WaymarkMapWalked} {
 		if w.maps[name] == nil {
 			w.Close()
 			return nil, fmt.Errorf("the programs pinned in %s have no map %s", i.dir, name)
