@@ -81,7 +81,7 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 	if (!sk)
 		return !skb->ingress_ifindex;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->type == SOCK_RAW && (flow->proto == IPPROTO_TCP || is_kernels(sk))))
+	if (!sk || (sk->type == SOCK_RAW && is_kernels(sk)))
 		return 1;
 	if (sk->bound_dev_if && (sk->bound_dev_if == skb->ifindex || sk->bound_dev_if == master))
 		return 1;

@@ -7,7 +7,7 @@
 #include "packet.h"
 #include "tunnel.h"
 
-enum { UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
+enum { UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, TCP_CHECKSUM = 16, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
 
 static __always_inline void from_words(__u32 to[4], const struct words *from)
 {
@@ -20,6 +20,8 @@ static __always_inline __u32 checksum_of(__u32 proto)
 {
 	if (proto == IPPROTO_UDP || proto == IPPROTO_UDPLITE)
 		return UDP_CHECKSUM;
+	if (proto == IPPROTO_TCP)
+		return TCP_CHECKSUM; /* a raw socket's */
 	return proto == IPPROTO_ICMPV6 ? ICMPV6_CHECKSUM : 0;
 }
 
