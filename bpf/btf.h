@@ -111,6 +111,30 @@ struct sock {
 	void *sk_bpf_storage;
 };
 
+struct ipv6_pinfo {
+	int ucast_oif;
+};
+
+struct inet_sock {
+	struct ipv6_pinfo *pinet6;
+	int uc_index;
+};
+
+/* What a datagram's sender says beside it, on the kernel's stack: of IPv4, and of IPv6. */
+struct ipcm_cookie {
+	__u32 addr;
+	int oif;
+};
+
+struct flowi_common {
+	int flowic_oif;
+};
+
+struct flowi6 {
+	struct flowi_common __fl_common;
+	struct in6_addr saddr;
+};
+
 struct inet_connection_sock {
 	void *icsk_ulp_data;
 };
@@ -153,6 +177,10 @@ struct sk_buff {
 	__u32 mark;
 	__u16 network_header;
 	__u16 inner_network_header;
+};
+
+struct bpf_sock_addr_kern {
+	void *t_ctx; /* where sendmsg's source is: in an ipcm_cookie, or a flowi6 */
 };
 
 struct bpf_sock_ops_kern {

@@ -60,14 +60,14 @@ __noinline int cause_of(struct __sk_buff *skb)
 	if (note && note->flags & NOTE_BEFORE)
 		return CAUSE_BEFORE;
 	if (note)
-		return CAUSE_LATE;
+		return note->flags & NOTE_DEVICE && !is_connected(sk) ? CAUSE_CHOSEN : CAUSE_LATE;
 	if ((sk->mark ^ skb->mark) & mask)
 		return CAUSE_FOREIGN;
 	return sk->type == SOCK_STREAM || is_connected(sk) ? CAUSE_LATE : CAUSE_CHOSEN;
 }
 
 /*
- * Whether the application said where its packets leave: by device, or by VRF, or by
+ * Whether the application said where its packets leave: by device, by interface, or by VRF, or by
  * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
  * the last ACK of a connection, all of ICMP, leave where the question came;
  * some have no socket, and have come in by no interface.
@@ -84,6 +84,8 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 	if (!sk || (sk->type == SOCK_RAW && is_kernels(sk)))
 		return 1;
 	if (sk->bound_dev_if && (sk->bound_dev_if == skb->ifindex || sk->bound_dev_if == master))
+		return 1;
+	if (unicast_device(sk, flow->family) == skb->ifindex)
 		return 1;
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	return note && note->flags & NOTE_INBOUND;

@@ -128,6 +128,24 @@ static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 	return locks_at((const struct sock *)address_of(sk));
 }
 
+/* The interface that an application has all leave by that its datagram socket sends in a family (IP_UNICAST_IF); 0: none. */
+static __noinline __u32 unicast_device(struct bpf_sock *sk, __u32 family)
+{
+	const struct inet_sock *inet = (const struct inet_sock *)address_of(sk);
+	const struct ipv6_pinfo *six = 0;
+	int device = 0;
+
+	if (sk->type == SOCK_STREAM || (sk->family != AF_INET && sk->family != AF_INET6))
+		return 0;
+	if (family == AF_INET) {
+		READ(device, inet->uc_index);
+		return device;
+	}
+	READ(six, inet->pinet6);
+	READ(device, six->ucast_oif);
+	return device;
+}
+
 /* The id of a cgroup's ancestor at a level; 0: it lies less deep. */
 static __always_inline __u64 ancestor_id(const struct cgroup *cgroup, int level)
 {

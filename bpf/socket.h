@@ -157,6 +157,39 @@ static __always_inline void note_whether_named(struct bpf_sock *sk, struct socke
 		note->flags &= ~NOTE_SOURCE;
 }
 
+/* The interface that an application named beside a datagram (IP_PKTINFO), which only the kernel's stack knows, or for all; 0: none. */
+static __noinline __u32 named_device(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
+{
+	const struct bpf_sock_addr_kern *kernel_ctx = (const struct bpf_sock_addr_kern *)address_of(ctx);
+	const struct ipcm_cookie *beside = 0;
+	const struct flowi6 *flow = 0;
+	const char *source = 0;
+	int device = 0;
+
+	if (!FIELD_INFO(beside->oif, FIELD_EXISTS) || !FIELD_INFO(flow->__fl_common.flowic_oif, FIELD_EXISTS))
+		return 0;
+	READ(source, kernel_ctx->t_ctx);
+	if (ctx->user_family == AF_INET) {
+		beside = (const void *)(source - FIELD_INFO(beside->addr, BYTE_OFFSET));
+		READ(device, beside->oif);
+	} else {
+		flow = (const void *)(source - FIELD_INFO(flow->saddr, BYTE_OFFSET));
+		READ(device, flow->__fl_common.flowic_oif);
+	}
+	return device ? device : unicast_device(sk, ctx->user_family);
+}
+
+/* Notes whether the interface was named, of a socket of which there is a note; without one, that can be told. */
+static __noinline __u32 note_device(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
+{
+	__u32 device = named_device(ctx, sk);
+	struct socket_note *note = note_of(sk);
+
+	if (note)
+		note->flags = device ? note->flags | NOTE_DEVICE : note->flags & ~NOTE_DEVICE;
+	return device;
+}
+
 /*
  * The first usable uplink of the class that a mark carries; for no class,
  * number 0, of main. Of a balance any member will do: the mark decides from

@@ -22,6 +22,8 @@ enum note_flags {
 	NOTE_INBOUND = 8, /* an accepted connection */
 	NOTE_SOURCE = 16, /* its last datagram's source was named, or is where it was asked */
 	NOTE_KEPT = 32,
+	NOTE_DEVICE = 64, /* the interface that its last datagram leaves by was named */
+	NOTE_ASIDE = 128, /* it is connected, and sent to others: what is not for its peer has the class of `class_mark` */
 };
 
 struct socket_note {
