@@ -3,6 +3,7 @@
 #ifndef WAYMARK_TUNNEL_H
 #define WAYMARK_TUNNEL_H
 
+#include "arrival.h"
 #include "core.h"
 #include "packet.h"
 #include "socket.h"
@@ -26,6 +27,30 @@ static __always_inline __u32 next_header(struct __sk_buff *skb, __u16 *port)
 }
 
 /*
+ * Whether a packet goes to whom its socket talks to: the peer that it is
+ * connected to, or one that asked it. It is the socket's own then, whatever port
+ * somebody gave it (REDIRECT, masquerading).
+ */
+static __noinline int is_to_peer(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct flow flow = {};
+	struct words asked = {};
+	__u32 same = 0;
+
+	if (!read_packet(skb, &flow))
+		return 0;
+	if (!sk->dst_port)
+		return was_asked_at(sk, &flow, &asked);
+	if (flow.ports[1] != bpf_ntohs(sk->dst_port))
+		return 0;
+	if (flow.family == AF_INET)
+		return flow.addresses[1].word[0] == bpf_ntohl(sk->dst_ip4);
+	for (int i = 0; i < 4; i++)
+		same += flow.addresses[1].word[i] == bpf_ntohl(sk->dst_ip6[i]);
+	return same == 4;
+}
+
+/*
  * Whether a packet is what a tunnel (IP in IP, GRE, VXLAN) made of its
  * socket's own: it has another protocol or port, or still knows where the
  * header inside is. The mark and the socket are those of the packet inside.
@@ -45,7 +70,7 @@ __noinline int is_tunnelled(struct __sk_buff *skb)
 	__u32 proto = next_header(skb, &port);
 	if (!proto || proto != protocol_of(sk->protocol))
 		return proto;
-	return sk->type != SOCK_RAW && has_ports(proto) && port != sk->src_port;
+	return sk->type != SOCK_RAW && has_ports(proto) && port != sk->src_port && !is_to_peer(skb, sk);
 }
 
 #endif
