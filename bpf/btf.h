@@ -140,6 +140,7 @@ struct inet_connection_sock {
 };
 
 struct tcp_sock {
+	__u32 write_seq;
 	__u8 is_mptcp : 1;
 };
 

@@ -121,18 +121,6 @@ static __always_inline __u32 datagram_mark(struct bpf_sock *sk, struct socket_no
 	return with_class(old, class_mark);
 }
 
-static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 class_mark)
-{
-	__u32 mark = sk->mark;
-
-	if (ctx->type == SOCK_DGRAM)
-		mark = datagram_mark(sk, note_of(sk), class_mark);
-	else if (class_mark)
-		mark = with_class(mark, class_mark);
-	if (mark != sk->mark && !is_whole(sk->mark))
-		set_mark(ctx, mark);
-}
-
 /*
  * Notes that the source of an unbound socket's datagram is to be kept: tc
  * egress, which sees the datagram next, may give it another otherwise.

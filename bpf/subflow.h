@@ -27,7 +27,8 @@ static __always_inline const struct sock *joined(struct bpf_sock *sk)
 	return connection;
 }
 
-static __noinline __u32 classify_joined(__u64 connection, const struct flow *flow)
+/* The mark of the class of a flow by the cgroup that a socket was made in; 0: none. */
+static __noinline __u32 classify_by_socket(__u64 socket, const struct flow *flow)
 {
 	__u32 generation = live_generation(), version = version_of(generation), set = 0;
 	const struct table_header *h = header_of(version);
@@ -35,7 +36,7 @@ static __noinline __u32 classify_joined(__u64 connection, const struct flow *flo
 	if (!h)
 		return 0;
 	if (names_cgroups(h))
-		set = find_socket_cgroup_set(connection, version, h->cgroup_levels, h->no_cgroup);
+		set = find_socket_cgroup_set(socket, version, h->cgroup_levels, h->no_cgroup);
 	return classify_in(version, h, set, flow, generation);
 }
 
@@ -47,6 +48,6 @@ static __always_inline __u32 classify_connect(struct bpf_sock *sk, struct flow *
 	if (!connection)
 		return classify_task(flow);
 	READ(flow->uid, connection->sk_uid.val);
-	return classify_joined((__u64)connection, flow);
+	return classify_by_socket((__u64)connection, flow);
 }
 #endif

@@ -8,6 +8,7 @@
 #include "contract.h"
 #include "arm.h"
 #include "arrival.h"
+#include "connect.h"
 #include "connection.h"
 #include "drops.h"
 #include "egress.h"
@@ -20,7 +21,6 @@
 #include "remark.h"
 #include "sends.h"
 #include "socket.h"
-#include "subflow.h"
 
 enum { ALLOW = 1 };
 
@@ -75,7 +75,7 @@ int connect4(struct bpf_sock_addr *ctx)
 	struct flow flow = flow_of(ctx, AF_INET);
 	flow.addresses[0].word[0] = bpf_ntohl(sk->src_ip4);
 	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
-	mark_connect(ctx, sk, classify_connect(sk, &flow));
+	mark_connect(ctx, sk, &flow);
 	return ALLOW;
 }
 
@@ -92,7 +92,7 @@ int connect6(struct bpf_sock_addr *ctx)
 	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
 	if (is_v4_mapped(&flow.addresses[1]))
 		unmap(&flow);
-	mark_connect(ctx, sk, classify_connect(sk, &flow));
+	mark_connect(ctx, sk, &flow);
 	return flow.family == AF_INET6 ? verdict(sk, sk->mark, &flow.addresses[1]) : ALLOW;
 }
 
