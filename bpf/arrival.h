@@ -34,8 +34,14 @@ static __always_inline int is_open_server(struct bpf_sock *sk)
 	       socket_locks(sk) & SOCK_BINDPORT_LOCK;
 }
 
+/* Since boot; a few milliseconds late, and for next to nothing. */
+static __always_inline __u32 coarse_seconds(void)
+{
+	return bpf_ktime_get_coarse_ns() / 1000000000;
+}
+
 /* For a datagram that came in by an uplink. */
-static __always_inline void remember_arrival(struct __sk_buff *skb)
+static __always_inline void remember_arrival(struct __sk_buff *skb, __u32 number)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct flow flow = {};
@@ -53,13 +59,30 @@ static __always_inline void remember_arrival(struct __sk_buff *skb)
 	a->local = flow.addresses[1];
 	a->peer_port = flow.ports[0];
 	a->local_port = sk->src_port;
+	a->uplink = number;
+	a->seconds = coarse_seconds();
 	a->family = flow.family;
 }
 
-/* Whether the destination of this flow asked its socket, and at which address. */
-static __noinline int was_asked_at(const struct flow *flow, __u32 local_port, struct words *local)
+/* Whether the uplink that a question came in by leads anywhere, as it did when that came. */
+static __noinline int still_leads(struct bpf_sock *sk, const struct arrival *a)
+{
+	__u32 number = a->uplink;
+
+	if (a->seconds == coarse_seconds())
+		return 1;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &number);
+	return u && !(u->flags & UPLINK_WITHDRAWN) && link_is_up(address_of(sk), u->ifindex);
+}
+
+/*
+ * Whether the destination of this flow asked its socket, and at which address. By
+ * an uplink that was lost since, nobody is answered: the flow takes its class's way.
+ */
+static __noinline int was_asked_at(struct bpf_sock *sk, const struct flow *flow, struct words *local)
 {
 	const struct words *peer = &flow->addresses[1];
+	__u32 local_port = sk->src_port;
 	__u32 slot = arrival_slot(peer, flow->ports[1], local_port);
 	const struct arrival *a = bpf_map_lookup_elem(&arrivals, &slot);
 
@@ -68,6 +91,8 @@ static __noinline int was_asked_at(const struct flow *flow, __u32 local_port, st
 	for (int i = 0; i < 4; i++)
 		if (a->peer.word[i] != peer->word[i])
 			return 0;
+	if (!still_leads(sk, a))
+		return 0;
 	*local = a->local;
 	return 1;
 }

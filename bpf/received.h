@@ -132,6 +132,6 @@ static __always_inline void receive(struct __sk_buff *skb)
 	if (class && class->slot && !(tag & TAG_FRAGMENT) && skb->pkt_type == PACKET_HOST)
 		count_received(skb, class, number, u->link_header);
 	if (of.type == SOCK_DGRAM && !of.connected)
-		remember_arrival(skb);
+		remember_arrival(skb, number);
 }
 #endif

@@ -35,8 +35,9 @@ struct socket_note {
 /*
  * Where a datagram server was asked: the peer and ports of a datagram that
  * came to an unbound socket by an uplink, and the address it came to. The
- * answer gets it as its source. The slot is a hash of the rest; another
- * peer's entry in it is told by that.
+ * answer gets it as its source, as long as that uplink has a link. The slot is a
+ * hash of the rest; another peer's entry in it is told by that. `seconds` are
+ * since boot.
  */
 struct arrival {
 	struct words peer;
@@ -44,6 +45,8 @@ struct arrival {
 	__u32 family;
 	__u16 peer_port;
 	__u16 local_port;
+	__u32 uplink;
+	__u32 seconds;
 };
 
 /*

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"testing"
+
+	"waymark/internal/lab"
+)
+
+// TestAskedByALostUplink has a datagram socket that is bound to a port, as peers'
+// and some clients' are, talk to the far server while the uplink fails: an answer
+// that came in by it ties nothing to it any more.
+func TestAskedByALostUplink(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.apply(t, twoUplinks+`
+classes:
+  - {name: group, route: [b, a], match: [{cgroup: app.slice}]}
+`)
+	open := map[ip]*lab.Client{}
+	job := map[ip]lab.Job{}
+	for n, f := range bothFamilies {
+		job[f] = in("app.slice", fromPort(uint16(4500+n), f.job(lab.SendTo, 1)))
+		open[f] = s.open(t, job[f])
+		s.sends(t, job[f], open[f]).left(t, byB, s.address(byB, job[f].To[0].Addr()))
+	}
+	unplug(t, s, byB)
+	for _, f := range bothFamilies {
+		soon(t, "the far server answers by the other uplink", func() error {
+			s.drain(t)
+			r := must[lab.Result](t)(open[f].Send(1, 16))
+			source := s.address(byA, job[f].To[0].Addr())
+			for _, reply := range r.Replies {
+				if replyTo(reply) == source {
+					return nil
+				}
+			}
+			return fmt.Errorf("%s: it answered %v: %v", f, r.Replies, r.Err())
+		})
+		s.sends(t, job[f], open[f]).left(t, byA, s.address(byA, job[f].To[0].Addr()))
+	}
+}
