@@ -20,13 +20,13 @@ static __always_inline int on_course(const struct class_entry *class)
  * set while the datagram was on its way (sendmsg), or could not be set at
  * all (notes). Any other difference was asked for by the sender.
  */
-static __always_inline __u32 datagram_standing(struct bpf_sock *sk, __u32 carried)
+static __always_inline __u32 datagram_standing(struct __sk_buff *skb, struct bpf_sock *sk, __u32 carried)
 {
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 
 	if (!note)
 		return carried;
-	if (note->flags & NOTE_CLASS)
+	if (note->flags & NOTE_CLASS || (note->flags & NOTE_ASIDE && sk->dst_port && !is_to_peer(skb, sk)))
 		return with_class(carried, note->class_mark);
 	return with_class(carried, sk->mark & mask);
 }
@@ -38,7 +38,7 @@ static __noinline __u32 noted_mark(struct __sk_buff *skb, __u32 carried)
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	return sk ? datagram_standing(sk, carried) : carried;
+	return sk ? datagram_standing(skb, sk, carried) : carried;
 }
 
 /*

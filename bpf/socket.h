@@ -105,7 +105,7 @@ static __always_inline __u32 datagram_mark(struct bpf_sock *sk, struct socket_no
 	__u32 old = sk->mark;
 
 	if (note)
-		note->flags &= ~(NOTE_CLASS | NOTE_KEPT);
+		note->flags &= ~(NOTE_CLASS | NOTE_KEPT | NOTE_ASIDE);
 	if (!class_mark)
 		return note && note->flags & NOTE_SWITCHES ? with_class(old, note->first & mask) : old;
 	if (class_mark == (old & mask) || (note && note->flags & NOTE_SWITCHES))
@@ -201,15 +201,42 @@ static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, _
 	return 0;
 }
 
+/*
+ * Notes the class of a datagram that a connected socket sends past its peer: its
+ * mark stays that of its connection, which tells the kernel nothing for this one.
+ * Returns whether it is such a socket. The class that a walk noted goes before.
+ */
+static __always_inline int note_aside(struct bpf_sock *sk, struct socket_note *note, __u32 class_mark)
+{
+	__u32 own = sk->mark & mask, aside = class_mark;
+
+	if (!sk->dst_port || (note && note->flags & NOTE_CLASS))
+		return 0;
+	if (!class_mark)
+		aside = note && note->flags & NOTE_SWITCHES ? note->first & mask : own;
+	struct socket_note fresh = {.flags = NOTE_ASIDE, .class_mark = aside};
+	if (!note && aside != own) {
+		bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+	} else if (note) {
+		note->class_mark = aside;
+		note->flags |= NOTE_ASIDE;
+	}
+	return 1;
+}
+
 /* Returns the uplink that this datagram still has to be steered to, if its socket changed class. */
 static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
 								struct socket_note *note, struct flow *flow)
 {
-	__u32 mark = datagram_mark(sk, note, classify_task(flow));
+	__u32 class_mark = classify_task(flow);
 
-	if (mark == sk->mark || is_whole(sk->mark) || !set_mark(ctx, mark))
+	if (note_aside(sk, note, class_mark))
 		return 0;
-	/* One that is bound to a device leaves by it, whatever its class. */
-	return sk->bound_dev_if ? 0 : first_uplink(sk, mark);
+	__u32 mark = datagram_mark(sk, note, class_mark);
+	int switches = mark != sk->mark && !is_whole(sk->mark) && set_mark(ctx, mark);
+	/* One whose interface is named leaves by it, whatever its class. */
+	__u32 device = switches || note ? note_device(ctx, sk) : 0;
+
+	return switches && !device && !sk->bound_dev_if ? first_uplink(sk, mark) : 0;
 }
 #endif
