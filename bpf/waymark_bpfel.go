@@ -207,6 +207,8 @@ const (
 	WaymarkNoteFlagsNOTE_INBOUND  WaymarkNoteFlags = 8
 	WaymarkNoteFlagsNOTE_SOURCE   WaymarkNoteFlags = 16
 	WaymarkNoteFlagsNOTE_KEPT     WaymarkNoteFlags = 32
+	WaymarkNoteFlagsNOTE_DEVICE   WaymarkNoteFlags = 64
+	WaymarkNoteFlagsNOTE_ASIDE    WaymarkNoteFlags = 128
 )
 
 type WaymarkOpenFlows struct {

@@ -40,11 +40,20 @@ func TestOddSenders(t *testing.T) {
 			{"lite", "", []netip.Addr{three}, []int{byC}, ledger{}},
 			{"raw UDP", "app.slice", []netip.Addr{one}, []int{byB}, ledger{}},
 			{"raw UDP", "", []netip.Addr{three}, []int{byC}, ledger{"tuple a": repaired(misrouted(1, late))}},
+			{"raw TCP", "app.slice", []netip.Addr{one}, []int{byB}, ledger{}},
+			{"raw TCP", "", []netip.Addr{three}, []int{byC}, ledger{"tuple a": repaired(misrouted(1, late))}},
 			{"reconnect", "", []netip.Addr{one, three, two}, []int{byA, byC, byA}, ledger{}},
 			{"reconnect", "app.slice", []netip.Addr{three, one}, []int{byC, byB}, ledger{}},
+			{"begin anew", "", []netip.Addr{three, one, two}, []int{byC, byA, byA}, ledger{}},
+			{"begin anew", "app.slice", []netip.Addr{three, one}, []int{byC, byB}, ledger{}},
 			// The kernel keeps the source of the first connection, which is the first uplink's.
 			{"connect on", "", []netip.Addr{one, three}, []int{byA, byA}, ledger{"tuple a": misrouted(1, pinned)}},
 			{"interface", "app.slice", []netip.Addr{one}, []int{byA}, ledger{"group a": misrouted(1, chosen)}},
+			{"interface", "", []netip.Addr{three}, []int{byA}, ledger{"tuple a": misrouted(1, chosen)}},
+			{"one interface", "app.slice", []netip.Addr{one}, []int{byA}, ledger{"group a": misrouted(1, chosen)}},
+			{"one interface", "", []netip.Addr{three}, []int{byA}, ledger{"tuple a": misrouted(1, chosen)}},
+			{"one interface, connected", "app.slice", []netip.Addr{one}, []int{byA}, ledger{"group a": misrouted(1, chosen)}},
+			{"one interface, connected", "", []netip.Addr{three}, []int{byA}, ledger{"tuple a": misrouted(1, chosen)}},
 		} {
 			t.Run(fmt.Sprintf("%s in %q to %v", c.how, c.cgroup, c.to), func(t *testing.T) {
 				want := map[netip.Addr]int{}
@@ -56,6 +65,33 @@ func TestOddSenders(t *testing.T) {
 					args = append(args, to.String())
 				}
 				s.account(t, c.counted, func() { s.each(t, want, func() { s.work(t, c.cgroup, args...) }) })
+			})
+		}
+	}
+}
+
+// TestSentAside has a connected socket send one datagram to somebody else, of
+// another class: that one is of its class, and what follows of the connection's.
+func TestSentAside(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.apply(t, traffic)
+	for _, f := range bothFamilies {
+		one, three := f.service(1).Addr(), f.service(3).Addr()
+		for _, c := range []struct {
+			cgroup  string
+			to      []netip.Addr
+			routers map[netip.Addr]int
+			counted ledger
+		}{
+			{"", []netip.Addr{three, one}, map[netip.Addr]int{three: byC, one: byC}, ledger{"unclassed c": misrouted(1, pinned)}},
+			{"", []netip.Addr{one, three}, map[netip.Addr]int{three: byA, one: byA}, ledger{"tuple a": misrouted(1, pinned)}},
+			{"app.slice", []netip.Addr{three, one}, map[netip.Addr]int{three: byC, one: byC}, ledger{"group c": misrouted(1, pinned)}},
+			{"closed.slice", []netip.Addr{three, one}, map[netip.Addr]int{three: byC}, ledger{"closed c": dropped(misrouted(1, pinned))}},
+		} {
+			t.Run(fmt.Sprintf("in %q to %v", c.cgroup, c.to), func(t *testing.T) {
+				s.account(t, c.counted, func() {
+					s.each(t, c.routers, func() { s.work(t, c.cgroup, "be-odd", "aside", c.to[0].String(), c.to[1].String()) })
+				})
 			})
 		}
 	}

@@ -4,6 +4,7 @@ package test
 
 import (
 	order "encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,8 +19,10 @@ var oddities = map[string]func(to []netip.Addr) error{
 	"sendmmsg":   sendMany,
 	"zerocopy":   sendZeroCopy,
 	"interface":  sendByInterface,
-	"reconnect":  func(to []netip.Addr) error { return reconnect(to, true) },
-	"connect on": func(to []netip.Addr) error { return reconnect(to, false) },
+	"reconnect":  func(to []netip.Addr) error { return reconnect(unix.SOCK_DGRAM, to, true) },
+	"connect on": func(to []netip.Addr) error { return reconnect(unix.SOCK_DGRAM, to, false) },
+	"aside":      sendAside,
+	"begin anew": func(to []netip.Addr) error { return reconnect(unix.SOCK_STREAM, to, true) },
 	"fast open":  fastOpen,
 	"passed":     sendByPassed,
 	"reuse port": sendShared,
@@ -27,6 +30,10 @@ var oddities = map[string]func(to []netip.Addr) error{
 	"lite":       func(to []netip.Addr) error { return sendLater([]string{"lite", "-", to[0].String()}) },
 	"corked":     sendCorked,
 	"raw UDP":    sendRawUDP,
+	"raw TCP":    sendRawTCP,
+
+	"one interface":            func(to []netip.Addr) error { return sendByOneInterface(to[0], false) },
+	"one interface, connected": func(to []netip.Addr) error { return sendByOneInterface(to[0], true) },
 }
 
 func beOdd(args []string) error {
@@ -109,14 +116,61 @@ func sendByInterface(to []netip.Addr) error {
 	if to[0].Is6() {
 		info = unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(device.Index)})
 	}
-	_, err = unix.SendmsgN(fd, []byte("way"), info, sockaddr(to[0], servicePort), 0)
-	return err
+	if _, err := unix.SendmsgN(fd, []byte("way"), info, sockaddr(to[0], servicePort), 0); err != nil {
+		return err
+	}
+	return awaitAnswer(fd)
+}
+
+// awaitAnswer waits for one: to what comes when its socket is gone, the kernel
+// says that nobody is there.
+func awaitAnswer(fd int) error {
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
+	if _, err := unix.Read(fd, make([]byte, 100)); err != nil {
+		return fmt.Errorf("wait for the answer: %w", err)
+	}
+	return nil
+}
+
+// sendByOneInterface has all that the socket sends leave by an interface: up-a.
+func sendByOneInterface(to netip.Addr, connected bool) error {
+	device, err := net.InterfaceByName("up-a")
+	if err != nil {
+		return err
+	}
+	fd, err := datagramSocket(to)
+	if err != nil {
+		return err
+	}
+	index := make([]byte, 4)
+	order.BigEndian.PutUint32(index, uint32(device.Index))
+	level, option := unix.IPPROTO_IP, unix.IP_UNICAST_IF
+	if to.Is6() {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF
+	}
+	if err := unix.SetsockoptString(fd, level, option, string(index)); err != nil {
+		return err
+	}
+	if connected {
+		if err := unix.Connect(fd, sockaddr(to, servicePort)); err != nil {
+			return err
+		}
+		_, err = unix.Write(fd, []byte("way"))
+	} else {
+		err = unix.Sendto(fd, []byte("way"), 0, sockaddr(to, servicePort))
+	}
+	if err != nil {
+		return err
+	}
+	return awaitAnswer(fd)
 }
 
 // reconnect connects one socket to each in turn, and sends; in between it
 // may take the first connection back.
-func reconnect(to []netip.Addr, back bool) error {
-	fd, err := datagramSocket(to[0])
+func reconnect(kind int, to []netip.Addr, back bool) error {
+	fd, err := unix.Socket(familyOf(to[0]), kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -245,4 +299,39 @@ func sendRawUDP(to []netip.Addr) error {
 		return err
 	}
 	return unix.Sendto(fd, []byte{0x12, 0x34, 0, servicePort, 0, 12, 0, 0, 'w', 'a', 'y', 's'}, 0, sockaddr(to[0], 0))
+}
+
+// sendRawTCP writes a TCP header itself: a SYN.
+func sendRawTCP(to []netip.Addr) error {
+	fd, err := unix.Socket(familyOf(to[0]), unix.SOCK_RAW, unix.IPPROTO_TCP)
+	if err != nil {
+		return err
+	}
+	header := []byte{0x12, 0x34, 0, servicePort, 0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, 2, 4, 0, 0, 0, 0, 0}
+	return unix.Sendto(fd, header, 0, sockaddr(to[0], 0))
+}
+
+// sendAside sends to the peer that its socket is connected to, then past it to
+// another, and to its peer again.
+func sendAside(to []netip.Addr) error {
+	fd, err := datagramSocket(to[0])
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, sockaddr(to[0], servicePort)); err != nil {
+		return err
+	}
+	for n := range 2 {
+		if _, err := unix.Write(fd, []byte("way")); err != nil {
+			return err
+		}
+		if err := awaitAnswer(fd); err != nil || n == 1 {
+			return err
+		}
+		// Nobody is there, who would answer it. That one was dropped which must not leak is no error here.
+		if err := unix.Sendto(fd, []byte("way"), 0, sockaddr(to[1], servicePort-1)); err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return err
+		}
+	}
+	return nil
 }
