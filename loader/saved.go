@@ -25,7 +25,7 @@ type SavedPlan struct {
 	Object     string         `json:"object"` // bpf.ObjectID of the programs it would attach
 	CgroupRoot string         `json:"cgroupRoot"`
 	Files      []classes.File `json:"files"`
-	Text       string         `json:"text"`   // plan and changes, as they were shown
+	Text       string         `json:"text"`   // plan and changes, as they were shown, and what others' rules take before it
 	Digest     string         `json:"digest"` // of all that is in plan and changes, shown or not
 }
 
@@ -35,6 +35,13 @@ func (l *Loader) Save(policy *classes.Policy, p *plan.Plan, changes plan.Changes
 	all, err := json.Marshal([]any{p, changes, p.Fingerprint()})
 	if err := errors.Join(err, p.Print(&text), changes.Print(&text)); err != nil {
 		return nil, err
+	}
+	others, err := l.waysOut()
+	if err != nil {
+		return nil, err
+	}
+	for _, theirs := range p.Covers(others) {
+		text.WriteString("# " + theirs + "\n")
 	}
 	digest := sha256.Sum256(all)
 	return &SavedPlan{Made: time.Now().UTC().Truncate(time.Second), Netns: l.netns, Object: bpf.ObjectID(), CgroupRoot: l.root,
