@@ -176,6 +176,11 @@ func TestAgentDies(t *testing.T) {
 	if second.code != 1 || !strings.Contains(second.stderr, fmt.Sprintf("process %d", a.Process.Pid)) {
 		t.Errorf("a second agent: exit %d: %s", second.code, second.stderr)
 	}
+	_ = a.Process.Signal(syscall.SIGSTOP)
+	if err := os.WriteFile(fmt.Sprintf("/run/waymark/%d.json", s.Host.Inode()), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.ok(t, "status") // what the agent says of itself cannot be read, the rest can
 	a.kill(t)
 	if r := s.record(t); r != nil {
 		t.Errorf("status speaks of a dead agent: %v", r)
