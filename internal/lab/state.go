@@ -64,6 +64,10 @@ func (n *Node) State() (string, error) {
 	return text.String(), err
 }
 
+// beingMade is what ip says of a file in /run/netns that somebody else has just
+// made, and not yet mounted a namespace on: that is no state of a node.
+const beingMade = "Error: Peer netns reference is invalid.\n"
+
 // stateOf is the section of one command: its line, then what it prints, errors
 // included, for they too should be the same afterwards.
 func (n *Node) stateOf(line string, sorted bool) (string, error) {
@@ -72,6 +76,7 @@ func (n *Node) stateOf(line string, sorted bool) (string, error) {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrNotFound) {
 		return "", fmt.Errorf("read state of %s: %w", n.Name, err)
 	}
+	output = strings.ReplaceAll(output, beingMade, "")
 	if sorted {
 		lines := strings.SplitAfter(output, "\n")
 		slices.Sort(lines)
