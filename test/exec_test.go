@@ -136,6 +136,11 @@ func TestExecUnheeded(t *testing.T) {
 	s.apply(t, strings.ReplaceAll(execPolicy, uplinkC, ""))
 	out := must[string](t)(s.Host.Command("sh", "-c", `trap "" HUP INT; exec "$@"`, "sh",
 		binary(t), "exec", "--class", "bulk", "--", "sed", "-n", `s/^SigIgn:\s*//p`, "/proc/self/status").Output())
+	told := s.Host.Command("sh", "-c", `"$@" & sleep 2; kill -WINCH $!; wait $!`, "sh",
+		binary(t), "exec", "--class", "bulk", "--", "sh", "-c", `trap "exit 9" WINCH; while :; do sleep .1; done`)
+	if err := told.Run(); err == nil || told.ProcessState.ExitCode() != 9 {
+		t.Errorf("after SIGWINCH: %v, want exit code 9", err)
+	}
 	const both = 1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1)
 	if ignored := must[uint64](t)(strconv.ParseUint(strings.TrimSpace(out), 16, 64)); ignored&both != both {
 		t.Errorf("it ignores the signals %#x, want %#x among them", ignored, both)
