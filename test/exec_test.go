@@ -137,7 +137,7 @@ func TestExecUnheeded(t *testing.T) {
 	out := must[string](t)(s.Host.Command("sh", "-c", `trap "" HUP INT; exec "$@"`, "sh",
 		binary(t), "exec", "--class", "bulk", "--", "sed", "-n", `s/^SigIgn:\s*//p`, "/proc/self/status").Output())
 	told := s.Host.Command("sh", "-c", `"$@" & sleep 2; kill -WINCH $!; wait $!`, "sh",
-		binary(t), "exec", "--class", "bulk", "--", "sh", "-c", `trap "exit 9" WINCH; while :; do sleep .1; done`)
+		binary(t), "exec", "--class", "bulk", "--", "sh", "-c", `trap "exit 9" WINCH; for n in $(seq 100); do sleep .1; done`)
 	if err := told.Run(); err == nil || told.ProcessState.ExitCode() != 9 {
 		t.Errorf("after SIGWINCH: %v, want exit code 9", err)
 	}
