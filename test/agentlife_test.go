@@ -180,7 +180,9 @@ func TestAgentDies(t *testing.T) {
 	if err := os.WriteFile(fmt.Sprintf("/run/waymark/%d.json", s.Host.Inode()), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.ok(t, "status") // what the agent says of itself cannot be read, the rest can
+	if o := s.waymark(t, "status"); o.code != 0 { // what the agent says of itself cannot be read, the rest can
+		t.Errorf("status: exit %d: %s", o.code, o.stderr)
+	}
 	a.kill(t)
 	if r := s.record(t); r != nil {
 		t.Errorf("status speaks of a dead agent: %v", r)
