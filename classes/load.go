@@ -57,6 +57,8 @@ func policyFiles(path string) (files []string, problems Problems, err error) {
 		name := filepath.Join(path, e.Name())
 		switch {
 		case strings.HasPrefix(e.Name(), "."):
+		case strings.HasSuffix(e.Name(), ".yaml") && isEndless(name):
+			problems = append(problems, Problem{Pos: Position{File: name}, Text: "this is no file: to read it may never end", Hint: "remove it"})
 		case strings.HasSuffix(e.Name(), ".yaml"):
 			files = append(files, name)
 		case strings.HasSuffix(e.Name(), ".yml"):
@@ -69,6 +71,12 @@ func policyFiles(path string) (files []string, problems Problems, err error) {
 		}
 	}
 	return files, problems, nil
+}
+
+// isEndless tells whether what is there is a pipe, a socket or a device.
+func isEndless(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
 }
 
 // compile turns sources into one valid policy.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 )
 
 // writeFiles writes files into a new directory, whose name it returns.
@@ -63,6 +64,9 @@ func TestLoadReportsAllFiles(t *testing.T) {
 		"c.yaml": "uplinks: [\n",
 		"d.yml":  "",
 	})
+	if err := unix.Mkfifo(filepath.Join(dir, "e.yaml"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	_, err := Load(dir)
 	var problems Problems
 	if !errors.As(err, &problems) {

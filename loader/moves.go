@@ -53,6 +53,9 @@ func (l *Loader) keepMoves(all []Override) error {
 	if len(all) == 0 {
 		return l.forgetMoves()
 	}
+	if err := l.moveAside(); err != nil {
+		return err
+	}
 	kept := keptMoves{Format: movesFormat}
 	for _, o := range all {
 		k := keptMove{Override: o}
@@ -67,6 +70,17 @@ func (l *Loader) keepMoves(all []Override) error {
 	}
 	if err != nil {
 		return fmt.Errorf("keep the moves for the next start of the machine: %w", err)
+	}
+	return nil
+}
+
+// moveAside gives a file that cannot be read, another build's say, another name.
+func (l *Loader) moveAside() error {
+	if _, unread := l.keptMoves(); unread == nil {
+		return nil
+	}
+	if err := os.Rename(l.movesFile(), l.movesFile()+".unread"); err != nil {
+		return fmt.Errorf("set aside the moves that cannot be read: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package loader
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -53,7 +54,8 @@ func TestMovesAndTheClock(t *testing.T) {
 }
 
 // TestMovesThatAreDamaged has what is no file of moves in its place: none is in
-// force, and the error says which file, and what to do.
+// force, and the error says which file, and what to do. It is kept when there are moves
+// to be written in its place.
 func TestMovesThatAreDamaged(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing": "", "no JSON": "moves", "cut short": `{"format": 1, "moves": [{"subject": "app.slice"`, "of a later build": `{"format": 7}`, "a list": "[1]",
@@ -66,6 +68,13 @@ func TestMovesThatAreDamaged(t *testing.T) {
 			all, err := l.keptMoves()
 			if len(all) > 0 || err == nil || !strings.Contains(err.Error(), "moves@blue.json") || !strings.Contains(err.Error(), "mend or remove it") {
 				t.Errorf("in force are %v, %v", all, err)
+			}
+			if err := l.keepMoves([]Override{{Override: plan.Override{Subject: "app.slice", To: "bulk"}}}); err != nil {
+				t.Fatal(err)
+			}
+			aside, err := os.ReadFile(l.movesFile() + ".unread")
+			if all, broken := l.keptMoves(); len(all) != 1 || errors.Join(err, broken) != nil || string(aside) != text {
+				t.Errorf("in force are %v; set aside is %q: %v, %v", all, aside, err, broken)
 			}
 		})
 	}
