@@ -44,7 +44,7 @@ static __noinline __u32 noted_mark(struct __sk_buff *skb, __u32 carried)
 /*
  * Whether no cgroup hook saw where the packet goes: it was forwarded, made
  * by the kernel, a tunnel or AF_PACKET, or comes from a raw or ping socket,
- * for whose sendto there is no hook.
+ * for whose sendto there is no hook, or of UDP-Lite, for whose connect there is none.
  */
 static __always_inline int unseen(struct __sk_buff *skb)
 {
@@ -53,7 +53,8 @@ static __always_inline int unseen(struct __sk_buff *skb)
 	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6) || is_tunnelled(skb))
 		return 1;
 	sk = bpf_sk_fullsock(sk);
-	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6);
+	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6 ||
+		      sk->protocol == IPPROTO_UDPLITE);
 }
 
 /*

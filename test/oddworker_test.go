@@ -30,7 +30,9 @@ var oddities = map[string]func(to []netip.Addr) error{
 	"lite":       func(to []netip.Addr) error { return sendLater([]string{"lite", "-", to[0].String()}) },
 	"corked":     sendCorked,
 	"raw UDP":    sendRawUDP,
-	"raw TCP":    sendRawTCP,
+
+	"lite, connected": sendLiteConnected,
+	"raw TCP":         sendRawTCP,
 
 	"one interface":            func(to []netip.Addr) error { return sendByOneInterface(to[0], false) },
 	"one interface, connected": func(to []netip.Addr) error { return sendByOneInterface(to[0], true) },
@@ -334,4 +336,17 @@ func sendAside(to []netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// sendLiteConnected sends by a connected socket of UDP-Lite.
+func sendLiteConnected(to []netip.Addr) error {
+	fd, err := unix.Socket(familyOf(to[0]), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_UDPLITE)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, sockaddr(to[0], servicePort)); err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, []byte("way"))
+	return err
 }
