@@ -41,7 +41,10 @@ cannot be started.`,
 				return err
 			}
 			signals := make(chan os.Signal, 16) // those that come before the command does are passed on, too
-			signal.Notify(signals, heeded(passed...)...)
+			if e.unheeded != nil {              // a command starts with them ignored, as without us
+				signal.Ignore(e.unheeded...)
+			}
+			signal.Notify(signals, slices.DeleteFunc(slices.Clone(passed), signal.Ignored)...)
 			defer signal.Stop(signals)
 			return s.onHost(func(l *loader.Loader) error {
 				place, err := l.Place(class)
@@ -112,11 +115,16 @@ func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string, s
 	return nil
 }
 
-// heeded leaves out the signals that whoever started this process had it ignore,
-// as nohup does, or a shell with what it runs in the background: a process that
-// listened to one would heed it again, and so would the command that it starts.
-func heeded(all ...os.Signal) []os.Signal {
-	return slices.DeleteFunc(slices.Clone(all), signal.Ignored)
+// ignored are those signals that whoever started this process had it ignore, as
+// nohup does, or a shell with what it runs in the background; nil for none. It is
+// asked before a signal is listened to, which ends that.
+func ignored(signals []os.Signal) (out []os.Signal) {
+	for _, s := range signals {
+		if signal.Ignored(s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // passOn hands signals to the command, but for those of the terminal, which it

@@ -27,14 +27,16 @@ type env struct {
 	author         string          // who runs it, behind sudo
 	stateDir       string          // of what outlives the machine's memory; "": nothing does
 	done           <-chan struct{} // closed when they want it to end
+	unheeded       []os.Signal     // that they had this process ignore
 }
 
 func main() {
 	if lab.ClientMain() || witness.ClientMain() {
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), heeded(os.Interrupt, syscall.SIGTERM)...)
-	code := run(ctx, env{stdout: os.Stdout, stderr: os.Stderr, author: author(), stateDir: stateDir(), done: ctx.Done()}, os.Args[1:])
+	unheeded := ignored(passed)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, env{unheeded: unheeded, stdout: os.Stdout, stderr: os.Stderr, author: author(), stateDir: stateDir(), done: ctx.Done()}, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
