@@ -50,9 +50,9 @@ static __always_inline int is_connected(struct bpf_sock *sk)
  * and with no route from earlier, is here because its sender named the
  * interface beside it (IP_PKTINFO, IP_UNICAST_IF).
  */
-__noinline int cause_of(struct __sk_buff *skb)
+__noinline int cause_of(struct __sk_buff *skb, __u32 tunnelled)
 {
-	struct bpf_sock *sk = sender_of(skb);
+	struct bpf_sock *sk = sender_of(skb, tunnelled);
 
 	if (!sk)
 		return CAUSE_LATE;
@@ -72,11 +72,11 @@ __noinline int cause_of(struct __sk_buff *skb)
  * the last ACK of a connection, all of ICMP, leave where the question came;
  * some have no socket, and have come in by no interface.
  */
-static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow)
+static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow, __u32 tunnelled)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (is_tunnelled(skb))
+	if (tunnelled)
 		return 0;
 	if (!sk)
 		return !skb->ingress_ifindex;
@@ -96,9 +96,9 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
  * a bind, in the header it wrote, or with the datagram. (The kernel notes
  * no bind of a raw socket; but only a connect would give it another source.)
  */
-__noinline int named_source(struct __sk_buff *skb)
+__noinline int named_source(struct __sk_buff *skb, __u32 tunnelled)
 {
-	struct bpf_sock *sk = sender_of(skb);
+	struct bpf_sock *sk = sender_of(skb, tunnelled);
 
 	if (!sk)
 		return 0;
@@ -121,13 +121,13 @@ static __always_inline int lives_here(struct __sk_buff *skb, struct bpf_fib_look
 }
 
 /* The cause of a packet that the kernel cannot be asked about: where its source lives says something all the same. */
-static __always_inline __u32 cause_unasked(struct __sk_buff *skb, const struct flow *flow, __u32 named, __u32 cause)
+static __always_inline __u32 cause_unasked(struct __sk_buff *skb, const struct flow *flow, __u32 named, __u32 cause, __u32 tunnelled)
 {
 	if (!has_source(uplink, homes_of_source(flow), flow))
 		return cause;
 	if (named)
 		return CAUSE_CHOSEN;
-	return has_free_source(skb) ? cause : CAUSE_PINNED;
+	return has_free_source(skb, tunnelled) ? cause : CAUSE_PINNED;
 }
 
 #endif

@@ -46,11 +46,11 @@ static __noinline __u32 noted_mark(struct __sk_buff *skb, __u32 carried)
  * by the kernel, a tunnel or AF_PACKET, or comes from a raw or ping socket,
  * for whose sendto there is no hook, or of UDP-Lite, for whose connect there is none.
  */
-static __always_inline int unseen(struct __sk_buff *skb)
+static __always_inline int unseen(struct __sk_buff *skb, __u32 tunnelled)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6) || is_tunnelled(skb))
+	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6) || tunnelled)
 		return 1;
 	sk = bpf_sk_fullsock(sk);
 	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6 ||
@@ -90,13 +90,13 @@ static __always_inline int answer(struct __sk_buff *skb)
 /* The verdict on a packet that has no class by its mark, or is not where that class goes first. */
 static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const struct class_entry *class)
 {
-	__u32 late = 0;
+	__u32 late = 0, tunnelled = !class_number(mark) || (class && !on_course(class)) ? is_tunnelled(skb) : 0;
 
 	/* The way of what a tunnel carries is not the tunnel's. */
-	if (class && !on_course(class) && is_tunnelled(skb))
+	if (class && !on_course(class) && tunnelled)
 		mark = with_class(mark, 0);
-	if (!class_number(mark) && !is_whole(mark) && unseen(skb)) {
-		late = classify_unseen(skb, is_tunnelled(skb));
+	if (!class_number(mark) && !is_whole(mark) && unseen(skb, tunnelled)) {
+		late = classify_unseen(skb, tunnelled);
 		mark = with_class(mark, late);
 		class = class_of(mark);
 		if (late)
@@ -105,7 +105,7 @@ static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const 
 	if (!class)
 		return TCX_NEXT;
 	if (!on_course(class) || strays(skb, mark, class))
-		return off_course(skb, mark, late ? CAUSE_LATE : CAUSE_UNKNOWN);
+		return off_course(skb, mark, late ? CAUSE_LATE : CAUSE_UNKNOWN, tunnelled);
 	if (class->flags & CLASS_ANSWERS)
 		return answer(skb);
 	struct class_counters *c = line_of(class);

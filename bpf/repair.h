@@ -31,13 +31,13 @@ static __always_inline int let_pass(struct __sk_buff *skb, const struct class_en
  * later rule, and gets the address that lives here.
  */
 static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, const struct layers *at,
-				  const struct class_entry *class, struct class_counters *c)
+				  const struct class_entry *class, struct class_counters *c, __u32 tunnelled)
 {
 	__u32 here = uplink;
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
 
-	if (u && !source_is_free(flow, skb->ifindex) && !named_source(skb))
-		rewrite_source(skb, flow, at, u);
+	if (u && !source_is_free(flow, skb->ifindex) && !named_source(skb, tunnelled))
+		rewrite_source(skb, flow, at, u, tunnelled);
 	if (class->uplinks >> (uplink & 63) & 1)
 		note_turn(class);
 	return let_pass(skb, class, c);
@@ -54,17 +54,17 @@ static __always_inline int is_for_link(struct __sk_buff *skb, const struct flow 
 /* Sends a packet by the way of its class, from an address of the uplink there if it may have that one. */
 static __always_inline int send_by(struct __sk_buff *skb, struct bpf_fib_lookup *fib, struct flow *flow, const struct layers *at,
 				   const struct class_entry *class, struct class_counters *c, __u32 mark, __u32 cause,
-				   __u32 named, __u32 unruled)
+				   __u32 named, __u32 unruled, __u32 tunnelled)
 {
 	struct way way = way_of(fib);
 	__u32 fits = source_fits(skb, fib, flow, mark, unruled);
 
-	if (!fits && !named && !has_free_source(skb))
+	if (!fits && !named && !has_free_source(skb, tunnelled))
 		return leave(skb, mark, class, CAUSE_PINNED);
 	if (cause == CAUSE_CHOSEN || (!fits && named))
 		return leave(skb, mark, class, CAUSE_CHOSEN);
 	const struct uplink_entry *u = uplink_at(class, way.ifindex);
-	if (!fits && (!u || !rewrite_source(skb, flow, at, u)))
+	if (!fits && (!u || !rewrite_source(skb, flow, at, u, tunnelled)))
 		return leave(skb, mark, class, CAUSE_PINNED);
 	c->misroutes[cause % CAUSES] += segments_of(skb);
 	c->repaired += segments_of(skb);
@@ -73,8 +73,8 @@ static __always_inline int send_by(struct __sk_buff *skb, struct bpf_fib_lookup 
 	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
 }
 
-/* The verdict on a packet whose class goes first by another uplink than this. */
-__noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
+/* The verdict on a packet whose class goes first by another uplink than this, and that is a tunnel's or is not. */
+__noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause, __u32 tunnelled)
 {
 	const struct class_entry *class = class_of(mark);
 	struct flow flow = {};
@@ -89,7 +89,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	if (is_tagged(skb))
 		return let_pass(skb, class, c);
 	if (cause == CAUSE_UNKNOWN)
-		cause = cause_of(skb);
+		cause = cause_of(skb, tunnelled);
 	if (!read_layers(skb, &flow, &at))
 		return leave(skb, mark, class, cause);
 	if (is_for_link(skb, &flow))
@@ -99,14 +99,14 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause)
 	if (way.unruled && cause == CAUSE_CHOSEN)
 		cause = CAUSE_LATE;
 	if (leads_here(skb, &fib, &flow, class, &way))
-		return let_go(skb, &flow, &at, class, c);
-	if ((!way.unruled || source_is_free(&flow, skb->ifindex)) && chosen(skb, &flow))
+		return let_go(skb, &flow, &at, class, c, tunnelled);
+	if ((!way.unruled || source_is_free(&flow, skb->ifindex)) && chosen(skb, &flow, tunnelled))
 		return leave(skb, mark, class, CAUSE_CHOSEN);
-	__u32 named = named_source(skb);
+	__u32 named = named_source(skb, tunnelled);
 	if (is_no_answer(way.answer))
-		return leave(skb, mark, class, cause_unasked(skb, &flow, named, cause));
+		return leave(skb, mark, class, cause_unasked(skb, &flow, named, cause, tunnelled));
 	if (!way.answer)
-		return send_by(skb, &fib, &flow, &at, class, c, mark, cause, named, way.unruled);
+		return send_by(skb, &fib, &flow, &at, class, c, mark, cause, named, way.unruled, tunnelled);
 	if (named && !way.unruled && lives_here(skb, &fib, &flow, mark))
 		return leave(skb, mark, class, CAUSE_CHOSEN);
 	return leave(skb, mark, class, CAUSE_NO_ROUTE);

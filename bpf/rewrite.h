@@ -72,19 +72,19 @@ static __always_inline int rewrite6(struct __sk_buff *skb, struct flow *flow, co
 }
 
 /* The socket whose own packet this is; none for what is forwarded, a tunnel's, or the last of a connection. */
-static __always_inline struct bpf_sock *sender_of(struct __sk_buff *skb)
+static __always_inline struct bpf_sock *sender_of(struct __sk_buff *skb, __u32 tunnelled)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || is_tunnelled(skb))
+	if (!sk || tunnelled)
 		return 0;
 	return bpf_sk_fullsock(sk);
 }
 
 /* Whether a packet is a datagram whose socket is bound to no address, so that the answer to another finds it too. */
-__noinline int has_free_source(struct __sk_buff *skb)
+__noinline int has_free_source(struct __sk_buff *skb, __u32 tunnelled)
 {
-	struct bpf_sock *sk = sender_of(skb);
+	struct bpf_sock *sk = sender_of(skb, tunnelled);
 
 	if (!sk || sk->type == SOCK_STREAM || sk->src_ip4)
 		return 0;
@@ -95,9 +95,9 @@ __noinline int has_free_source(struct __sk_buff *skb)
 
 /* Gives such a datagram the source address of the uplink it leaves by. */
 static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct layers *at,
-					  const struct uplink_entry *u)
+					  const struct uplink_entry *u, __u32 tunnelled)
 {
-	if (!has_free_source(skb))
+	if (!has_free_source(skb, tunnelled))
 		return 0;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return rewrite4(skb, flow, at, u);
