@@ -65,6 +65,16 @@ do. --proto, --dst and --dport choose among those that have that end.`,
 			})
 		},
 	}
+	q.flags(c)
+	s.fileFlag(c, "the policy that is applied")
+	c.MarkFlagsMutuallyExclusive("socket", "file")
+	s.cgroupFlag(c)
+	o.flag(c)
+	return c
+}
+
+// flags are the words of a question.
+func (q *question) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.Var(&q.pid, "pid", "a running process's `PID`: its cgroup and uid")
 	f.StringVar(&q.socket, "socket", "", "an open connection's own `ADDRESS:PORT`")
@@ -81,11 +91,6 @@ do. --proto, --dst and --dport choose among those that have that end.`,
 	for _, told := range []string{"uid", "src", "sport"} {
 		c.MarkFlagsMutuallyExclusive("socket", told)
 	}
-	s.fileFlag(c, "the policy that is applied")
-	c.MarkFlagsMutuallyExclusive("socket", "file")
-	s.cgroupFlag(c)
-	o.flag(c)
-	return c
 }
 
 // loadOrApplied is the policy of -f, or the applied one.
