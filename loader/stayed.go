@@ -27,8 +27,8 @@ type OpenFlow struct {
 
 // StayedFlows are those that do not leave as new flows of their class do, in no order:
 // a change left them where they were, or they cannot leave elsewhere, for their source
-// address is an uplink's own. An error that is fs.ErrNotExist says
-// that nothing is applied.
+// address is an uplink's own. An error that is fs.ErrNotExist says that nothing is
+// applied.
 func (l *Loader) StayedFlows() ([]OpenFlow, error) {
 	w, err := l.surveyApplied()
 	if err != nil {

@@ -111,15 +111,7 @@ func TestVerifyKilled(t *testing.T) {
 	s := newSite(t, lab.Options{})
 	s.cgroups(t, "app.slice")
 	s.apply(t, verified)
-	c := s.Host.Command(binary(t), "verify", "--inject")
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var left string
-	soon(t, "the copy is there", func() (err error) {
-		left, err = s.copyOf(c.Process.Pid)
-		return err
-	})
+	c, left := s.injecting(t, nil)
 	_ = c.Process.Kill()
 	_ = c.Wait()
 	s.ok(t, "verify", "--inject")
@@ -138,16 +130,7 @@ func TestVerifyStopped(t *testing.T) {
 	s.cgroups(t, "app.slice")
 	s.apply(t, verified)
 	var said bytes.Buffer
-	c := s.Host.Command(binary(t), "verify", "--inject")
-	c.Stderr = &said
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var left string
-	soon(t, "the copy is there", func() (err error) {
-		left, err = s.copyOf(c.Process.Pid)
-		return err
-	})
+	c, left := s.injecting(t, &said)
 	_ = c.Process.Signal(os.Interrupt)
 	if err := c.Wait(); c.ProcessState.ExitCode() != 1 || !strings.Contains(said.String(), "stopped") {
 		t.Errorf("%v: %s", err, &said)
@@ -156,6 +139,22 @@ func TestVerifyStopped(t *testing.T) {
 		t.Errorf("%s is still there", left)
 	}
 	s.ok(t, "verify")
+}
+
+// injecting starts the command, and waits until its copy of the host is up, which
+// left is the directory of.
+func (s *site) injecting(t *testing.T, stderr io.Writer) (c *lab.Cmd, left string) {
+	t.Helper()
+	c = s.Host.Command(binary(t), "verify", "--inject")
+	c.Stderr = stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the copy is there", func() (err error) {
+		left, err = s.copyOf(c.Process.Pid)
+		return err
+	})
+	return c, left
 }
 
 // copyOf is the directory of what a process applied in a copy of its host.

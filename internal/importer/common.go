@@ -20,7 +20,7 @@ func inCommon(a, b classes.Match) (m classes.Match, ok bool, err error) {
 	if named(a.UID) != named(b.UID) && len(a.UID) > 0 && len(b.UID) > 0 {
 		return m, false, fmt.Errorf("two conditions on one uid: write down what both leave")
 	}
-	return m, ok && fields(&m.UID, b.UID, oneUser), err
+	return m, ok && fields(&m.UID, b.UID, oneUser), nil
 }
 
 // fields puts the values that two fields have in common into the first; an
