@@ -111,13 +111,14 @@ func eventuallyLong(t *testing.T, what string, check func() error) {
 
 func eventuallyWithin(t *testing.T, patience time.Duration, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline, pause := time.Now().Add(patience), time.Millisecond
 	for err := check(); err != nil; err = check() {
 		if time.Now().After(deadline) {
 			t.Errorf("%s: not yet: %v", what, err)
 			return
 		}
-		time.Sleep(2 * time.Millisecond)
+		pause = min(2*pause, 50*time.Millisecond) // some checks cost what would be done meanwhile
+		time.Sleep(pause)
 	}
 }
 

@@ -93,8 +93,8 @@ type ledger map[string]datapath.Counters
 func (s *site) books(t *testing.T) ledger {
 	t.Helper()
 	l := ledger{}
-	for _, c := range s.status(t).Classes {
-		for _, u := range c.Counts {
+	for _, c := range s.metered(t).Classes {
+		for _, u := range c.Traffic {
 			l[fmt.Sprintf("%s %s", c.Name, u.Uplink)] = u.Counters
 		}
 	}

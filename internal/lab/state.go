@@ -26,8 +26,10 @@ var stateCommands = []struct {
 	{"ip -d -o -6 route show table all", true},
 	{"ip nexthop", true},
 	{"nft -s list ruleset", false},
-	{"tc qdisc show", true},
+	{qdiscs, true},
 }
+
+const qdiscs = "tc qdisc show"
 
 // State is the node's configuration as one text, the same byte for byte when
 // nothing has changed: addresses, rules, routes of all tables, next hops, nft
@@ -35,18 +37,25 @@ var stateCommands = []struct {
 // below net.ipv4 and net.ipv6. A tool that is not installed has an empty section.
 func (n *Node) State() (string, error) {
 	var text strings.Builder
+	withFilters := map[string]bool{}
 	for _, c := range stateCommands {
 		section, err := n.stateOf(c.line, c.sorted)
 		if err != nil {
 			return "", err
 		}
 		text.WriteString(section)
+		if c.line == qdiscs {
+			withFilters = qdiscDevices(section)
+		}
 	}
 	links, err := n.nl.LinkList()
 	if err != nil {
 		return "", fmt.Errorf("read state of %s: list links: %w", n.Name, err)
 	}
 	for _, link := range links {
+		if !withFilters[link.Attrs().Name] {
+			continue
+		}
 		for _, hook := range []string{"ingress", "egress", "root"} {
 			section, err := n.stateOf("tc filter show dev "+link.Attrs().Name+" "+hook, false)
 			if err != nil {
@@ -62,6 +71,19 @@ func (n *Node) State() (string, error) {
 		return writeSysctlTree(&text)
 	})
 	return text.String(), err
+}
+
+// qdiscDevices are the interfaces that have a queueing discipline, by what tc
+// prints of them: without one there is nothing to hang a filter on.
+func qdiscDevices(section string) map[string]bool {
+	devices := map[string]bool{}
+	for line := range strings.Lines(section) {
+		words := strings.Fields(line)
+		if i := slices.Index(words, "dev"); i >= 0 && i+1 < len(words) && words[1] != "noqueue" {
+			devices[words[i+1]] = true
+		}
+	}
+	return devices
 }
 
 // beingMade is what ip says of a file in /run/netns that somebody else has just
