@@ -25,6 +25,7 @@ chmod 755 "$EACH" # other users run the binary, too
 export CGO_ENABLED=0
 go test -c -o "$EACH/test" ./test
 go build -trimpath -buildvcs=false -o "$EACH/waymark" ./cmd/waymark
-export WAYMARK_BINARY="$EACH/waymark"
+go build -trimpath -buildvcs=false -o "$EACH/client" ./test/client
+export WAYMARK_BINARY="$EACH/waymark" WAYMARK_CLIENT="$EACH/client"
 cd test
 "$EACH/test" -test.list "${1:-^(Test|Fuzz)}" | xargs -P "$(nproc)" -I NAME ./each.sh --one NAME

@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 	if lab.ClientMain() || peerMain() || workerMain() {
 		return
 	}
+	if given := os.Getenv("WAYMARK_CLIENT"); given != "" {
+		lab.ClientsBy(given)
+	}
 	code := m.Run()
 	if built.dir != "" {
 		os.RemoveAll(built.dir)

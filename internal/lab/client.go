@@ -22,6 +22,14 @@ const clientName = "waymark-lab-client"
 // it is wanted for, and do its usual work, which is to call Open, instead.
 var clientMainCalled atomic.Bool
 
+// clientProgram is what Open starts: the link, not the path behind it, for a
+// test's binary is in a directory that only root may enter.
+var clientProgram = "/proc/self/exe"
+
+// ClientsBy has Open start another program in place of this one, which calls
+// ClientMain too. Call it before the first Open.
+func ClientsBy(path string) { clientProgram = path }
+
 // ClientMain does a client's work if this process was started to be one, and
 // then returns true: the caller returns at once. It returns false, having done
 // nothing, in any other process. A program that calls Open or Run calls it

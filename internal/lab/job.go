@@ -86,9 +86,7 @@ func (n *Node) Open(job Job) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s client: %w", job.Kind, err)
 	}
-	// The link, not the path behind it: a test's binary is in a directory
-	// that only root may enter.
-	cmd := n.Command("/proc/self/exe", string(text)).In(job.Cgroup)
+	cmd := n.Command(clientProgram, string(text)).In(job.Cgroup)
 	cmd.Args[0] = clientName
 	cmd.Env = []string{"GORACE=atexit_sleep_ms=0"} // built with -race, it would end a second late
 	if job.UID != 0 || job.GID != 0 {
