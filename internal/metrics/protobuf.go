@@ -29,6 +29,7 @@ const (
 )
 
 func (protobufForm) appendFamily(to []byte, s *series) []byte {
+	to = append(to, make([]byte, familyLength)...)
 	from := len(to)
 	to = appendText(to, nameOfFamily, s.of.Name)
 	to = appendText(to, helpOfFamily, s.of.Help)
@@ -36,7 +37,20 @@ func (protobufForm) appendFamily(to []byte, s *series) []byte {
 	for k := range s.used {
 		to = appendMessage(to, metricOfFamily, func(to []byte) []byte { return s.appendMetric(to, k) })
 	}
-	return withLength(to, from)
+	putLength(to[from-familyLength:from], len(to)-from)
+	return to
+}
+
+// familyLength is how many bytes a family's length has, more than it may need:
+// a megabyte need not be moved once it is known.
+const familyLength = 5
+
+// putLength fills all of room with a varint.
+func putLength(room []byte, n int) {
+	for i := range room {
+		room[i] = byte(n>>(7*i))&0x7f | 0x80
+	}
+	room[len(room)-1] &= 0x7f
 }
 
 func (s *series) appendMetric(to []byte, k int) []byte {
@@ -91,17 +105,19 @@ func appendHistogram(to []byte, h *dto.Histogram) []byte {
 	})
 }
 
-// appendMessage adds a field that is a message, or a list of numbers.
+// appendMessage adds a field that is a message, or a list of numbers. Nearly all
+// are short: their length has one byte, for which there is room beforehand.
 func appendMessage(to []byte, field protowire.Number, body func([]byte) []byte) []byte {
-	to = protowire.AppendTag(to, field, protowire.BytesType)
+	to = append(protowire.AppendTag(to, field, protowire.BytesType), 0)
 	from := len(to)
-	return withLength(body(to), from)
-}
-
-// withLength puts the length of what begins at from before it.
-func withLength(to []byte, from int) []byte {
-	var room [10]byte
-	return slices.Insert(to, from, protowire.AppendVarint(room[:0], uint64(len(to)-from))...)
+	to = body(to)
+	n := len(to) - from
+	if more := protowire.SizeVarint(uint64(n)) - 1; more > 0 {
+		to = slices.Insert(to, from, make([]byte, more)...)
+		from += more
+	}
+	putLength(to[from-protowire.SizeVarint(uint64(n)):from], n)
+	return to
 }
 
 func appendText(to []byte, field protowire.Number, text string) []byte {
