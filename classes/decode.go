@@ -63,6 +63,10 @@ func fields[T any](d *decoder, n *node, what string, table []field[T], into *T) 
 		d.problem(n, fmt.Sprintf("%s must be a mapping, not %s", what, n.kind), "its keys are "+strings.Join(keys(table), ", "))
 		return
 	}
+	if name := nameAsKey(n, table); name != nil {
+		d.problem(name, fmt.Sprintf("%q stands where the keys of %s do", name.text, what), fmt.Sprintf("it is one of a list: write \"- name: %s\", and its keys below", name.text))
+		return
+	}
 	var room [mostFields]*node
 	given := room[:len(table)]
 	for i := 0; i < len(n.items); i += 2 {
@@ -88,6 +92,20 @@ func fields[T any](d *decoder, n *node, what string, table []field[T], into *T) 
 			d.problem(n, fmt.Sprintf("%s has no %s", what, f.key), fmt.Sprintf("add %s: %s", f.key, f.example))
 		}
 	}
+}
+
+// nameAsKey is the first of n's keys where all of them are names, as in formats
+// that have a mapping in place of a list; nil otherwise.
+func nameAsKey[T any](n *node, table []field[T]) *node {
+	if at := place(table, "name"); at < 0 || !table[at].required || len(n.items) == 0 {
+		return nil
+	}
+	for i := 0; i < len(n.items); i += 2 {
+		if n.items[i+1].kind != mapping || place(table, n.items[i].text) >= 0 {
+			return nil
+		}
+	}
+	return &n.items[0]
 }
 
 // mostFields is how many a mapping may have.
