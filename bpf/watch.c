@@ -16,9 +16,24 @@ static long (*const bpf_get_current_comm)(void *to, __u32 size) = (void *)16;
 
 enum { TCX_NEXT = -1 };
 
-/* The mark that counts: that of a datagram may be its socket's. */
-static __always_inline __u32 standing(struct __sk_buff *skb, __u32 carried)
+/* Whether a datagram goes to the peer of its connected socket, as egress has it; a later fragment does not tell the port. */
+static __always_inline int goes_to_peer(const struct watch_flow *flow, struct bpf_sock *sk)
 {
+	__u32 same = 0;
+
+	if (flow->ports[1] && flow->ports[1] != bpf_ntohs(sk->dst_port))
+		return 0;
+	if (flow->family == AF_INET)
+		return flow->addresses[1][0] == sk->dst_ip4;
+	for (int i = 0; i < 4; i++)
+		same += flow->addresses[1][i] == sk->dst_ip6[i];
+	return same == 4;
+}
+
+/* The mark that counts: that of a datagram may be its socket's, or what is noted of it. */
+static __always_inline __u32 standing(struct __sk_buff *skb, const struct sight *s)
+{
+	__u32 carried = s->mark;
 	struct bpf_sock *sk = skb->sk;
 
 	if (sk)
@@ -30,7 +45,9 @@ static __always_inline __u32 standing(struct __sk_buff *skb, __u32 carried)
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	if (!note)
 		return carried;
-	return note->flags & NOTE_CLASS ? note->class_mark : own;
+	if (note->flags & NOTE_CLASS || (note->flags & NOTE_ASIDE && sk->dst_port && !goes_to_peer(&s->flow, sk)))
+		return note->class_mark;
+	return own;
 }
 
 /*
@@ -78,7 +95,7 @@ int watch_before(struct __sk_buff *skb)
 	__builtin_memset(&l->sight, 0, sizeof(l->sight));
 	if (!see(&l->sight, (const void *)address_of(skb)))
 		return TCX_NEXT;
-	l->sight.mark = standing(skb, l->sight.mark);
+	l->sight.mark = standing(skb, &l->sight);
 	l->decisions = d->count;
 	l->open = 1;
 	return TCX_NEXT;

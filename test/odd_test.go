@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
+	"waymark/loader"
 )
 
 // TestOddSenders has applications send in ways that are not the usual ones:
@@ -74,11 +75,12 @@ func TestOddSenders(t *testing.T) {
 
 // TestSentAside has a connected socket send one datagram to somebody else, of
 // another class: that one is of its class, and what follows of the connection's.
+// Those who watch hear of it in its class, too.
 func TestSentAside(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
-	s.apply(t, traffic)
+	s.apply(t, traffic+"  - {name: beside, route: [c], match: [{dst: [203.0.113.2, \"2001:db8:f::2\"]}]}\n")
 	for _, f := range bothFamilies {
-		one, three := f.service(1).Addr(), f.service(3).Addr()
+		one, two, three := f.service(1).Addr(), f.service(2).Addr(), f.service(3).Addr()
 		for _, c := range []struct {
 			cgroup  string
 			to      []netip.Addr
@@ -96,6 +98,15 @@ func TestSentAside(t *testing.T) {
 				})
 			})
 		}
+		w := s.watch(t)
+		s.work(t, "", "be-odd", "aside", three.String(), two.String())
+		for to, class := range map[netip.Addr]string{three: "tuple", two: "beside"} {
+			w.tells(t, loader.EventOpened, func(e loader.Event) bool {
+				peer, err := netip.ParseAddrPort(e.Peer)
+				return err == nil && peer.Addr() == to && e.Class == class
+			})
+		}
+		w.ends(t)
 	}
 }
 
