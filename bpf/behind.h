@@ -92,7 +92,7 @@ static __noinline __u32 find_set_behind(struct __sk_buff *skb, struct flow *flow
 }
 
 /*
- * As classify_packet, for a packet that has lost its socket. A connection's last
+ * As classify_packet, for a packet that has lost its socket. A flow's last
  * ones may come when the socket itself is gone: they wait for the bridge.
  */
 static __noinline __u32 classify_behind(struct __sk_buff *skb, struct flow *flow)
@@ -103,13 +103,13 @@ static __noinline __u32 classify_behind(struct __sk_buff *skb, struct flow *flow
 	if (!h)
 		return 0;
 	__u32 set = find_set_behind(skb, flow, version, names_cgroups(h) ? h->cgroup_levels : 0, names_cgroups(h) ? h->no_cgroup : 0);
-	const struct ending *e = flow->proto == IPPROTO_TCP && flow->uid == NOBODY ? last_words(flow) : 0;
+	const struct ending *e = flow->uid == NOBODY ? last_words(flow) : 0;
 
 	if (e)
 		return e->class_mark;
 	__u32 class_mark = classify_in(version, h, set, flow, generation);
 
-	if (flow->proto == IPPROTO_TCP && flow->uid != NOBODY)
+	if (flow->uid != NOBODY)
 		remember_ending(flow, class_mark);
 	return class_mark;
 }

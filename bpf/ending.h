@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the kernel behind the host still says for a connection whose socket is gone is classed as the connection was. */
+/* What the kernel behind the host still says for a flow whose socket is gone is classed as the flow was. */
 #ifndef WAYMARK_ENDING_H
 #define WAYMARK_ENDING_H
 
+#include "arrival.h"
 #include "packet.h"
 
-enum { TCP_ESTABLISHED = 1, SECOND = 1000000000 };
+enum { TCP_ESTABLISHED = 1 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -24,36 +25,15 @@ static __always_inline struct ending *ending_of(const struct flow *flow)
 	return bpf_map_lookup_elem(&endings, &slot);
 }
 
-static __always_inline __u32 seconds_now(void)
+/* Whether a flow's packet may be its last: a connection is opening or closing, and its established packets cost nothing. */
+static __always_inline int may_end(const struct bpf_sock *sk, const struct flow *flow)
 {
-	return bpf_ktime_get_ns() / SECOND;
-}
-
-/* Whether a connection is opening or closing: its established packets cost nothing. */
-static __always_inline int is_turning(const struct bpf_sock *sk, const struct flow *flow)
-{
-	return flow->proto == IPPROTO_TCP && sk->state != TCP_ESTABLISHED;
-}
-
-static __always_inline void remember_ending(const struct flow *flow, __u32 class_mark)
-{
-	struct ending *e = ending_of(flow);
-
-	if (!e)
-		return;
-	e->family = 0; /* nobody's, while it is being written */
-	for (int i = 0; i < 2; i++) {
-		e->addresses[i] = flow->addresses[i];
-		e->ports[i] = flow->ports[i];
-	}
-	e->class_mark = class_mark;
-	e->seconds = seconds_now();
-	e->family = flow->family;
+	return flow->proto == IPPROTO_UDP || (flow->proto == IPPROTO_TCP && sk->state != TCP_ESTABLISHED);
 }
 
 static __always_inline int is_of(const struct ending *e, const struct flow *flow)
 {
-	int same = e->family == flow->family;
+	int same = e->family == flow->family && e->proto == flow->proto;
 
 	for (int i = 0; i < 2; i++) {
 		same = same && e->ports[i] == flow->ports[i];
@@ -63,11 +43,30 @@ static __always_inline int is_of(const struct ending *e, const struct flow *flow
 	return same;
 }
 
-/* How the connection was classed that a TCP packet without a socket belongs to; 0: no such one is known. */
+static __always_inline void remember_ending(const struct flow *flow, __u32 class_mark)
+{
+	struct ending *e = ending_of(flow);
+
+	if (!e)
+		return;
+	if (!is_of(e, flow)) {
+		e->family = 0; /* nobody's, while it is being written */
+		for (int i = 0; i < 2; i++) {
+			e->addresses[i] = flow->addresses[i];
+			e->ports[i] = flow->ports[i];
+		}
+		e->proto = flow->proto;
+	}
+	e->class_mark = class_mark;
+	e->seconds = coarse_seconds();
+	e->family = flow->family;
+}
+
+/* How the flow was classed that a packet without a socket belongs to; 0: no such one is known. */
 static __noinline const struct ending *last_words(const struct flow *flow)
 {
 	const struct ending *e = ending_of(flow);
 
-	return e && is_of(e, flow) && seconds_now() - e->seconds < LAST_WORDS ? e : 0;
+	return e && is_of(e, flow) && coarse_seconds() - e->seconds < LAST_WORDS ? e : 0;
 }
 #endif

@@ -8,6 +8,7 @@
 #define WAYMARK_FORWARDED_H
 
 #include "behind.h"
+#include "complaint.h"
 #include "egress.h"
 
 /* The application's socket that a packet is of; the kernel's own answers have another, or none. */
@@ -16,6 +17,14 @@ static __always_inline struct bpf_sock *socket_behind(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 
 	return sk ? bpf_sk_fullsock(sk) : 0;
+}
+
+/* How the flow was classed that the kernel behind the host still answers for, whose socket is gone; 0: it is no such packet. */
+static __always_inline const struct ending *words_of(struct __sk_buff *skb, const struct flow *flow)
+{
+	if (flow->proto == IPPROTO_ICMP || flow->proto == IPPROTO_ICMPV6)
+		return complained_about(skb);
+	return flow->proto == IPPROTO_TCP ? last_words(flow) : 0;
 }
 
 /* The class of a packet: what its flow was kept in, or what the table says. */
@@ -40,10 +49,10 @@ static __always_inline int ingress_impl(struct __sk_buff *skb)
 	if (class_number(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
 		return TCX_NEXT;
 	struct bpf_sock *sk = socket_behind(skb);
-	int behind = may_be_behind(skb, &flow), orphan = !behind && flow.proto == IPPROTO_TCP && (!sk || sk->type == SOCK_RAW);
-	const struct ending *e = orphan ? last_words(&flow) : 0;
+	int behind = may_be_behind(skb, &flow), orphan = !behind && (!sk || sk->type == SOCK_RAW);
+	const struct ending *e = orphan ? words_of(skb, &flow) : 0;
 	class_mark = behind ? classify_behind(skb, &flow) : e ? e->class_mark : class_of_packet(skb, sk, &flow);
-	if (sk && !orphan && is_turning(sk, &flow))
+	if (sk && !orphan && may_end(sk, &flow))
 		remember_ending(&flow, class_mark);
 	if (class_mark)
 		skb->mark = with_class(skb->mark, class_mark);

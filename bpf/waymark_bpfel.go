@@ -105,6 +105,7 @@ type WaymarkEnding struct {
 	}
 	Ports     [2]uint32
 	Family    uint32
+	Proto     uint32
 	ClassMark uint32
 	Seconds   uint32
 }

@@ -3,6 +3,8 @@
 package test
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -96,4 +98,40 @@ func (s *site) ends(t *testing.T, router int, from netip.AddrPort, last func(lab
 			}
 		}
 	}
+}
+
+// TestErrorsFromBehind has a datagram come for a container's socket that is gone:
+// the kernel there says so in its class. Where nobody was, it says so by the
+// uplink that was asked.
+func TestErrorsFromBehind(t *testing.T) {
+	s := newTraffic(t, lab.Options{Container: true, Forward: true})
+	s.apply(t, traffic)
+	for _, f := range bothFamilies {
+		far, here := f.service(1), f.inside(s.Container)
+		for _, kind := range []lab.Kind{lab.UDP, lab.SendTo} {
+			t.Run(fmt.Sprintf("%s/%s", kind, f), func(t *testing.T) {
+				job := in("closed.slice", f.job(kind, 1))
+				job.Count = 1
+				c := must[*lab.Client](t)(s.Container.Open(job))
+				to := netip.AddrPortFrom(here, c.Opened.Local.Port())
+				if err := errors.Join(c.Opened.Err(), c.Close()); err != nil {
+					t.Fatal(err)
+				}
+				s.complains(t, byB, far, to, "to-a")
+			})
+		}
+		t.Run("of nobody's/"+string(f), func(t *testing.T) {
+			s.complains(t, byB, far, netip.AddrPortFrom(here, 999), "to-b")
+		})
+	}
+}
+
+// complains sends a datagram to a port behind the host that nobody is at, by a
+// link of the far server's, and checks that it is told so by one router.
+func (s *site) complains(t *testing.T, router int, from, to netip.AddrPort, link string) {
+	t.Helper()
+	late := datagram{from: from.Addr(), to: to.Addr(), sport: from.Port(), dport: to.Port()}.bytes()
+	s.blameless(t, func() {
+		s.arrives(t, from.Addr(), router, to.Addr(), func() { s.inject(t, s.Far, link, late) })
+	})
 }

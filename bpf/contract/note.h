@@ -50,11 +50,12 @@ struct arrival {
 };
 
 /*
- * How a TCP connection from behind the host was classed when it began to end:
- * the kernel there goes on to answer for it when its socket is gone (TIME_WAIT,
- * a RST), and such a packet has no cgroup. Addresses and ports are those of the
- * packets as they come in. The slot is a hash of them. `seconds` are since boot;
- * what is LAST_WORDS old is nobody's.
+ * How a TCP connection from behind the host was classed when it began to end,
+ * and the last datagram of a UDP flow: the kernel there goes on to answer for
+ * them when the socket is gone (TIME_WAIT, a RST, an ICMP error), and such a
+ * packet has no cgroup. Addresses and ports are those of the packets as they
+ * come in. The slot is a hash of them. `seconds` are since boot; what is
+ * LAST_WORDS old is nobody's.
  */
 enum last_words { ENDINGS = 4096, LAST_WORDS = 120 };
 
@@ -62,6 +63,7 @@ struct ending {
 	struct words addresses[2];
 	__u32 ports[2];
 	__u32 family;
+	__u32 proto;
 	__u32 class_mark;
 	__u32 seconds;
 };
