@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An unbound datagram server answers from the address it was asked at. */
+/* An unbound datagram server answers from the address it was asked at; a client that is bound to a port does not. */
 #ifndef WAYMARK_ARRIVAL_H
 #define WAYMARK_ARRIVAL_H
 
@@ -7,7 +7,7 @@
 #include "packet.h"
 #include "socket.h"
 
-enum { ARRIVALS = 16384 };
+enum { ARRIVALS = 16384, FORGOTTEN = 60 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -40,6 +40,56 @@ static __always_inline __u32 coarse_seconds(void)
 	return bpf_ktime_get_coarse_ns() / 1000000000;
 }
 
+static __always_inline struct arrival *arrival_of(const struct words *peer, __u32 peer_port, __u32 local_port)
+{
+	__u32 slot = arrival_slot(peer, peer_port, local_port);
+
+	return bpf_map_lookup_elem(&arrivals, &slot);
+}
+
+static __always_inline int is_from(const struct arrival *a, const struct words *peer, __u32 peer_port, __u32 local_port)
+{
+	int same = a->peer_port == peer_port && a->local_port == local_port;
+
+	for (int i = 0; i < 4; i++)
+		same = same && a->peer.word[i] == peer->word[i];
+	return same;
+}
+
+static __always_inline void write_arrival(struct arrival *a, const struct words *peer, const struct words *local,
+					  __u32 ports, __u32 number, __u32 family)
+{
+	a->family = 0; /* nobody's, while it is being written */
+	a->peer = *peer;
+	a->local = *local;
+	a->peer_port = ports >> 16;
+	a->local_port = ports;
+	a->uplink = number;
+	a->seconds = coarse_seconds();
+	a->family = family;
+}
+
+/* Whether an address is the one that an uplink gives to datagrams, or for IPv6 in that one's /64. */
+static __always_inline int is_source_of(const struct uplink_entry *u, const struct words *address, __u32 family)
+{
+	if (family == AF_INET)
+		return u->source4 == bpf_ntohl(address->word[0]);
+	return u->source6[0] == bpf_ntohl(address->word[0]) && u->source6[1] == bpf_ntohl(address->word[1]);
+}
+
+/* Whether a datagram of a flow that its socket began came to where that sends from: till now, or by now. */
+static __noinline int is_answer(struct bpf_sock *sk, const struct arrival *a, const struct flow *flow)
+{
+	int same = 1;
+
+	for (int i = 0; i < 4; i++)
+		same = same && a->local.word[i] == flow->addresses[1].word[i];
+	if (same)
+		return 1;
+	const struct uplink_entry *way = first_uplink(sk, sk->mark);
+	return way && is_source_of(way, &flow->addresses[1], flow->family);
+}
+
 /* For a datagram that came in by an uplink. */
 static __always_inline void remember_arrival(struct __sk_buff *skb, __u32 number)
 {
@@ -50,18 +100,40 @@ static __always_inline void remember_arrival(struct __sk_buff *skb, __u32 number
 		sk = bpf_sk_fullsock(sk);
 	if (!sk || !is_open_server(sk) || !read_packet(skb, &flow))
 		return;
-	__u32 slot = arrival_slot(&flow.addresses[0], flow.ports[0], sk->src_port);
-	struct arrival *a = bpf_map_lookup_elem(&arrivals, &slot);
+	struct arrival *a = arrival_of(&flow.addresses[0], flow.ports[0], sk->src_port);
 	if (!a)
 		return;
-	a->family = 0; /* nobody's, while it is being written */
-	a->peer = flow.addresses[0];
-	a->local = flow.addresses[1];
-	a->peer_port = flow.ports[0];
-	a->local_port = sk->src_port;
-	a->uplink = number;
-	a->seconds = coarse_seconds();
-	a->family = flow.family;
+	__u32 begun = flow.family | BEGUN_HERE;
+	if (a->family == begun && is_from(a, &flow.addresses[0], flow.ports[0], sk->src_port) && is_answer(sk, a, &flow))
+		flow.family = begun;
+	write_arrival(a, &flow.addresses[0], &flow.addresses[1], flow.ports[0] << 16 | sk->src_port, number, flow.family);
+}
+
+/*
+ * Remembers that a socket sends to somebody who did not ask it, unless somebody
+ * who did would be forgotten for it. What a balance chose is kept as it is.
+ */
+static __noinline int begin(struct bpf_sock *sk, const struct flow *flow)
+{
+	const struct words *peer = &flow->addresses[1];
+	__u32 local_port = sk->src_port, number = class_number(sk->mark);
+	struct arrival *a = arrival_of(peer, flow->ports[1], local_port);
+	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
+	struct words local = {};
+
+	if (!a || !class || class->flags & CLASS_BALANCED || !is_open_server(sk))
+		return 0;
+	if (a->family && (is_from(a, peer, flow->ports[1], local_port) || coarse_seconds() - a->seconds < FORGOTTEN))
+		return 0;
+	const struct uplink_entry *way = first_uplink(sk, sk->mark);
+	if (!way)
+		return 0;
+	if (flow->family == AF_INET)
+		local.word[0] = bpf_ntohl(way->source4);
+	else
+		to_words(&local, way->source6);
+	write_arrival(a, peer, &local, flow->ports[1] << 16 | local_port, NO_UPLINK, flow->family | BEGUN_HERE);
+	return 0;
 }
 
 /* Whether the uplink that a question came in by leads anywhere, as it did when that came. */
@@ -81,19 +153,21 @@ static __noinline int still_leads(struct bpf_sock *sk, const struct arrival *a)
  */
 static __noinline int was_asked_at(struct bpf_sock *sk, const struct flow *flow, struct words *local)
 {
-	const struct words *peer = &flow->addresses[1];
-	__u32 local_port = sk->src_port;
-	__u32 slot = arrival_slot(peer, flow->ports[1], local_port);
-	const struct arrival *a = bpf_map_lookup_elem(&arrivals, &slot);
+	const struct arrival *a = arrival_of(&flow->addresses[1], flow->ports[1], sk->src_port);
 
-	if (!a || a->family != flow->family || a->peer_port != flow->ports[1] || a->local_port != local_port)
+	if (!a || a->family != flow->family || !is_from(a, &flow->addresses[1], flow->ports[1], sk->src_port))
 		return 0;
-	for (int i = 0; i < 4; i++)
-		if (a->peer.word[i] != peer->word[i])
-			return 0;
 	if (!still_leads(sk, a))
 		return 0;
 	*local = a->local;
 	return 1;
+}
+
+/* The same for a datagram that is being sent: to whom nobody has asked, a flow begins. */
+static __noinline int answers_at(struct bpf_sock *sk, const struct flow *flow, struct words *local)
+{
+	if (was_asked_at(sk, flow, local))
+		return 1;
+	return begin(sk, flow);
 }
 #endif

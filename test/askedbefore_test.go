@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"waymark/internal/lab"
@@ -11,7 +12,8 @@ import (
 
 // TestAskedByALostUplink has a datagram socket that is bound to a port, as peers'
 // and some clients' are, talk to the far server while the uplink fails: an answer
-// that came in by it ties nothing to it any more.
+// that came in by it ties nothing to it any more. Nor do those that come in by the
+// next one, when the first is back and the far server still talks to the other.
 func TestAskedByALostUplink(t *testing.T) {
 	s := newSite(t, lab.Options{})
 	s.cgroups(t, "app.slice")
@@ -40,5 +42,12 @@ classes:
 			return fmt.Errorf("%s: it answered %v: %v", f, r.Replies, r.Err())
 		})
 		s.sends(t, job[f], open[f]).left(t, byA, s.address(byA, job[f].To[0].Addr()))
+	}
+	s.check(t, s.Plug(byB))
+	for _, f := range bothFamilies {
+		far, here := job[f].To[0], netip.AddrPortFrom(s.address(byA, job[f].To[0].Addr()), job[f].Bind.Port())
+		s.inject(t, s.Far, "to-a", datagram{from: far.Addr(), to: here.Addr(), sport: far.Port(), dport: here.Port()}.bytes())
+		must[lab.Result](t)(open[f].Send(1, 16)) // which takes that for its answer
+		s.sends(t, job[f], open[f]).left(t, byB, s.address(byB, far.Addr()))
 	}
 }

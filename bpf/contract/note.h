@@ -37,8 +37,12 @@ struct socket_note {
  * came to an unbound socket by an uplink, and the address it came to. The
  * answer gets it as its source, as long as that uplink has a link. The slot is a
  * hash of the rest; another peer's entry in it is told by that. `seconds` are
- * since boot.
+ * since boot. Of a flow that the socket itself began, `family` has BEGUN_HERE
+ * beside it: what comes is an answer, which ties the flow to nothing, and
+ * `local` is the address that it came to last, or is to come to.
  */
+enum { BEGUN_HERE = 0x100 };
+
 struct arrival {
 	struct words peer;
 	struct words local;
