@@ -86,7 +86,7 @@ static __noinline int is_answer(struct bpf_sock *sk, const struct arrival *a, co
 		same = same && a->local.word[i] == flow->addresses[1].word[i];
 	if (same)
 		return 1;
-	const struct uplink_entry *way = first_uplink(sk, sk->mark);
+	const struct uplink_entry *way = first_uplink(sk, sk->mark, flow->family);
 	return way && is_source_of(way, &flow->addresses[1], flow->family);
 }
 
@@ -125,7 +125,7 @@ static __noinline int begin(struct bpf_sock *sk, const struct flow *flow)
 		return 0;
 	if (a->family && (is_from(a, peer, flow->ports[1], local_port) || coarse_seconds() - a->seconds < FORGOTTEN))
 		return 0;
-	const struct uplink_entry *way = first_uplink(sk, sk->mark);
+	const struct uplink_entry *way = first_uplink(sk, sk->mark, flow->family);
 	if (!way)
 		return 0;
 	if (flow->family == AF_INET)

@@ -106,7 +106,7 @@ static __always_inline int passes(const struct class_entry *class, const struct 
 		return 0;
 	struct words destination = mapped(flow->addresses[1].word[0]);
 
-	return is_inside(&destination, 1);
+	return is_inside(&destination, 1, 0);
 }
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Flows of a class that may not leave another way are refused here while no
- * uplink of the class has a link, or all that have one are withdrawn, where the rules alone do not do it. tc
+ * uplink of the class has a link and is a way in their family, or all that have
+ * one are withdrawn, where the rules alone do not do it. tc
  * egress would drop their packets, and the application would wait. They are
  * IPv6 sockets: when a look-up without a source ends in "unreachable", the
  * kernel picks a source address from any interface and looks again
@@ -57,9 +58,12 @@ static __always_inline int is_on_every_link(const struct words *address)
 	return is_v4_mapped(address) ? is_multicast4(address->word[3]) : is_link_scope6(address);
 }
 
+enum { WHOLE_ADDRESS = 128 };
+
 struct inside_question {
 	const struct words *address;
 	__u32 by_main;
+	__u32 bits; /* of the prefix, at least */
 	__u32 found;
 };
 
@@ -70,7 +74,7 @@ static long look_inside(__u32 i, struct inside_question *q)
 
 	if (!p || !p->bits)
 		return 1;
-	if (p->by_main < q->by_main || !in_prefix(p, q->address))
+	if (p->by_main < q->by_main || p->bits < q->bits || !in_prefix(p, q->address))
 		return 0;
 	q->found = 1;
 	return 1;
@@ -78,11 +82,12 @@ static long look_inside(__u32 i, struct inside_question *q)
 
 /*
  * Whether a destination was the host's own, or main knew it by more than its
- * default, when user space last looked; or the latter alone.
+ * default, when user space last looked; or the latter alone, or by a whole
+ * address alone (WHOLE_ADDRESS), as the host's own are.
  */
-__noinline int is_inside(const struct words *address, __u32 by_main)
+__noinline int is_inside(const struct words *address, __u32 by_main, __u32 bits)
 {
-	struct inside_question q = {.address = address, .by_main = by_main};
+	struct inside_question q = {.address = address, .by_main = by_main, .bits = bits};
 
 	if (!address)
 		return 0;
@@ -93,7 +98,7 @@ __noinline int is_inside(const struct words *address, __u32 by_main)
 /* The errno with which a flow is refused; 0: it is not. */
 static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct words *destination)
 {
-	__u32 number = class_number(mark);
+	__u32 number = class_number(mark), family = is_v4_mapped(destination) ? UPLINK_IPV4 : UPLINK_IPV6;
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 
 	if (!number || !class || !(class->flags & CLASS_NO_LEAK) || socket_locks(sk) & SOCK_BINDADDR_LOCK)
@@ -103,10 +108,10 @@ static __noinline int refusal(struct bpf_sock *sk, __u32 mark, const struct word
 			break;
 		__u32 index = class->route[i];
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
-		if (!u || (!(u->flags & UPLINK_WITHDRAWN) && link_is_up(address_of(sk), u->ifindex)))
+		if (!u || ((u->flags & (family | UPLINK_WITHDRAWN)) == family && link_is_up(address_of(sk), u->ifindex)))
 			return 0;
 	}
-	if (is_on_every_link(destination) || (!(class->flags & CLASS_STRICT) && is_inside(destination, 0)))
+	if (is_on_every_link(destination) || is_inside(destination, 0, class->flags & CLASS_STRICT ? WHOLE_ADDRESS : 0))
 		return 0;
 	return class->refusal;
 }

@@ -178,14 +178,19 @@ static __noinline __u32 note_device(struct bpf_sock_addr *ctx, struct bpf_sock *
 	return device;
 }
 
+static __always_inline __u32 flag_of(__u32 family)
+{
+	return family == AF_INET ? UPLINK_IPV4 : UPLINK_IPV6;
+}
+
 /*
- * The first usable uplink of the class that a mark carries; for no class,
- * number 0, of main. Of a balance any member will do: the mark decides from
+ * The first usable uplink of the class that a mark carries, in a family; for no
+ * class, number 0, of main. Of a balance any member will do: the mark decides from
  * the next datagram on.
  */
-static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, __u32 mark)
+static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, __u32 mark, __u32 family)
 {
-	__u32 number = class_number(mark);
+	__u32 number = class_number(mark), needed = UPLINK_USABLE | flag_of(family);
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 
 	if (!class || !(class->flags & CLASS_IN_USE))
@@ -195,7 +200,7 @@ static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, _
 			break;
 		__u32 index = class->route[i];
 		const struct uplink_entry *uplink = bpf_map_lookup_elem(&uplinks, &index);
-		if (uplink && uplink->flags & UPLINK_USABLE && link_is_up(address_of(sk), uplink->ifindex))
+		if (uplink && (uplink->flags & needed) == needed && link_is_up(address_of(sk), uplink->ifindex))
 			return uplink;
 	}
 	return 0;
@@ -237,6 +242,6 @@ static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_
 	/* One whose interface is named leaves by it, whatever its class. */
 	__u32 device = switches || note ? note_device(ctx, sk) : 0;
 
-	return switches && !device && !sk->bound_dev_if ? first_uplink(sk, mark) : 0;
+	return switches && !device && !sk->bound_dev_if ? first_uplink(sk, mark, flow->family) : 0;
 }
 #endif

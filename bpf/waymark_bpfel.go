@@ -371,6 +371,8 @@ type WaymarkUplinkFlags uint32
 const (
 	WaymarkUplinkFlagsUPLINK_USABLE    WaymarkUplinkFlags = 1
 	WaymarkUplinkFlagsUPLINK_WITHDRAWN WaymarkUplinkFlags = 2
+	WaymarkUplinkFlagsUPLINK_IPV4      WaymarkUplinkFlags = 4
+	WaymarkUplinkFlagsUPLINK_IPV6      WaymarkUplinkFlags = 8
 )
 
 type WaymarkVolume struct {

@@ -47,9 +47,11 @@ struct class_entry {
  * order, zero where the uplink has none. UPLINK_USABLE is clear for an uplink
  * that was down when user space last looked. UPLINK_WITHDRAWN: its link may be
  * up, and nothing is sent by it but what is bound to it, for user space found
- * that it leads nowhere.
+ * that it leads nowhere. UPLINK_IPV4 and UPLINK_IPV6 are the families that it is
+ * a way for: it has an address, and a route to more than its link or to a public
+ * network on that.
  */
-enum uplink_flags { UPLINK_USABLE = 1, UPLINK_WITHDRAWN = 2 };
+enum uplink_flags { UPLINK_USABLE = 1, UPLINK_WITHDRAWN = 2, UPLINK_IPV4 = 4, UPLINK_IPV6 = 8 };
 
 struct uplink_entry {
 	__u32 ifindex;

@@ -125,7 +125,7 @@ func (i *Instance) holdsUplinks(p *plan.Plan) (bool, error) {
 		if u.Number >= len(have) {
 			return true
 		}
-		want := uplinkEntry(u)
+		want := uplinkEntry(p, u)
 		if want.LinkHeader == 0 { // the interface may have gone since
 			want.LinkHeader = have[u.Number].LinkHeader
 		}

@@ -15,20 +15,30 @@ import (
 // PutUplinks writes the entry of every uplink.
 func (i *Instance) PutUplinks(p *plan.Plan) error {
 	for _, u := range p.Uplinks {
-		if err := i.maps.Uplinks.Put(uint32(u.Number), uplinkEntry(u)); err != nil {
+		if err := i.maps.Uplinks.Put(uint32(u.Number), uplinkEntry(p, u)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func uplinkEntry(u plan.Uplink) bpf.WaymarkUplinkEntry {
+// familyFlags say which families an uplink is a way for.
+var familyFlags = map[plan.Family]bpf.WaymarkUplinkFlags{
+	plan.IPv4: bpf.WaymarkUplinkFlagsUPLINK_IPV4, plan.IPv6: bpf.WaymarkUplinkFlagsUPLINK_IPV6,
+}
+
+func uplinkEntry(p *plan.Plan, u plan.Uplink) bpf.WaymarkUplinkEntry {
 	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(net.InterfaceByIndex(u.Index)), Vrf: uint32(u.VRF.Index)}
 	if u.Up && u.Withdrawn == "" {
 		entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
 	}
 	if u.Withdrawn != "" {
 		entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_WITHDRAWN)
+	}
+	for f, flag := range familyFlags {
+		if leads(p, u, f) {
+			entry.Flags |= uint32(flag)
+		}
 	}
 	if a := address(u, plan.IPv4); a != nil {
 		entry.Source4 = binary.NativeEndian.Uint32(a)
@@ -39,6 +49,14 @@ func uplinkEntry(u plan.Uplink) bpf.WaymarkUplinkEntry {
 		}
 	}
 	return entry
+}
+
+// leads tells whether an uplink is a way for a family: a class may have nothing
+// but what its link reaches.
+func leads(p *plan.Plan, u plan.Uplink, family plan.Family) bool {
+	return u.Families[family] || slices.ContainsFunc(p.Routes, func(r plan.Route) bool {
+		return r.Family == family && r.Table == u.Table && r.Dst.Addr().IsGlobalUnicast() && !r.Dst.Addr().IsPrivate()
+	})
 }
 
 // address is the uplink's source in network byte order, nil for none that
