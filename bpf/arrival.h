@@ -47,19 +47,26 @@ static __always_inline struct arrival *arrival_of(const struct words *peer, __u3
 	return bpf_map_lookup_elem(&arrivals, &slot);
 }
 
-static __always_inline int is_from(const struct arrival *a, const struct words *peer, __u32 peer_port, __u32 local_port)
+/* Whether an entry is of a peer and port and of a socket, or of one that shares its port with this. */
+static __always_inline int is_between(const struct arrival *a, const struct words *peer, __u32 peer_port, struct bpf_sock *sk)
 {
-	int same = a->peer_port == peer_port && a->local_port == local_port;
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+	int same = a->peer_port == peer_port && a->local_port == sk->src_port;
+	__u64 cookie = 0;
 
 	for (int i = 0; i < 4; i++)
 		same = same && a->peer.word[i] == peer->word[i];
-	return same;
+	if (!same)
+		return 0;
+	READ(cookie, kernel_sk->__sk_common.skc_cookie.counter);
+	return a->socket == cookie || READ_BITS(kernel_sk, __sk_common.skc_reuseport);
 }
 
-static __always_inline void write_arrival(struct arrival *a, const struct words *peer, const struct words *local,
+static __always_inline void write_arrival(struct arrival *a, __u64 socket, const struct words *peer, const struct words *local,
 					  __u32 ports, __u32 number, __u32 family)
 {
 	a->family = 0; /* nobody's, while it is being written */
+	a->socket = socket;
 	a->peer = *peer;
 	a->local = *local;
 	a->peer_port = ports >> 16;
@@ -104,16 +111,16 @@ static __always_inline void remember_arrival(struct __sk_buff *skb, __u32 number
 	if (!a)
 		return;
 	__u32 begun = flow.family | BEGUN_HERE;
-	if (a->family == begun && is_from(a, &flow.addresses[0], flow.ports[0], sk->src_port) && is_answer(sk, a, &flow))
+	if (a->family == begun && is_between(a, &flow.addresses[0], flow.ports[0], sk) && is_answer(sk, a, &flow))
 		flow.family = begun;
-	write_arrival(a, &flow.addresses[0], &flow.addresses[1], flow.ports[0] << 16 | sk->src_port, number, flow.family);
+	write_arrival(a, bpf_get_socket_cookie(skb), &flow.addresses[0], &flow.addresses[1], flow.ports[0] << 16 | sk->src_port, number, flow.family);
 }
 
 /*
  * Remembers that a socket sends to somebody who did not ask it, unless somebody
  * who did would be forgotten for it. What a balance chose is kept as it is.
  */
-static __noinline int begin(struct bpf_sock *sk, const struct flow *flow)
+static __noinline int begin(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow)
 {
 	const struct words *peer = &flow->addresses[1];
 	__u32 local_port = sk->src_port, number = class_number(sk->mark);
@@ -123,7 +130,7 @@ static __noinline int begin(struct bpf_sock *sk, const struct flow *flow)
 
 	if (!a || !class || class->flags & CLASS_BALANCED || !is_open_server(sk))
 		return 0;
-	if (a->family && (is_from(a, peer, flow->ports[1], local_port) || coarse_seconds() - a->seconds < FORGOTTEN))
+	if (a->family && (is_between(a, peer, flow->ports[1], sk) || coarse_seconds() - a->seconds < FORGOTTEN))
 		return 0;
 	const struct uplink_entry *way = first_uplink(sk, sk->mark, flow->family);
 	if (!way)
@@ -132,7 +139,7 @@ static __noinline int begin(struct bpf_sock *sk, const struct flow *flow)
 		local.word[0] = bpf_ntohl(way->source4);
 	else
 		to_words(&local, way->source6);
-	write_arrival(a, peer, &local, flow->ports[1] << 16 | local_port, NO_UPLINK, flow->family | BEGUN_HERE);
+	write_arrival(a, bpf_get_socket_cookie(ctx), peer, &local, flow->ports[1] << 16 | local_port, NO_UPLINK, flow->family | BEGUN_HERE);
 	return 0;
 }
 
@@ -155,7 +162,7 @@ static __noinline int was_asked_at(struct bpf_sock *sk, const struct flow *flow,
 {
 	const struct arrival *a = arrival_of(&flow->addresses[1], flow->ports[1], sk->src_port);
 
-	if (!a || a->family != flow->family || !is_from(a, &flow->addresses[1], flow->ports[1], sk->src_port))
+	if (!a || a->family != flow->family || !is_between(a, &flow->addresses[1], flow->ports[1], sk))
 		return 0;
 	if (!still_leads(sk, a))
 		return 0;
@@ -164,10 +171,10 @@ static __noinline int was_asked_at(struct bpf_sock *sk, const struct flow *flow,
 }
 
 /* The same for a datagram that is being sent: to whom nobody has asked, a flow begins. */
-static __noinline int answers_at(struct bpf_sock *sk, const struct flow *flow, struct words *local)
+static __noinline int answers_at(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow, struct words *local)
 {
 	if (was_asked_at(sk, flow, local))
 		return 1;
-	return begin(sk, flow);
+	return begin(ctx, sk, flow);
 }
 #endif

@@ -77,7 +77,11 @@ struct sock_common {
 	__u32 skc_rcv_saddr;
 	__u16 skc_dport; /* network byte order */
 	__u16 skc_num;
+	__u8 skc_reuseport : 1;
 	int skc_bound_dev_if;
+	struct {
+		long long counter;
+	} skc_cookie;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };

@@ -123,7 +123,7 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 	if (sk->src_ip4)
 		return ALLOW;
 	struct words asked = {}, destination = mapped(flow.addresses[1].word[0]);
-	int named = ctx->msg_src_ip4 || answers_at(sk, &flow, &asked);
+	int named = ctx->msg_src_ip4 || answers_at(ctx, sk, &flow, &asked);
 	note_whether_named(sk, note, named);
 	if (!named && sk->mark != old && !verdict(sk, sk->mark, &destination))
 		return 0;
@@ -151,7 +151,7 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	if (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3])
 		return ALLOW;
 	struct words source = {};
-	int named = !is_unspecified(&flow.addresses[0]) || answers_at(sk, &flow, &source);
+	int named = !is_unspecified(&flow.addresses[0]) || answers_at(ctx, sk, &flow, &source);
 	note_whether_named(sk, note, named);
 	if (!named && !verdict(sk, sk->mark, &flow.addresses[1]))
 		return 0;

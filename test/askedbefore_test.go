@@ -51,3 +51,16 @@ classes:
 		s.sends(t, job[f], open[f]).left(t, byB, s.address(byB, far.Addr()))
 	}
 }
+
+// TestAskedOfAnother has a socket that is bound to a port be answered by an
+// uplink, and one of a class that may not leave there have the port next.
+func TestAskedOfAnother(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.apply(t, traffic)
+	for _, f := range bothFamilies {
+		job := fromPort(4600, f.job(lab.SendTo, 1))
+		s.inject(t, s.Far, "to-a", datagram{from: job.To[0].Addr(), to: s.address(byA, job.To[0].Addr()), sport: servicePort, dport: 4600}.bytes())
+		s.leaves(t, job, byA)
+		s.leaves(t, in("closed.slice", job), byB)
+	}
+}

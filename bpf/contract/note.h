@@ -35,8 +35,9 @@ struct socket_note {
 /*
  * Where a datagram server was asked: the peer and ports of a datagram that
  * came to an unbound socket by an uplink, and the address it came to. The
- * answer gets it as its source, as long as that uplink has a link. The slot is a
- * hash of the rest; another peer's entry in it is told by that. `seconds` are
+ * answer gets it as its source, as long as that uplink has a link. `socket` is
+ * the cookie of who was asked: it is nobody else's, but for sockets that share
+ * a port (SO_REUSEPORT). The slot is a hash of the rest; another peer's entry in it is told by that. `seconds` are
  * since boot. Of a flow that the socket itself began, `family` has BEGUN_HERE
  * beside it: what comes is an answer, which ties the flow to nothing, and
  * `local` is the address that it came to last, or is to come to.
@@ -47,6 +48,7 @@ struct arrival {
 	struct words peer;
 	struct words local;
 	__u32 family;
+	__u64 socket;
 	__u16 peer_port;
 	__u16 local_port;
 	__u32 uplink;
