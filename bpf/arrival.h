@@ -97,6 +97,14 @@ static __noinline int is_answer(struct bpf_sock *sk, const struct arrival *a, co
 	return way && is_source_of(way, &flow->addresses[1], flow->family);
 }
 
+/* Whether a datagram came for all of a group or on a link: nobody answers from such an address. */
+static __always_inline int is_for_many(struct __sk_buff *skb, const struct flow *flow)
+{
+	__u32 high = flow->addresses[1].word[0];
+
+	return flow->family == AF_INET ? high >> 28 == 14 || is_broadcast(skb) : high >> 24 == 0xff;
+}
+
 /* For a datagram that came in by an uplink. */
 static __always_inline void remember_arrival(struct __sk_buff *skb, __u32 number)
 {
@@ -105,7 +113,7 @@ static __always_inline void remember_arrival(struct __sk_buff *skb, __u32 number
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	if (!sk || !is_open_server(sk) || !read_packet(skb, &flow))
+	if (!sk || !is_open_server(sk) || !read_packet(skb, &flow) || is_for_many(skb, &flow))
 		return;
 	struct arrival *a = arrival_of(&flow.addresses[0], flow.ports[0], sk->src_port);
 	if (!a)

@@ -51,6 +51,33 @@ func TestInbound(t *testing.T) {
 	}
 }
 
+// TestAskedAmongAll has a router ask all on its link, or all of a group, and a
+// server of each kind answer it: from its own address there.
+func TestAskedAmongAll(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.apply(t, traffic)
+	s.echo(t, "", "udp", 100)
+	s.echo(t, "app.slice", "udp", 101)
+	s.echo(t, "closed.slice", "udp4", 102)
+	router := s.Uplink(byA)
+	for _, all := range []string{"10.0.1.255", "255.255.255.255", "224.0.0.1", "ff02::1"} {
+		to, peer := netip.MustParseAddr(all), router.Gateway4
+		if to.Is6() {
+			peer = router.Gateway6
+		}
+		for port := uint16(100); port < 103; port++ {
+			if to.IsMulticast() && to.Is4() != (port == 102) {
+				continue // which a socket of IPv6 does not hear without asking
+			}
+			t.Run(fmt.Sprintf("%s port %d", to, port), func(t *testing.T) {
+				s.arrives(t, peer, byA, s.address(byA, peer), func() {
+					s.inject(t, s.Routers[byA], "down", datagram{from: peer, to: to, sport: 4000, dport: port}.bytes())
+				})
+			})
+		}
+	}
+}
+
 // blameless checks that nothing of what do causes counts as a misroute.
 func (s *site) blameless(t *testing.T, do func()) {
 	t.Helper()
