@@ -7,7 +7,7 @@
 #include "packet.h"
 #include "socket.h"
 
-enum { ARRIVALS = 16384, FORGOTTEN = 60 };
+enum { ARRIVALS = 16384 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -40,6 +40,12 @@ static __always_inline __u32 coarse_seconds(void)
 	return bpf_ktime_get_coarse_ns() / 1000000000;
 }
 
+/* Whether it is so long ago that what is sent now answers nothing. */
+static __always_inline int is_stale(const struct arrival *a)
+{
+	return coarse_seconds() - a->seconds >= ASKED_LATELY;
+}
+
 static __always_inline struct arrival *arrival_of(const struct words *peer, __u32 peer_port, __u32 local_port)
 {
 	__u32 slot = arrival_slot(peer, peer_port, local_port);
@@ -47,19 +53,28 @@ static __always_inline struct arrival *arrival_of(const struct words *peer, __u3
 	return bpf_map_lookup_elem(&arrivals, &slot);
 }
 
-/* Whether an entry is of a peer and port and of a socket, or of one that shares its port with this. */
-static __always_inline int is_between(const struct arrival *a, const struct words *peer, __u32 peer_port, struct bpf_sock *sk)
+static __always_inline int is_from(const struct arrival *a, const struct words *peer, __u32 peer_port, __u32 local_port)
 {
-	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
-	int same = a->peer_port == peer_port && a->local_port == sk->src_port;
-	__u64 cookie = 0;
+	int same = a->peer_port == peer_port && a->local_port == local_port;
 
 	for (int i = 0; i < 4; i++)
 		same = same && a->peer.word[i] == peer->word[i];
-	if (!same)
-		return 0;
+	return same;
+}
+
+/* Whether an entry is a socket's, or one's that shares its port with this. */
+static __always_inline int is_whose(const struct arrival *a, struct bpf_sock *sk)
+{
+	const struct sock *kernel_sk = (const struct sock *)address_of(sk);
+	__u64 cookie = 0;
+
 	READ(cookie, kernel_sk->__sk_common.skc_cookie.counter);
 	return a->socket == cookie || READ_BITS(kernel_sk, __sk_common.skc_reuseport);
+}
+
+static __always_inline int is_between(const struct arrival *a, const struct words *peer, __u32 peer_port, struct bpf_sock *sk)
+{
+	return is_from(a, peer, peer_port, sk->src_port) && is_whose(a, sk);
 }
 
 static __always_inline void write_arrival(struct arrival *a, __u64 socket, const struct words *peer, const struct words *local,
@@ -138,7 +153,8 @@ static __noinline int begin(struct bpf_sock_addr *ctx, struct bpf_sock *sk, cons
 
 	if (!a || !class || class->flags & CLASS_BALANCED || !is_open_server(sk))
 		return 0;
-	if (a->family && (is_between(a, peer, flow->ports[1], sk) || coarse_seconds() - a->seconds < FORGOTTEN))
+	int gone = is_from(a, peer, flow->ports[1], local_port) && !is_whose(a, sk);
+	if (a->family && !is_stale(a) && !gone)
 		return 0;
 	const struct uplink_entry *way = first_uplink(sk, sk->mark, flow->family);
 	if (!way)
@@ -172,7 +188,7 @@ static __noinline int was_asked_at(struct bpf_sock *sk, const struct flow *flow,
 
 	if (!a || a->family != flow->family || !is_between(a, &flow->addresses[1], flow->ports[1], sk))
 		return 0;
-	if (!still_leads(sk, a))
+	if (is_stale(a) || !still_leads(sk, a))
 		return 0;
 	*local = a->local;
 	return 1;

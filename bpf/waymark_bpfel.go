@@ -20,6 +20,26 @@ type WaymarkArming struct {
 	Failed  uint64
 }
 
+type WaymarkArrival struct {
+	_    structs.HostLayout
+	Peer struct {
+		_    structs.HostLayout
+		Word [4]uint32
+	}
+	Local struct {
+		_    structs.HostLayout
+		Word [4]uint32
+	}
+	Family    uint32
+	_         [4]byte
+	Socket    uint64
+	PeerPort  uint16
+	LocalPort uint16
+	Uplink    uint32
+	Seconds   uint32
+	_         [4]byte
+}
+
 type WaymarkCgroupStart struct {
 	_      structs.HostLayout
 	Root   uint64

@@ -5,8 +5,12 @@ package test
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
 	"waymark/internal/lab"
 )
 
@@ -62,5 +66,45 @@ func TestAskedOfAnother(t *testing.T) {
 		s.inject(t, s.Far, "to-a", datagram{from: job.To[0].Addr(), to: s.address(byA, job.To[0].Addr()), sport: servicePort, dport: 4600}.bytes())
 		s.leaves(t, job, byA)
 		s.leaves(t, in("closed.slice", job), byB)
+	}
+}
+
+// TestAskedLongAgo has a far server ask a socket by one uplink, and the socket
+// send to it much later: that is no answer, and goes by its class.
+func TestAskedLongAgo(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.apply(t, traffic)
+	for n, f := range bothFamilies {
+		job := in("app.slice", fromPort(uint16(4700+n), f.job(lab.SendTo, 1)))
+		c := s.open(t, job)
+		to := s.address(byA, job.To[0].Addr())
+		question := datagram{from: job.To[0].Addr(), to: to, sport: servicePort, dport: job.Bind.Port()}.bytes()
+		s.inject(t, s.Far, "to-a", question)
+		sends := func() {
+			if _, err := c.Send(1, 16); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.arrives(t, job.To[0].Addr(), byA, to, sends)
+		s.longAgo(t)
+		s.arrives(t, job.To[0].Addr(), byB, s.address(byB, to), sends)
+	}
+}
+
+// longAgo has all that was asked be asked five minutes earlier.
+func (s *site) longAgo(t *testing.T) {
+	t.Helper()
+	arrivals := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapArrivals), nil))
+	defer arrivals.Close()
+	var key uint32
+	var entry bpf.WaymarkArrival
+	for entries := arrivals.Iterate(); entries.Next(&key, &entry); {
+		if entry.Family == 0 {
+			continue
+		}
+		entry.Seconds -= 300
+		if err := arrivals.Put(key, entry); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

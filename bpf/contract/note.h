@@ -35,14 +35,16 @@ struct socket_note {
 /*
  * Where a datagram server was asked: the peer and ports of a datagram that
  * came to an unbound socket by an uplink, and the address it came to. The
- * answer gets it as its source, as long as that uplink has a link. `socket` is
+ * answer gets it as its source, as long as that uplink has a link, and for
+ * ASKED_LATELY seconds, which is how long NATs remember (RFC 4787): the address
+ * may be gone later, and nothing could be sent from it. `socket` is
  * the cookie of who was asked: it is nobody else's, but for sockets that share
  * a port (SO_REUSEPORT). The slot is a hash of the rest; another peer's entry in it is told by that. `seconds` are
  * since boot. Of a flow that the socket itself began, `family` has BEGUN_HERE
  * beside it: what comes is an answer, which ties the flow to nothing, and
  * `local` is the address that it came to last, or is to come to.
  */
-enum { BEGUN_HERE = 0x100 };
+enum { BEGUN_HERE = 0x100, ASKED_LATELY = 300 };
 
 struct arrival {
 	struct words peer;
