@@ -150,6 +150,8 @@ func TestDoctorFindsConflicts(t *testing.T) {
 		{"ip rule add priority 1100 lookup local; ip rule del priority 0 lookup local", "ip rule add priority 0 lookup local; ip rule del priority 1100 lookup local", "packets to this host itself"},
 		{"ip link set up-b mtu 1400", "ip link set up-b mtu 1500", "up-b 1400"},
 		{"ip rule add priority 1300 fwmark 0x10000000/0x10000000 lookup 99", "ip rule del priority 1300", "0xa7000000"},
+		{"ip route add local default dev lo table 100; ip rule add priority 32000 fwmark 0x1/0x1 lookup 100", "ip rule del priority 32000; ip route del local default dev lo table 100", "transparent proxy"},
+		{"ip route add local default dev lo table 100; ip rule add priority 90 fwmark 0x1 lookup 100", "ip rule del priority 90; ip route del local default dev lo table 100", "fwmark 0x1/0x1 lookup 100; ip -4 rule del"},
 		{networkd + " 1000 >/dev/null 2>&1 & echo $! > " + networkd + ".pid", "kill $(cat " + networkd + ".pid)", "removes rules that are not its own"},
 	} {
 		s.planted(t, "", c.plant, c.remove, c.says)

@@ -59,6 +59,8 @@ func ruleFindings(h Host) (found []Finding) {
 	for _, r := range h.Facts.Rules {
 		switch {
 		case r.Protocol == plan.Protocol:
+		case h.proxies(r):
+			found = append(found, h.proxyFinding(r))
 		case r.Mask != 0:
 			found = append(found, h.markFinding(r.String(), plan.Owner(r), Mark{r.Mark, r.Mask}, removeRule(r)))
 		case r.Table == plan.TableLocal && r.Priority != 0:
@@ -80,6 +82,28 @@ func (h Host) localFinding(r plan.Rule) Finding {
 		f.Cure = fmt.Sprintf("begin behind it with `rules: {base: %d}`, or `ip %s rule add priority 0 lookup local`", (int(r.Priority)/1000+1)*1000, r.Family.Option())
 	}
 	return f
+}
+
+// proxies tells whether a rule by the mark is one that a transparent proxy gets its
+// packets by (TPROXY): its table leads nowhere but to this host itself. Those of
+// classes do not come to it if they are at Waymark's rules first, or if it matches
+// what Waymark puts beside the mark.
+func (h Host) proxies(r plan.Rule) bool {
+	t := registry.Tool{Mark: r.Mark, Mask: r.Mask}
+	if r.Mask == 0 || r.Action != plan.Lookup || t.Bits()&uint32(h.Mask) != 0 || (!t.Whole() && int(r.Priority) < h.base()) {
+		return false
+	}
+	return !slices.ContainsFunc(h.Facts.Routes, func(o plan.Route) bool { return o.Family == r.Family && o.Table == r.Table })
+}
+
+func (h Host) proxyFinding(r plan.Rule) Finding {
+	before := r
+	if before.Priority = min(r.Priority, uint32(max(1, h.base()-1))); r.Mask == registry.Whole {
+		before.Mask = r.Mark
+	}
+	return Finding{Warning, r.String(), plan.Owner(r),
+		fmt.Sprintf("table %s has no way out, as that of a transparent proxy (TPROXY): forwarded packets that are in a class are sent out by Waymark's rules, before this one or because %#x is another mark with a class's bits beside it", plan.TableName(r.Table), r.Mark),
+		fmt.Sprintf("`ip %s rule add %s; %s`", r.Family.Option(), strings.TrimSuffix(before.Args(), fmt.Sprintf(" protocol %d", r.Protocol)), removeRule(r))}
 }
 
 // base is the first rule priority that is Waymark's, or will be.
