@@ -18,6 +18,7 @@ import (
 func Load(paths ...string) (*Policy, error) {
 	var sources []*source
 	var problems Problems
+	length := 0
 	for _, path := range paths {
 		files, bad, err := policyFiles(path)
 		if err != nil {
@@ -28,6 +29,9 @@ func Load(paths ...string) (*Policy, error) {
 			text, err := readWhole(file)
 			if err != nil {
 				return nil, err
+			}
+			if length += len(text); length > mostText {
+				return nil, tooLong(file)
 			}
 			sources = append(sources, newSource(file, text))
 		}

@@ -75,6 +75,22 @@ func TestLoadReportsAllFiles(t *testing.T) {
 	compareGolden(t, "testdata/files.want", strings.ReplaceAll(err.Error(), dir+"/", "")+"\n")
 }
 
+// TestLoadIsBounded reads what is no policy but a file of another kind, and an
+// endless one.
+func TestLoadIsBounded(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"a.yaml": "uplinks: [{name: lte, interface: wwan0}]\n", "b.yaml": ""})
+	large := filepath.Join(dir, "b.yaml")
+	if err := os.Truncate(large, mostText); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, "/dev/zero"} {
+		_, err := Load(path)
+		if !errors.As(err, new(Problems)) || !strings.Contains(err.Error(), "a policy of more than 64 MiB") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestLoadReportsDuplicatesAcrossFiles(t *testing.T) {
 	dir := writeFiles(t, map[string]string{
 		"a.yaml": "uplinks: [{name: lte, interface: wwan0}]\nrules: {base: 10}\ntables: {base: 300}\nclasses: [{name: a, route: lte, match: {uid: 1}}]\n",

@@ -3,7 +3,9 @@
 package classes
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"time"
 )
@@ -14,8 +16,35 @@ const (
 	readPause = 10 * time.Millisecond
 )
 
+// mostText bounds the policy files together, in bytes: the largest policy that
+// anybody has use for is a few MiB, and one that is not meant to be one is not to
+// keep an agent busy.
+const mostText = 64 << 20
+
 // readFile is a variable for the test of a file that changes meanwhile.
-var readFile = os.ReadFile
+var readFile = readBounded
+
+// readBounded reads a file, or of a longer one a byte more than there may be.
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var text bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		text.Grow(int(min(info.Size(), mostText)) + bytes.MinRead)
+	}
+	_, err = text.ReadFrom(io.LimitReader(f, mostText+1))
+	return text.Bytes(), err
+}
+
+// tooLong is what is wrong with a policy whose files are too long, with the first
+// that has no room.
+func tooLong(file string) Problems {
+	return Problems{{Pos: Position{File: file}, Text: fmt.Sprintf("a policy of more than %d MiB", mostText>>20),
+		Hint: "name what is meant by prefixes, ranges and patterns; or is this the file that was meant?"}}
+}
 
 // readWhole reads a policy file that nobody writes to meanwhile: half of a
 // policy may be a valid one, without the classes of the other half.
@@ -24,6 +53,9 @@ func readWhole(file string) ([]byte, error) {
 		before, err := os.Stat(file)
 		if err != nil {
 			return nil, err
+		}
+		if before.Size() > mostText {
+			return nil, tooLong(file)
 		}
 		text, err := readFile(file)
 		if err != nil {

@@ -21,7 +21,7 @@ func TestReadWhole(t *testing.T) {
 		text, err := os.ReadFile(name)
 		return text, errors.Join(err, os.WriteFile(name, make([]byte, writes), 0o600))
 	}
-	defer func() { readFile = os.ReadFile }()
+	defer func() { readFile = readBounded }()
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestReadWhole(t *testing.T) {
 	if _, err := readWhole(file); !errors.As(err, &path) || !strings.Contains(err.Error(), "somebody keeps writing to it") {
 		t.Errorf("while it is written: %v", err)
 	}
-	readFile = os.ReadFile
+	readFile = readBounded
 	if text, err := readWhole(file); err != nil || len(text) != writes || writes != readAgain {
 		t.Errorf("after %d writes: %v, %d bytes", writes, err, len(text))
 	}
