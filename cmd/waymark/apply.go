@@ -51,6 +51,9 @@ func (v *applyVerb) run(c *cobra.Command, args []string) error {
 	if c.Flags().Changed("confirm") && v.trial < time.Second {
 		return usage(c, fmt.Errorf("--confirm %s: write a time of a second or more, such as 60s", v.trial))
 	}
+	if v.trial > longestWait {
+		return usage(c, fmt.Errorf("--confirm %s: write a time of at most %s", v.trial, longestWait))
+	}
 	if v.trial > 0 {
 		signal.Ignore(syscall.SIGHUP) // the terminal may be what this cuts off
 	}

@@ -90,6 +90,9 @@ func credentialOf(user string) (*syscall.Credential, error) {
 // terminal's signals and a shell's job control reach it as if it had been
 // started alone.
 func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string, signals <-chan os.Signal) error {
+	if args[0] == "" {
+		return &startError{fmt.Errorf("start \"\": %w", exec.ErrNotFound)}
+	}
 	c := exec.Command(args[0], args[1:]...)
 	if errors.Is(c.Err, exec.ErrDot) {
 		c.Err = nil // who has a . in PATH wants what is there

@@ -76,6 +76,8 @@ func (m *move) check(c *cobra.Command, args []string) error {
 		return usage(c, fmt.Errorf("there is no fate %q of open sockets: use keep, move or reset", m.existing))
 	case m.howLong < 0 || m.howLong == 0 && c.Flags().Changed("for"):
 		return usage(c, fmt.Errorf("--for %s: a move lasts longer than that", m.howLong))
+	case m.howLong > longestWait:
+		return usage(c, fmt.Errorf("--for %s: write a time of at most %s", m.howLong, longestWait))
 	case m.save && m.howLong != 0:
 		return usage(c, errors.New("--save with --for: a policy file cannot say for how long: leave one of them out"))
 	case m.save && m.dryRun:

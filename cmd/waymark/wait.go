@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -17,6 +18,9 @@ import (
 )
 
 // newWait is the verb of the process that carries out what has a deadline:
+// longestWait is how far ahead something is carried out by itself.
+const longestWait = 10 * 365 * 24 * time.Hour
+
 // startWait starts it, nobody else needs to.
 func newWait(e env) *cobra.Command {
 	s := source{env: e}
