@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -79,10 +80,9 @@ func (l *Loader) remove() (r Removed, err error) {
 			removePlaces(s.CgroupRoot)
 		}
 	}
-	if err := l.forgetMoves(); err != nil {
-		return r, err
-	}
-	return r, l.forget(dir, &r)
+	// A file that cannot be removed is no reason to be stuck half way.
+	kept := l.forgetMoves()
+	return r, errors.Join(l.forget(dir, &r), kept)
 }
 
 // leave writes down that everything goes: if this process is killed, the

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"waymark/internal/host"
 )
 
@@ -90,8 +92,10 @@ func (l *Loader) forgetMoves() error {
 	if l.options.StateDir == "" {
 		return nil
 	}
-	if err := os.Remove(l.movesFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget the moves that were kept: %w", err)
+	// A directory holds no moves.
+	err := unix.Unlink(l.movesFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.EISDIR) {
+		return fmt.Errorf("forget the moves that were kept: remove %s: %w", l.movesFile(), err)
 	}
 	_ = os.Remove(l.options.StateDir) // it may hold what is others'
 	return nil
@@ -104,7 +108,7 @@ func (l *Loader) keptMoves() (all []Override, err error) {
 	if l.options.StateDir == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(l.movesFile())
+	text, err := host.ReadOwn(l.movesFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"waymark/internal/host"
 	"waymark/internal/plan"
 )
@@ -75,6 +77,36 @@ func TestMovesThatAreDamaged(t *testing.T) {
 			aside, err := os.ReadFile(l.movesFile() + ".unread")
 			if all, broken := l.keptMoves(); len(all) != 1 || errors.Join(err, broken) != nil || string(aside) != text {
 				t.Errorf("in force are %v; set aside is %q: %v, %v", all, aside, err, broken)
+			}
+		})
+	}
+}
+
+// TestMovesThatAreNoFile has other things than a file in the place of the moves:
+// nobody waits for one, and it is in no way.
+func TestMovesThatAreNoFile(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a pipe":      func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a directory": func(path string) error { return os.MkdirAll(path+"/full", 0o700) },
+		"a device":    func(path string) error { return os.Symlink("/dev/zero", path) },
+		"a socket":    func(path string) error { return unix.Mknod(path, unix.S_IFSOCK|0o600, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &Loader{options: Options{StateDir: t.TempDir()}}
+			if err := put(l.movesFile()); err != nil {
+				t.Fatal(err)
+			}
+			if all, err := l.keptMoves(); len(all) > 0 || err == nil || !strings.Contains(err.Error(), "mend or remove it") {
+				t.Errorf("in force are %v, %v", all, err)
+			}
+			if err := l.forgetMoves(); err != nil {
+				t.Error(err)
+			}
+			if err := l.keepMoves([]Override{{Override: plan.Override{Subject: "app.slice", To: "bulk"}}}); err != nil {
+				t.Fatal(err)
+			}
+			if all, err := l.keptMoves(); len(all) != 1 || err != nil {
+				t.Errorf("in force are %v, %v", all, err)
 			}
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"waymark/classes"
+	"waymark/internal/host"
 	"waymark/loader"
 )
 
@@ -38,7 +39,7 @@ func dropIns(dir, subject string) [2]string {
 // it may be saved in.
 func savedIn(dir, subject string) (saved, free string, err error) {
 	for _, file := range dropIns(dir, subject) {
-		text, err := os.ReadFile(file)
+		text, err := host.ReadOwn(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if free == "" {

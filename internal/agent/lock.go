@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"waymark/internal/host"
 )
 
 // runDir holds, for each network namespace with an agent, a file that the
@@ -104,6 +106,7 @@ func (k *lock) write(r *Record) error {
 		return err
 	}
 	fresh := k.base + ".new"
+	_ = os.Remove(fresh) // whatever is there in its place
 	if err := os.WriteFile(fresh, text, 0o644); err != nil {
 		return fmt.Errorf("keep the agent's record: %w", err)
 	}
@@ -116,7 +119,7 @@ func Read(netns uint64) (*Record, error) {
 	if !locked(basePath(netns) + lockSuffix) {
 		return nil, nil
 	}
-	text, err := os.ReadFile(basePath(netns) + recordSuffix)
+	text, err := host.ReadOwn(basePath(netns) + recordSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -131,7 +134,7 @@ func Read(netns uint64) (*Record, error) {
 }
 
 func locked(path string) bool {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe in its place would be waited for
 	if err != nil {
 		return false
 	}
