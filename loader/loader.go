@@ -87,10 +87,12 @@ func (l *Loader) CgroupRoot() string { return l.root }
 // Close lets go of the kernel's sockets; what was applied stays.
 func (l *Loader) Close() { l.rules.Close() }
 
+const homeName = "waymark"
+
 // home is the directory of all instances; dir that of this namespace's.
 func (l *Loader) home() (string, error) {
 	bpffs, _, err := host.Bpffs()
-	return filepath.Join(bpffs, "waymark"), err
+	return filepath.Join(bpffs, homeName), err
 }
 
 func (l *Loader) dir() (string, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,23 +22,12 @@ type lock struct{ home, netns *os.File }
 // lock makes the directory of all instances if need be, mounting the BPF
 // file system if nobody has, and waits for whoever holds the lock.
 func (l *Loader) lock() (*lock, error) {
-	bpffs, mounted, err := host.Bpffs()
-	if err != nil {
-		return nil, err
-	}
-	if !mounted {
-		if err := host.MountBpffs(bpffs); err != nil {
-			return nil, err
-		}
-	}
-	home, err := l.home()
-	if err != nil {
-		return nil, err
-	}
 	k := &lock{}
+	var err error
 	for k.home == nil {
-		if err := os.Mkdir(home, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, fmt.Errorf("make the pin directory: %w", err)
+		home, err := makeHome()
+		if err != nil {
+			return nil, err
 		}
 		if k.home, err = l.shareDir(home); err != nil {
 			return nil, err
@@ -55,6 +45,30 @@ func (l *Loader) lock() (*lock, error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+// makeHome makes the directory of all instances, and mounts the file system for
+// it, where they are not. The last one out of another network namespace may take
+// them away again until it is shared.
+func makeHome() (string, error) {
+	bpffs, mounted, err := host.Bpffs()
+	if err != nil {
+		return "", err
+	}
+	if !mounted {
+		if err := host.MountBpffs(bpffs); err != nil {
+			return "", err
+		}
+	}
+	home := filepath.Join(bpffs, homeName)
+	err = os.Mkdir(home, 0o700)
+	if err == nil || errors.Is(err, os.ErrExist) {
+		return home, nil
+	}
+	if _, mounted, _ := host.Bpffs(); !mounted {
+		return makeHome()
+	}
+	return "", fmt.Errorf("make the pin directory: %w", err)
 }
 
 // shareDir opens a directory with a shared lock; nil if it was removed while
@@ -110,12 +124,15 @@ func (k *lock) release() {
 	if k.netns != nil {
 		k.netns.Close()
 	}
-	defer k.home.Close()
-	if unix.Flock(int(k.home.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	alone := unix.Flock(int(k.home.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+	if alone {
+		// A directory that is not empty stays, and that is all a failure means.
+		_ = os.Remove(k.home.Name())
+	}
+	k.home.Close() // nothing is unmounted that has a directory open
+	if !alone {
 		return // somebody else is in it
 	}
-	// A directory that is not empty stays, and that is all a failure means.
-	_ = os.Remove(k.home.Name())
 	if bpffs, mounted, err := host.Bpffs(); err == nil && mounted {
 		_ = host.UnmountBpffs(bpffs)
 	}
