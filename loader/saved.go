@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
 	"waymark/classes"
@@ -43,9 +46,27 @@ func (l *Loader) Save(policy *classes.Policy, p *plan.Plan, changes plan.Changes
 	for _, theirs := range p.Covers(others) {
 		text.WriteString("# " + theirs + "\n")
 	}
+	for _, r := range others.Routes {
+		if r.Table == plan.TableMain && leadsOut(r, p) {
+			text.WriteString("# table main: " + r.Args() + "\n")
+		}
+	}
 	digest := sha256.Sum256(all)
 	return &SavedPlan{Made: time.Now().UTC().Truncate(time.Second), Netns: l.netns, Object: bpf.ObjectID(), CgroupRoot: l.root,
 		Files: policy.Files(), Text: text.String(), Digest: hex.EncodeToString(digest[:])}, nil
+}
+
+// leadsOut tells whether a route of main's decides where traffic of a plan goes:
+// a default, or one by an uplink, which is for all that is not in a class and
+// first for what is. Those of routing daemons come and go all the time.
+func leadsOut(r plan.Route, p *plan.Plan) bool {
+	if r.IsDefault() {
+		return true
+	}
+	lasting := r.Protocol <= unix.RTPROT_STATIC || r.Protocol == unix.RTPROT_RA || r.Protocol == unix.RTPROT_DHCP
+	return lasting && slices.ContainsFunc(r.Hops, func(h plan.NextHop) bool {
+		return slices.ContainsFunc(p.Uplinks, func(u plan.Uplink) bool { return u.Interface == h.Interface })
+	})
 }
 
 // Drift is the error of a saved plan that no longer fits the host.
