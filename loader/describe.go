@@ -33,7 +33,7 @@ func (l *Loader) Describe() (*verify.Host, error) {
 		l.root, h.Numbers = state.CgroupRoot, state.Numbers
 	}
 	h.CgroupRoot = l.root
-	if h.Facts, err = l.facts(policy, nil, state); err != nil {
+	if h.Facts, err = l.facts(wanted{policy: policy}, nil, state); err != nil {
 		return nil, err
 	}
 	h.Facts.Arms, h.Facts.Traces = datapath.CanArm(), datapath.Traces()

@@ -23,13 +23,14 @@ const routeFromRA = 9
 
 // facts gathers what the host is, as far as the policy asks, but for what
 // its kernel can do for cgroups that are made.
-func (l *Loader) facts(policy *classes.Policy, overrides []Override, state *State) (f plan.Facts, err error) {
+func (l *Loader) facts(want wanted, overrides []Override, state *State) (f plan.Facts, err error) {
+	policy := want.policy
 	var interfaces []string
 	for _, u := range policy.Uplinks {
 		interfaces = append(interfaces, u.Interface)
 	}
 	named := namesIn(policy, overrides)
-	f.Users = host.Users(named.users)
+	f.Users, f.Gone = l.users(named.users, want, overrides, state)
 	l.containers(policy, named.containers, state, &f)
 	if f.Links, err = host.Links(append(slices.Clone(interfaces), named.interfaces...)); err != nil {
 		return f, err

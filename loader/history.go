@@ -134,7 +134,7 @@ func (l *Loader) goBack(now *State, n int, why string) (*Returned, error) {
 	if err := l.at(to.CgroupRoot); err != nil {
 		return nil, err
 	}
-	r.Applied, err = l.change(wanted{policy: policy, back: n, why: why})
+	r.Applied, err = l.change(wanted{policy: policy, back: n, users: to.Users, why: why})
 	if err != nil {
 		return nil, fmt.Errorf("rollback to %d: %w", n, err)
 	}

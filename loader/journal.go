@@ -26,7 +26,7 @@ import (
 // was said about it.
 func (l *Loader) next(want wanted, w *survey) (*State, error) {
 	s := &State{Format: stateFormat, Object: bpf.ObjectID(), Fingerprint: w.fingerprint, Numbers: w.plan.Numbers,
-		Sysctls: map[string]string{}, CgroupRoot: l.root, Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers,
+		Sysctls: map[string]string{}, CgroupRoot: l.root, Hooks: w.plan.Hooks, Overrides: w.overrides, Containers: w.facts.Containers, Users: w.facts.Users,
 		Settings: datapath.SettingsFor(w.plan, w.cookie),
 		Number:   1, Author: l.options.Author, Applied: time.Now().UTC().Truncate(time.Second)}
 	s.Usable, s.Withdrawn = standing(w.plan)

@@ -28,6 +28,7 @@ type Moved struct {
 	Text     string // of the override
 	Changes  plan.Changes
 	Walked   datapath.Walked
+	InPolicy bool // of one that is taken back: the applied policy moves the same itself
 }
 
 // Move gives traffic another class, as an override of the applied policy. A
@@ -103,7 +104,11 @@ func (l *Loader) Undo(subject string) (*Moved, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Moved{Override: o, Text: o.String(), Changes: a.Changes, Walked: a.Walked}, nil
+	policy, err := a.State.Policy()
+	if err != nil {
+		return nil, err
+	}
+	return &Moved{Override: o, Text: o.String(), Changes: a.Changes, Walked: a.Walked, InPolicy: slices.ContainsFunc(policy.Moves, o.moves)}, nil
 }
 
 // ordered is what an order brings the kernel to: the applied policy with one
@@ -120,8 +125,11 @@ func (l *Loader) ordered(order Order) (want wanted, moved *Moved, err error) {
 		return want, nil, err
 	}
 	o := Override{Existing: order.Existing, Author: l.options.Author, Since: time.Now().UTC().Truncate(time.Second)}
-	if o.Override, err = l.subject(want.policy, order.Subject); err != nil {
+	if o.Override, err = l.subject(state, want.policy, order.Subject); err != nil {
 		return want, nil, fmt.Errorf("move %s: %w", order.Subject, err)
+	}
+	if named := usersIn(&o.Match); named != nil {
+		o.Users, _ = l.users(named, want, state.Overrides, state)
 	}
 	o.To = order.To
 	if order.To != Unclassed && !slices.ContainsFunc(want.policy.Classes, func(c classes.Class) bool { return c.Name == order.To }) {

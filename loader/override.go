@@ -20,10 +20,11 @@ import (
 // restarts, until it is taken back or its time is over.
 type Override struct {
 	plan.Override
-	Existing classes.Fate  `json:"existing,omitempty"` // of open sockets, there and back; "": the class's own
-	Until    time.Duration `json:"until,omitempty"`    // since the machine started (CLOCK_BOOTTIME), in nanoseconds; 0: it stays
-	Author   string        `json:"author"`
-	Since    time.Time     `json:"since"`
+	Users    map[string]uint32 `json:"users,omitempty"`    // uids, by name, of the users of Match
+	Existing classes.Fate      `json:"existing,omitempty"` // of open sockets, there and back; "": the class's own
+	Until    time.Duration     `json:"until,omitempty"`    // since the machine started (CLOCK_BOOTTIME), in nanoseconds; 0: it stays
+	Author   string            `json:"author"`
+	Since    time.Time         `json:"since"`
 }
 
 // Left is how long the override still lasts; negative when it is over, 0 if
@@ -73,10 +74,13 @@ func (want wanted) overrides(held []Override) []Override {
 		overrides = want.edit(overrides)
 	}
 	return slices.DeleteFunc(overrides, func(o Override) bool {
-		return slices.ContainsFunc(want.policy.Moves, func(m classes.Move) bool {
-			return m.From == o.From && slices.Equal(m.Match.Cgroup, o.Match.Cgroup) && sameUsers(m.Match, o.Match) && sameContainers(m.Match, o.Match) && m.To == o.To
-		})
+		return slices.ContainsFunc(want.policy.Moves, func(m classes.Move) bool { return o.moves(m) && m.To == o.To })
 	})
+}
+
+// moves tells whether the override moves what a move of a policy does.
+func (o *Override) moves(m classes.Move) bool {
+	return m.From == o.From && slices.Equal(m.Match.Cgroup, o.Match.Cgroup) && sameUsers(m.Match, o.Match) && sameContainers(m.Match, o.Match)
 }
 
 func sameUsers(a, b classes.Match) bool {

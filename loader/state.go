@@ -37,6 +37,7 @@ type State struct {
 	Hooks       []plan.Hook       `json:"hooks"` // for what the kernel does not show of them
 
 	Overrides  []Override        `json:"overrides,omitempty"`  // moves that are in force beside the policy, earlier first
+	Users      map[string]uint32 `json:"users,omitempty"`      // uids, by name, of the users that it names
 	Containers []plan.Container  `json:"containers,omitempty"` // that the policy named then
 	Number     int               `json:"number"`               // counts the policies that came in force since the first apply, from 1
 	Author     string            `json:"author"`               // who applied it

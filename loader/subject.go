@@ -19,7 +19,7 @@ import (
 // subject finds out what a move is of: "uid:USER", "class:NAME",
 // "container:NAME", "container:{label: {KEY: VALUE}}", "pod:NAME", a class's bare name, a cgroup's path below the cgroup
 // root, or a unit's name.
-func (l *Loader) subject(policy *classes.Policy, text string) (o plan.Override, err error) {
+func (l *Loader) subject(state *State, policy *classes.Policy, text string) (o plan.Override, err error) {
 	o.Subject = text
 	kind, name, _ := strings.Cut(text, ":")
 	isClass := func(name string) bool {
@@ -27,7 +27,7 @@ func (l *Loader) subject(policy *classes.Policy, text string) (o plan.Override, 
 	}
 	switch {
 	case kind == "uid":
-		o.Match.UID, err = users(name)
+		o.Match.UID, err = userNamed(name, state.Users)
 	case kind == "container":
 		o.Match.Container, err = l.moved(policy, name)
 	case kind == "pod":
@@ -46,7 +46,12 @@ func (l *Loader) subject(policy *classes.Policy, text string) (o plan.Override, 
 	return o, err
 }
 
-func users(text string) ([]classes.User, error) {
+// userNamed is a user who is known to the host, or was when the policy in force
+// was applied.
+func userNamed(text string, known map[string]uint32) ([]classes.User, error) {
+	if _, ok := known[text]; ok {
+		return []classes.User{{Name: text}}, nil
+	}
 	uid, err := User(text)
 	if err != nil {
 		return nil, err

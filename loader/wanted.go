@@ -13,9 +13,10 @@ import (
 // wanted is what a change brings the kernel to.
 type wanted struct {
 	policy *classes.Policy
-	trial  time.Duration // it goes back by itself after that; 0: it stays
-	back   int           // the number of the state that it returns to; 0: it returns to none
-	why    string        // before the change's line, for one that nobody asked for
+	trial  time.Duration     // it goes back by itself after that; 0: it stays
+	back   int               // the number of the state that it returns to; 0: it returns to none
+	users  map[string]uint32 // uids that users had when the policy was in force; nil: it was not
+	why    string            // before the change's line, for one that nobody asked for
 	agrees func(*survey) error
 	edit   func([]Override) []Override // of the overrides that there are; nil: they stay
 	fate   classes.Fate                // of open sockets, in place of the classes' own; "": theirs

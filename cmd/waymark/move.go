@@ -161,7 +161,7 @@ func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) erro
 	if err != nil {
 		return err
 	}
-	value := map[string]any{"override": moved.Override, "changes": moved.Changes, "sockets": moved.Walked, "forgotten": forgotten}
+	value := map[string]any{"override": moved.Override, "changes": moved.Changes, "sockets": moved.Walked, "forgotten": forgotten, "inPolicy": moved.InPolicy}
 	return o.print(e.stdout, "MoveUndone", value, func(w io.Writer) error {
 		if err := moved.Changes.Print(w); err != nil {
 			return err
@@ -172,6 +172,12 @@ func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) erro
 		where := ""
 		if forgotten != "" {
 			where = ", and removed " + forgotten
+		}
+		switch {
+		case moved.InPolicy && forgotten != "":
+			where += ", which is applied: run `waymark apply` to take that back, too"
+		case moved.InPolicy:
+			where += "; the applied policy moves it as well"
 		}
 		_, err := fmt.Fprintf(w, "took back: %s%s\n", moved.Text, where)
 		return err

@@ -18,6 +18,7 @@ type Facts struct {
 	Routes  []Route           `json:"routes"`            // unicast routes of every table, both families, in the kernel's order
 	Rules   []Rule            `json:"rules"`             // every rule of both families, in the kernel's order
 	Users   map[string]uint32 `json:"users"`             // user names of the policy that exist, to uid
+	Gone    []string          `json:"gone,omitempty"`    // those of Users that the host does not know now: their uids are those that they had
 	Places  map[string]bool   `json:"places,omitempty"`  // classes in which `waymark exec` has a cgroup
 	Sysctls map[string]string `json:"sysctls"`           // values of the sysctls a plan may change, by dotted name with the interface last
 	Changed []string          `json:"changed,omitempty"` // sysctls that an applied plan has changed

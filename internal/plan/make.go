@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"waymark/classes"
 	"waymark/internal/match"
@@ -131,6 +132,9 @@ func (m *maker) users(u classes.User, problems *classes.Problems) match.Range {
 	if !ok {
 		*problems = append(*problems, m.policy.Problem(u.Pos, fmt.Sprintf("user %q does not exist on this host", u.Name),
 			"create the user first, or write its uid"))
+	}
+	if slices.Contains(m.facts.Gone, u.Name) {
+		m.wait("user %q does not exist on this host now: it is taken to have the uid that it had, %d", u.Name, uid)
 	}
 	return match.Range{Lo: uid, Hi: uid}
 }
