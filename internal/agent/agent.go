@@ -56,7 +56,9 @@ type Agent struct {
 
 	files   []classes.File // as they were last tried
 	wanted  map[Object]bool
-	ours    bool // the state in force is of this agent's own apply, which no look has found yet
+	again   again
+	policy  *classes.Policy // in force when it was last looked
+	ours    bool            // the state in force is of this agent's own apply, which no look has found yet
 	current *plan.Plan
 	status  string // as the service manager has it
 	pulse   loader.Pulse
@@ -175,6 +177,9 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 // beat looks at what has no notices, and at everything now and then.
 func (a *Agent) beat() {
 	a.countTurns()
+	if a.again.due(time.Now()) {
+		a.attempt(true)
+	}
 	pulse, err := a.Loader.Pulse(a.current)
 	if err != nil {
 		a.complain("pulse", err.Error())

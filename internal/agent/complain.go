@@ -35,6 +35,7 @@ func (a *Agent) complainOnly(about string, texts []string) {
 func (a *Agent) problems() []string {
 	all := slices.AppendSeq([]string{}, maps.Values(a.said))
 	slices.Sort(all)
+	all = append(all, a.tryAgain()...)
 	for _, text := range a.limits.held(time.Now()) {
 		all = append(all, "held back for now: "+text)
 	}

@@ -28,7 +28,8 @@ func (a *Agent) look(maps bool) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		a.complain("applied", "nothing is applied any more: `waymark apply` or a reload applies a policy again")
-		a.current, a.wanted = nil, nil
+		a.current, a.wanted, a.policy = nil, nil, nil
+		a.superseded()
 	case err != nil:
 		a.complain("heal", err.Error())
 		if maps {
@@ -65,6 +66,9 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 		a.wanted = wantedBy(h.Plan)
 		if !a.ours {
 			a.Log.Info("took up what somebody applied, moved or confirmed", "classes", len(h.Plan.Classes))
+			if h.Policy != a.policy {
+				a.superseded()
+			}
 		}
 	}
 	a.ours = false
@@ -169,7 +173,7 @@ func (a *Agent) book(o Object) {
 
 // watchOver remembers what the kernel holds now, and says what others took.
 func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
-	a.current = h.Plan
+	a.current, a.policy = h.Plan, h.Policy
 	a.wanted = wantedBy(h.Plan)
 	a.authors.forget(begun)
 	a.follows.only(h.Runtimes, a.hear)

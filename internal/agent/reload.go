@@ -3,11 +3,14 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"waymark/classes"
 )
 
 // reload applies the policy files, if they are not as they were last tried or
@@ -16,33 +19,48 @@ func (a *Agent) reload(asked bool) {
 	if asked {
 		a.Notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
 	}
-	if err := a.apply(asked); err != nil {
-		a.complain("policy", fmt.Sprintf("the policy is not applied, the one before stays: %v", err))
-	}
-	a.look(false)
+	a.attempt(asked)
 	if asked {
 		a.Notify("READY=1")
 	}
 }
 
+// attempt is apply; what keeps the files from being applied is said.
+func (a *Agent) attempt(always bool) {
+	if err := a.apply(always); err != nil {
+		a.complain("policy", fmt.Sprintf("the policy is not applied, the one before stays: %v", err))
+	}
+	a.look(false)
+}
+
 // apply reads the files and applies them, unless they are those that were
-// tried last.
+// tried last. What is wrong with them, only other files mend; what else fails may
+// be for a while.
 func (a *Agent) apply(always bool) error {
 	policy, err := a.Load()
+	if errors.As(err, new(classes.Problems)) {
+		a.files, a.again = nil, again{}
+		return err
+	}
 	if err != nil {
 		a.files = nil
+		a.again.failed(time.Now())
 		return err
 	}
 	files := policy.Files()
 	if !always && slices.Equal(files, a.files) {
 		return nil
 	}
+	if !slices.Equal(files, a.files) {
+		a.again = again{}
+	}
 	a.files = files
 	done, err := a.Loader.Apply(policy)
 	if err != nil {
+		a.again.failed(time.Now())
 		return err
 	}
-	a.settle("policy")
+	a.superseded()
 	a.ours = true
 	a.wanted = wantedBy(done.Plan)
 	if done.Changes.Empty() {
