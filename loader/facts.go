@@ -56,7 +56,7 @@ func (l *Loader) facts(want wanted, overrides []Override, state *State) (f plan.
 	}
 	names := plan.SysctlNames(interfaces)
 	if state != nil {
-		f.Changed = slices.Collect(maps.Keys(state.Sysctls))
+		f.Changed, f.Before = slices.Collect(maps.Keys(state.Sysctls)), state.Sysctls
 		names = append(names, f.Changed...)
 	}
 	if f.InUse, err = l.inUse(policy); err != nil {

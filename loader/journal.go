@@ -249,6 +249,7 @@ func (a *apply) settle() error {
 	if a.trial > 0 && a.next.Trial != nil {
 		a.next.Trial.Until = host.SinceBoot() + a.trial // its time begins now
 	}
+	a.forgetSysctls()
 	if err := a.writeState(*a.next); err != nil {
 		return err
 	}

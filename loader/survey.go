@@ -85,7 +85,7 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	var err error
 	w.held, w.unread = l.inForce(w.state)
 	w.overrides = want.overrides(w.held)
-	if w.facts, err = l.facts(want.policy, w.overrides, w.state); err != nil {
+	if w.facts, err = l.facts(want, w.overrides, w.state); err != nil {
 		return err
 	}
 	w.facts.Withdrawn = want.withdrawals(w.state)
@@ -131,7 +131,7 @@ func (w *survey) make(l *Loader, want wanted, before plan.Numbers) (*plan.Plan, 
 // holds is what the kernel holds of ours. An instance of other programs, or
 // one that cannot carry the plan, counts as having no hooks.
 func (l *Loader) holds(w *survey) (plan.Kernel, error) {
-	k := plan.Kernel{Sysctls: w.facts.Sysctls}
+	k := plan.Kernel{Sysctls: w.facts.Sysctls, Before: w.facts.Before}
 	var err error
 	if k.Table, err = nat.Read(); err != nil {
 		return k, err

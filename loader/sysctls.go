@@ -99,12 +99,19 @@ func (a *apply) setSysctls(which func(name string) bool) {
 
 // restoreSysctls gives back those that the plan no longer changes.
 func (a *apply) restoreSysctls(which func(name string) bool) {
-	for name, before := range a.next.Sysctls {
-		wanted := slices.ContainsFunc(a.plan.Sysctls, func(s plan.Sysctl) bool { return s.Name == name })
-		now, exists := a.have.Sysctls[name]
-		if !which(name) || wanted || !exists || now == before {
+	for _, s := range a.changes.GiveBack {
+		if !which(s.Name) {
 			continue
 		}
-		a.do(func() error { return host.SetSysctl(name, before) }, func() error { return host.SetSysctl(name, now) })
+		now := a.have.Sysctls[s.Name]
+		a.do(func() error { return host.SetSysctl(s.Name, s.Value) }, func() error { return host.SetSysctl(s.Name, now) })
+	}
+}
+
+// forgetSysctls forgets how those were that were given back: what they are next
+// is somebody's choice.
+func (a *apply) forgetSysctls() {
+	for _, s := range a.changes.GiveBack {
+		delete(a.next.Sysctls, s.Name)
 	}
 }

@@ -254,6 +254,20 @@ func TestFilterFollowsThePlan(t *testing.T) {
 	}
 }
 
+// TestFilterIsGivenBack has somebody make the filters of all interfaces strict, and
+// change their mind; and then loosen one for a reason of their own.
+func TestFilterIsGivenBack(t *testing.T) {
+	s := newSite(t, lab.Options{LAN: true, Forward: true})
+	s.cgroups(t, "app.slice", "closed.slice", "shared.slice")
+	for _, c := range []struct{ device, value, want string }{
+		{"all", "0", "0"}, {"all", "1", "2"}, {"all", "0", "0"}, {"up-b", "2", "2"}, {"up-b", "0", "0"},
+	} {
+		s.shell(t, "sysctl -qw net.ipv4.conf."+c.device+".rp_filter="+c.value)
+		s.apply(t, filtered)
+		s.reverseFilterOf(t, "up-b", c.want)
+	}
+}
+
 func (s *site) reverseFilterOf(t *testing.T, device, want string) {
 	t.Helper()
 	if got := must[string](t)(s.Host.ReadSysctl("net.ipv4.conf." + device + ".rp_filter")); got != want {

@@ -2,7 +2,10 @@
 
 package plan
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Kernel is what the kernel holds of ours.
 type Kernel struct {
@@ -10,6 +13,7 @@ type Kernel struct {
 	Routes      []Route           // those with our protocol number
 	Table       Table             // our nftables table
 	Sysctls     map[string]string // of the plan's names, those that exist
+	Before      map[string]string // those of them that we changed, as they were
 	Hooks       []Hook            // those that are attached and ours
 	Fingerprint string            // of the plan whose matches and classes are in the maps; "" for none
 }
@@ -22,6 +26,7 @@ type Changes struct {
 	DeleteRoutes []Route  `json:"deleteRoutes,omitempty"`
 	Table        bool     `json:"table,omitempty"` // the nftables table is another
 	SetSysctls   []Sysctl `json:"setSysctls,omitempty"`
+	GiveBack     []Sysctl `json:"giveBack,omitempty"` // the plan no longer changes them
 	Attach       []Hook   `json:"attach,omitempty"`
 	Detach       []Hook   `json:"detach,omitempty"`
 	Classes      bool     `json:"classes,omitempty"` // the maps' matches or classes are those of another plan
@@ -30,7 +35,7 @@ type Changes struct {
 // Empty tells whether there is nothing to do.
 func (c Changes) Empty() bool {
 	return len(c.AddRules)+len(c.DeleteRules)+len(c.AddRoutes)+len(c.DeleteRoutes)+
-		len(c.SetSysctls)+len(c.Attach)+len(c.Detach) == 0 && !c.Classes && !c.Table
+		len(c.SetSysctls)+len(c.GiveBack)+len(c.Attach)+len(c.Detach) == 0 && !c.Classes && !c.Table
 }
 
 // Diff is what has to change in the kernel for it to hold the plan. Lists
@@ -52,9 +57,23 @@ func (p *Plan) DiffOf(fingerprint string, have Kernel) Changes {
 			c.SetSysctls = append(c.SetSysctls, s)
 		}
 	}
+	c.GiveBack = p.givesBack(have)
 	c.Attach, c.Detach = difference(p.Hooks, have.Hooks, Hook.key)
 	c.Classes = have.Fingerprint != fingerprint
 	return c
+}
+
+// givesBack are the sysctls that were changed and need not be any more, as they
+// were: not one that somebody changed since.
+func (p *Plan) givesBack(have Kernel) (all []Sysctl) {
+	for _, name := range slices.Sorted(maps.Keys(have.Before)) {
+		now, exists := have.Sysctls[name]
+		wanted := slices.ContainsFunc(p.Sysctls, func(s Sysctl) bool { return s.Name == name })
+		if before := have.Before[name]; exists && !wanted && now != before && Sets(name, now) {
+			all = append(all, Sysctl{Name: name, Value: before, Why: "it was so before"})
+		}
+	}
+	return all
 }
 
 // difference is what want has and have lacks, and the other way round.

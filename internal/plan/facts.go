@@ -22,6 +22,7 @@ type Facts struct {
 	Places  map[string]bool   `json:"places,omitempty"`  // classes in which `waymark exec` has a cgroup
 	Sysctls map[string]string `json:"sysctls"`           // values of the sysctls a plan may change, by dotted name with the interface last
 	Changed []string          `json:"changed,omitempty"` // sysctls that an applied plan has changed
+	Before  map[string]string `json:"before,omitempty"`  // those, with the values that they had
 	InUse   map[uint32]bool   `json:"inUse,omitempty"`   // marks of the sockets open in this network namespace
 	// Advertised says that main holds an IPv6 default route from router
 	// advertisements, which the kernel removes when forwarding is switched on

@@ -187,7 +187,7 @@ func (c Changes) Print(w io.Writer) error {
 	if c.Table {
 		fmt.Fprintf(&b, "~ nftables table inet %s\n", Nftables)
 	}
-	for _, s := range c.SetSysctls {
+	for _, s := range slices.Concat(c.SetSysctls, c.GiveBack) {
 		fmt.Fprintf(&b, "~ sysctl -w %s=%s\n", s.Name, s.Value)
 	}
 	if c.Classes {

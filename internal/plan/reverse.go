@@ -15,7 +15,10 @@ func (m *maker) reverseFilter(k int) {
 	u := &m.plan.Uplinks[k]
 	name := rpFilter(u.Interface)
 	own, exists := m.facts.Sysctls[name]
-	strict := own == "1" || m.facts.Sysctls["net/ipv4/conf/all/rp_filter"] == "1" && own != "2" || m.madeLoose(u.Interface)
+	if m.madeLoose(u.Interface) {
+		own = m.facts.Before[name]
+	}
+	strict := own == "1" || m.facts.Sysctls["net/ipv4/conf/all/rp_filter"] == "1" && own != "2"
 	if !exists || !strict {
 		return
 	}

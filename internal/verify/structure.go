@@ -4,6 +4,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 
 	"waymark/internal/plan"
 )
@@ -18,7 +19,7 @@ func Structures(p *plan.Plan, facts plan.Facts, changes plan.Changes, conflict e
 	}
 	routes := append(texts(changes.AddRoutes, "there is no "), texts(changes.DeleteRoutes, "one too many: ")...)
 	var sysctls, hooks, maps []string
-	for _, s := range changes.SetSysctls {
+	for _, s := range slices.Concat(changes.SetSysctls, changes.GiveBack) {
 		sysctls = append(sysctls, fmt.Sprintf("%s is not %s", s.Name, s.Value))
 	}
 	for _, h := range changes.Attach {
