@@ -73,7 +73,7 @@ func (l *Loader) change(want wanted) (*Applied, error) {
 			return nil, err
 		}
 	}
-	a := &apply{Loader: l, survey: w, trial: want.trial, fate: want.fate}
+	a := &apply{Loader: l, survey: w, trial: want.trial, fate: want.fate, lapsed: want.lapsed}
 	if a.next, err = l.next(want, w); err != nil {
 		return nil, err
 	}
@@ -104,6 +104,7 @@ type apply struct {
 	next   *State             // that the change leads to
 	trial  time.Duration      // of it; 0: it stays
 	fate   classes.Fate       // of open sockets, in place of the classes' own; "": theirs
+	lapsed bool               // as of wanted
 	older  *datapath.Instance // the instance that a fresh one takes over from; nil for none
 	walked datapath.Walked
 }
@@ -144,5 +145,10 @@ func (a *apply) writeMoves() {
 	if written && sameOverrides(a.held, next) {
 		return
 	}
-	a.do(func() error { return a.keepMoves(next) }, func() error { return a.keepMoves(a.held) })
+	a.do(func() error {
+		if err := a.keepMoves(next); err != nil && !a.lapsed {
+			return err
+		}
+		return nil // a file system that is read-only is to keep nobody from healing
+	}, func() error { return a.keepMoves(a.held) })
 }

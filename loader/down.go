@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -82,7 +81,13 @@ func (l *Loader) remove() (r Removed, err error) {
 	}
 	// A file that cannot be removed is no reason to be stuck half way.
 	kept := l.forgetMoves()
-	return r, errors.Join(l.forget(dir, &r), kept)
+	if err := l.forget(dir, &r); err != nil {
+		return r, err
+	}
+	if kept != nil {
+		return r, fmt.Errorf("%w; all else is removed", kept)
+	}
+	return r, nil
 }
 
 // leave writes down that everything goes: if this process is killed, the

@@ -100,7 +100,7 @@ func (l *Loader) Undo(subject string) (*Moved, error) {
 		return nil, fmt.Errorf("take back the move of %s: %w", subject, ErrNoMove)
 	}
 	o := state.Overrides[i]
-	a, err := l.takeBack(state, o)
+	a, err := l.takeBack(state, o, false)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -109,5 +110,23 @@ func TestMovesThatAreNoFile(t *testing.T) {
 				t.Errorf("in force are %v, %v", all, err)
 			}
 		})
+	}
+}
+
+// TestMovesThatCannotBeWritten takes moves back where nothing can be written any
+// more: it fails, unless their time is over, which would keep all that comes later
+// from being done.
+func TestMovesThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held := []Override{{Override: plan.Override{Subject: "app.slice", To: "bulk"}}, {Override: plan.Override{Subject: "hour.slice", To: "bulk"}}}
+	for _, lapsed := range []bool{false, true} {
+		a := &apply{Loader: &Loader{options: Options{StateDir: file}}, survey: &survey{held: held, state: &State{}}, next: &State{Overrides: held[:1]}, lapsed: lapsed}
+		a.writeMoves()
+		if (a.err == nil) != lapsed {
+			t.Errorf("time over %v: %v", lapsed, a.err)
+		}
 	}
 }

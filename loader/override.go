@@ -116,15 +116,16 @@ func (l *Loader) expire() error {
 		if o.Until == 0 || o.Left() > 0 {
 			continue
 		}
-		if _, err := l.takeBack(state, o); err != nil {
+		if _, err := l.takeBack(state, o, true); err != nil {
 			return fmt.Errorf("take back `%s`, whose time is over: %w", o.String(), err)
 		}
 	}
 	return nil
 }
 
-// takeBack undoes one override. Its open sockets have the fate that they had.
-func (l *Loader) takeBack(state *State, o Override) (*Applied, error) {
+// takeBack undoes one override, or one whose time is over. Its open sockets have
+// the fate that they had.
+func (l *Loader) takeBack(state *State, o Override, lapsed bool) (*Applied, error) {
 	defer func(root string, top match.Root) { l.root, l.top = root, top }(l.root, l.top)
 	if err := l.at(state.CgroupRoot); err != nil {
 		return nil, err
@@ -133,5 +134,5 @@ func (l *Loader) takeBack(state *State, o Override) (*Applied, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.change(wanted{policy: policy, edit: without(o.Subject), fate: o.Existing})
+	return l.change(wanted{policy: policy, edit: without(o.Subject), fate: o.Existing, lapsed: lapsed})
 }
