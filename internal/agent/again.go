@@ -21,6 +21,13 @@ func (g *again) failed(now time.Time) {
 	g.times++
 }
 
+// soon is for when something has changed that may have been in the way.
+func (g *again) soon(now time.Time) {
+	if !g.at.IsZero() {
+		g.at = now
+	}
+}
+
 func (g *again) due(now time.Time) bool { return !g.at.IsZero() && !now.Before(g.at) }
 
 // superseded is for when somebody has applied another policy meanwhile, or taken

@@ -8,7 +8,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -106,7 +105,7 @@ func (a *Agent) begin() error {
 		if _, stateErr := a.Loader.State(); stateErr != nil {
 			return err
 		}
-		a.complain("policy", fmt.Sprintf("the policy cannot be applied; the applied one stays: %v", err))
+		a.refused(err)
 	}
 	a.Notify("READY=1")
 	a.look(false)

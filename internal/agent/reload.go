@@ -28,9 +28,13 @@ func (a *Agent) reload(asked bool) {
 // attempt is apply; what keeps the files from being applied is said.
 func (a *Agent) attempt(always bool) {
 	if err := a.apply(always); err != nil {
-		a.complain("policy", fmt.Sprintf("the policy is not applied, the one before stays: %v", err))
+		a.refused(err)
 	}
 	a.look(false)
+}
+
+func (a *Agent) refused(err error) {
+	a.complain("policy", fmt.Sprintf("the policy is not applied, the one before stays: %v", err))
 }
 
 // apply reads the files and applies them, unless they are those that were
