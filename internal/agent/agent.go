@@ -45,6 +45,7 @@ type Agent struct {
 	lock    *lock
 	authors authors
 	news    chan struct{} // has an element while something has changed that nobody has looked at
+	haste   chan struct{} // the same of what is not to wait
 	follows follows
 	cgroups cgroups
 	probes  *probe.Probes
@@ -78,7 +79,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}, news: make(chan struct{}, 1), probes: probe.New()}
+	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}, news: make(chan struct{}, 1), haste: make(chan struct{}, 1), probes: probe.New()}
 	defer a.follows.stop()
 	defer a.cgroups.stop()
 	defer a.probes.Close()
@@ -133,7 +134,7 @@ func (a *Agent) tell() {
 func (a *Agent) loop(ctx context.Context, files *files) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	var look, settled, arm <-chan time.Time
+	var look, hasty, settled, arm <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -142,8 +143,15 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			if look == nil {
 				look = time.After(max(gather, time.Until(a.pace.next)))
 			}
+		case <-a.haste:
+			if hasty == nil {
+				hasty = time.After(max(gather, time.Until(a.pace.soon)))
+			}
 		case <-look:
 			look = nil
+			a.look(false)
+		case <-hasty:
+			look, hasty = nil, nil // what there was to look at has been seen
 			a.look(false)
 		case <-a.probes.News:
 			a.look(false)

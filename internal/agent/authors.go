@@ -37,6 +37,15 @@ func (a *Agent) hear() {
 	}
 }
 
+// hurry notes that there is something to look at that others wait for, or will not:
+// a container begins to send as soon as it is there.
+func (a *Agent) hurry() {
+	select {
+	case a.haste <- struct{}{}:
+	default:
+	}
+}
+
 // listen begins to hear of changes.
 func (a *Agent) listen() (stop func(), err error) {
 	w, err := a.Loader.Watch()
@@ -52,7 +61,11 @@ func (a *Agent) listen() (stop func(), err error) {
 			if c.Lost != 0 {
 				a.probes.Lost(c.Lost)
 			}
-			a.hear()
+			if c.Fresh {
+				a.hurry() // it may be a container's, whose first packet is on its way
+			} else {
+				a.hear()
+			}
 		})
 		if err != nil {
 			a.Log.Error("no notices of the kernel any more; the look once a minute goes on", "error", err)

@@ -178,7 +178,7 @@ func (a *Agent) watchOver(h *loader.Healed, begun time.Time) {
 	a.current, a.policy = h.Plan, h.Policy
 	a.wanted = wantedBy(h.Plan)
 	a.authors.forget(begun)
-	a.follows.only(h.Runtimes, a.hear)
+	a.follows.only(h.Runtimes, a.hurry)
 	a.followCgroups(h.Unarmed)
 	a.probe(h)
 	a.turn(h.Plan)

@@ -8,12 +8,14 @@ const (
 	patience = second / 2             // no look waits longer for the one before it
 	share    = 10                     // looks take at most this part of one CPU's time, as far as patience lets them;
 	storm    = 80                     // this one when there is no end of them, as when a link flaps:
+	hurry    = 2                      // so many times as long as a look took, one in a hurry waits for it, too
 	burst    = 300 * time.Millisecond // once they have taken so much more
 )
 
 // pace is that of whole looks. The zero value has seen none.
 type pace struct {
 	next time.Time // no look before
+	soon time.Time // no look before, of what is in a hurry
 	last time.Time
 	owed time.Duration // of CPU time, beyond what a storm may take, as far as it is remembered
 }
@@ -27,4 +29,5 @@ func (p *pace) looked(at time.Time, used time.Duration) {
 		part = storm
 	}
 	p.next = at.Add(min(patience, part*used))
+	p.soon = at.Add(min(patience, hurry*used))
 }

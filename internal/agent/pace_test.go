@@ -24,6 +24,9 @@ func TestPace(t *testing.T) {
 			now = now.Add(c.look)
 			p.looked(now, c.look)
 			wait := p.next.Sub(now)
+			if soon := p.soon.Sub(now); soon != min(patience, 2*c.look) {
+				t.Errorf("a look of %s in a hurry waits for %s", c.look, soon)
+			}
 			if now = p.next; wait > patience {
 				t.Errorf("a look of %s waits for %s", c.look, wait)
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"syscall"
 
@@ -28,6 +29,7 @@ type Change struct {
 	Rule    *plan.Rule
 	Route   *plan.Route // without Hops and Down
 	Deleted bool
+	Fresh   bool   // of a link that was not there before
 	Lost    int    // ifindex of a link that has no carrier, or is down; 0: the notice is of something else
 	Port    uint32 // netlink port of the socket that asked for it; 0: nobody did
 }
@@ -122,7 +124,11 @@ func decodeChange(m syscall.NetlinkMessage) (Change, bool) {
 		}
 	case unix.RTM_NEWLINK:
 		var head unix.IfInfomsg
-		if _, err := binary.Decode(m.Data, binary.NativeEndian, &head); err == nil && head.Flags&unix.IFF_RUNNING == 0 {
+		if _, err := binary.Decode(m.Data, binary.NativeEndian, &head); err != nil {
+			return c, true
+		}
+		c.Fresh = head.Change == math.MaxUint32 // of one that changes, it says what does
+		if head.Flags&unix.IFF_RUNNING == 0 {
 			c.Lost = int(head.Index)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/plan"
@@ -56,5 +57,38 @@ func TestWatch(t *testing.T) {
 	}
 	if len(heard) > 0 {
 		t.Errorf("heard more: %+v", <-heard)
+	}
+}
+
+// TestWatchLinks hears which links are new, and not only changed.
+func TestWatchLinks(t *testing.T) {
+	h := namespace(t)
+	w := must(h.Watch())(t)
+	heard, done := make(chan Change, 100), make(chan error, 1)
+	go func() { done <- w.Run(func(c Change) { heard <- c }) }()
+	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
+	fresh := func() bool {
+		select {
+		case c := <-heard:
+			return c.Fresh
+		case <-time.After(20 * time.Second):
+			t.Fatal("heard nothing")
+			return false
+		}
+	}
+	if err := netlink.LinkAdd(link); err != nil {
+		t.Fatal(err)
+	}
+	for !fresh() {
+	}
+	if err := netlink.LinkSetMTU(link, 1400); err != nil {
+		t.Fatal(err)
+	}
+	if fresh() {
+		t.Error("a link whose MTU changed is taken for a new one")
+	}
+	w.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
