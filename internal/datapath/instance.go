@@ -124,6 +124,10 @@ func open(dir string, s Settings) (*Instance, error) {
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
+		if errors.Is(err, unix.EROFS) {
+			i.Close()
+			return nil, fmt.Errorf("open map %s of %s: %w: traffic goes on as it is; `mount -o remount,rw %s`, or for a unit name it in ReadWritePaths=", name, dir, err, filepath.Dir(filepath.Dir(dir)))
+		}
 		if err != nil {
 			i.Close()
 			return nil, fmt.Errorf("open map %s of %s: %v: the pins are damaged; `waymark down` removes them", name, dir, err)
