@@ -46,14 +46,29 @@ func (l *Loader) Save(policy *classes.Policy, p *plan.Plan, changes plan.Changes
 	for _, theirs := range p.Covers(others) {
 		text.WriteString("# " + theirs + "\n")
 	}
-	for _, r := range others.Routes {
-		if r.Table == plan.TableMain && leadsOut(r, p) {
-			text.WriteString("# table main: " + r.Args() + "\n")
-		}
-	}
+	writeWaysOut(&text, others.Routes, p)
 	digest := sha256.Sum256(all)
 	return &SavedPlan{Made: time.Now().UTC().Truncate(time.Second), Netns: l.netns, Object: bpf.ObjectID(), CgroupRoot: l.root,
 		Files: policy.Files(), Text: text.String(), Digest: hex.EncodeToString(digest[:])}, nil
+}
+
+// mostWaysOut is how many routes of main's a saved plan has one by one.
+const mostWaysOut = 1000
+
+// writeWaysOut writes the routes of main's that lead out: of very many, how many
+// there are, and a digest.
+func writeWaysOut(text *strings.Builder, routes []plan.Route, p *plan.Plan) {
+	var lines []string
+	for _, r := range routes {
+		if r.Table == plan.TableMain && leadsOut(r, p) {
+			lines = append(lines, "# table main: "+r.Args()+"\n")
+		}
+	}
+	if all := strings.Join(lines, ""); len(lines) <= mostWaysOut {
+		text.WriteString(all)
+	} else {
+		fmt.Fprintf(text, "# table main: %d routes, %x\n", len(lines), sha256.Sum256([]byte(all)))
+	}
 }
 
 // leadsOut tells whether a route of main's decides where traffic of a plan goes:

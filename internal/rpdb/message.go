@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -49,15 +50,24 @@ func (m *message) text(typ uint16, s string) { m.attr(typ, append([]byte(s), 0))
 
 func align(n int) int { return (n + 3) &^ 3 }
 
-// attrs are a message's attributes by type. The first one that is too
-// short for what is asked of it leaves its mark in err.
+// attrs are a message's attributes, of which the last of a type counts. The first
+// one that is too short for what is asked of it leaves its mark in err. They are a
+// few, and of a hundred thousand messages: a map would take longer than all else.
 type attrs struct {
-	values map[uint16][]byte
-	err    error
+	all []attribute
+	err error
 }
 
+type attribute struct {
+	typ   uint16
+	value []byte
+}
+
+// usualAttributes are as many as most messages have.
+const usualAttributes = 12
+
 func parse(b []byte) attrs {
-	a := attrs{values: make(map[uint16][]byte, 16)}
+	a := attrs{all: make([]attribute, 0, usualAttributes)}
 	for len(b) > 0 {
 		if len(b) < attributeHeader {
 			return attrs{err: fmt.Errorf("%d bytes after the last attribute", len(b))}
@@ -66,21 +76,40 @@ func parse(b []byte) attrs {
 		if n < attributeHeader || n > len(b) {
 			return attrs{err: fmt.Errorf("attribute of length %d in %d bytes", n, len(b))}
 		}
-		a.values[binary.NativeEndian.Uint16(b[2:])&^flagBits] = b[attributeHeader:n]
+		a.all = append(a.all, attribute{binary.NativeEndian.Uint16(b[2:]) &^ flagBits, b[attributeHeader:n]})
 		b = b[min(align(n), len(b)):]
 	}
 	return a
 }
 
-func (a *attrs) has(typ uint16) bool { return a.values[typ] != nil }
+// value is that of a type; nil if there is none, and not if it is empty.
+func (a *attrs) value(typ uint16) []byte {
+	for _, attr := range slices.Backward(a.all) {
+		if attr.typ == typ {
+			return attr.value
+		}
+	}
+	return nil
+}
+
+// types are those that there are, lowest first.
+func (a *attrs) types() (all []uint16) {
+	for _, attr := range a.all {
+		all = append(all, attr.typ)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (a *attrs) has(typ uint16) bool { return a.value(typ) != nil }
 
 // bytes is the attribute's first n bytes, zeros if it is absent.
 func (a *attrs) bytes(typ uint16, n int) []byte {
-	v, ok := a.values[typ]
-	if ok && len(v) >= n {
+	v := a.value(typ)
+	if v != nil && len(v) >= n {
 		return v[:n]
 	}
-	if ok && a.err == nil {
+	if v != nil && a.err == nil {
 		a.err = fmt.Errorf("attribute %d has %d bytes, not %d", typ, len(v), n)
 	}
 	return make([]byte, n)
@@ -91,13 +120,13 @@ func (a *attrs) u16(typ uint16) uint16 { return binary.NativeEndian.Uint16(a.byt
 func (a *attrs) u32(typ uint16) uint32 { return binary.NativeEndian.Uint32(a.bytes(typ, 4)) }
 
 // text is the attribute up to its terminating zero.
-func (a *attrs) text(typ uint16) string { return unix.ByteSliceToString(a.values[typ]) }
+func (a *attrs) text(typ uint16) string { return unix.ByteSliceToString(a.value(typ)) }
 
 // addr is the attribute as an address, zero if absent.
 func (a *attrs) addr(typ uint16) netip.Addr {
-	v, present := a.values[typ]
+	v := a.value(typ)
 	addr, ok := netip.AddrFromSlice(v)
-	if present && !ok && a.err == nil {
+	if v != nil && !ok && a.err == nil {
 		a.err = fmt.Errorf("attribute %d is an address of %d bytes", typ, len(v))
 	}
 	return addr

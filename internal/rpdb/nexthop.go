@@ -39,7 +39,7 @@ func decodeNexthop(b []byte) (nexthop, error) {
 	flags := binary.NativeEndian.Uint32(b[4:])
 	a := parse(b[nhmsg:])
 	n := nexthop{id: a.u32(unix.NHA_ID)}
-	for g := a.values[unix.NHA_GROUP]; len(g) >= members; g = g[members:] {
+	for g := a.value(unix.NHA_GROUP); len(g) >= members; g = g[members:] {
 		n.group = append(n.group, member{binary.NativeEndian.Uint32(g), int(g[4]) + 1})
 	}
 	if a.has(unix.NHA_OIF) && !a.has(unix.NHA_BLACKHOLE) {

@@ -4,6 +4,7 @@ package rpdb
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +26,7 @@ func (h *Handle) Routes() ([]plan.Route, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s routes: %w", f, err)
 		}
-		all = append(all, routes...)
+		all = append(slices.Grow(all, len(routes)), routes...)
 	}
 	return all, nil
 }
@@ -37,7 +38,7 @@ func (h *Handle) routesOf(f plan.Family, table uint32) ([]plan.Route, error) {
 		return nil, err
 	}
 	find := newFinder(h)
-	var routes []plan.Route
+	routes := make([]plan.Route, 0, len(msgs))
 	for _, m := range msgs {
 		r, err := decodeRoute(m)
 		if err != nil {

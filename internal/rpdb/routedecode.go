@@ -69,7 +69,7 @@ func decodeRoute(b []byte) (route, error) {
 
 func decodeHops(head unix.RtMsg, a *attrs) []hop {
 	if a.has(unix.RTA_MULTIPATH) {
-		return decodeMultipath(a.values[unix.RTA_MULTIPATH], a)
+		return decodeMultipath(a.value(unix.RTA_MULTIPATH), a)
 	}
 	if !a.has(unix.RTA_OIF) {
 		return nil
@@ -105,7 +105,7 @@ func newHop(index, weight int, flags uint32, a *attrs) hop {
 		gateway: a.addr(unix.RTA_GATEWAY),
 	}
 	// An IPv4 route by an IPv6 gateway: struct rtvia, a family and an address.
-	if via := a.values[unix.RTA_VIA]; len(via) > 2 {
+	if via := a.value(unix.RTA_VIA); len(via) > 2 {
 		h.gateway, _ = netip.AddrFromSlice(via[2:])
 	}
 	return h

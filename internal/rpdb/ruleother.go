@@ -5,7 +5,6 @@ package rpdb
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -85,11 +84,11 @@ func otherWords(a *attrs) []string {
 // silently dropped would make a narrow rule look like a broad one.
 func unknownWords(a *attrs) []string {
 	var words []string
-	for _, typ := range slices.Sorted(maps.Keys(a.values)) {
+	for _, typ := range a.types() {
 		known := typ == unix.FRA_DST || slices.Contains(plainAttributes, typ) ||
 			slices.ContainsFunc(selectors, func(s selector) bool { return s.typ == typ })
 		if !known {
-			words = append(words, fmt.Sprintf("attribute-%d %#x", typ, a.values[typ]))
+			words = append(words, fmt.Sprintf("attribute-%d %#x", typ, a.value(typ)))
 		}
 	}
 	return words
