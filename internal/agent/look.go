@@ -28,8 +28,10 @@ func (a *Agent) look(maps bool) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		a.complain("applied", "nothing is applied any more: `waymark apply` or a reload applies a policy again")
+		if a.policy != nil { // it was until now
+			a.superseded()
+		}
 		a.current, a.wanted, a.policy = nil, nil, nil
-		a.superseded()
 	case err != nil:
 		a.complain("heal", err.Error())
 		if maps {
