@@ -16,7 +16,10 @@ func (m *maker) reverseFilter(k int) {
 	name := rpFilter(u.Interface)
 	own, exists := m.facts.Sysctls[name]
 	if m.madeLoose(u.Interface) {
-		own = m.facts.Before[name]
+		own = "1" // for all that is known
+		if before, known := m.facts.Before[name]; known {
+			own = before
+		}
 	}
 	strict := own == "1" || m.facts.Sysctls["net/ipv4/conf/all/rp_filter"] == "1" && own != "2"
 	if !exists || !strict {
