@@ -96,6 +96,9 @@ func TestLastUplinkStays(t *testing.T) {
 	s.goes(t, "app.slice", byB)
 	s.dead(t, byB, true)
 	a.says(t, "no uplink passes its probes; b stays, for it did last")
+	if text := a.logged(); strings.Contains(text, "its classes take their next one\" uplink=b") {
+		t.Errorf("b stays, and is said to be left:\n%s", text)
+	}
 	s.goes(t, "app.slice", byB)
 	s.dead(t, byA, false)
 	s.goes(t, "app.slice", byA)

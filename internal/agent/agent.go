@@ -49,7 +49,8 @@ type Agent struct {
 	follows follows
 	cgroups cgroups
 	probes  *probe.Probes
-	probing bool // they follow the plan
+	probing bool              // they follow the plan
+	left    map[string]string // the uplinks that were told to be withdrawn, with the reason
 	turns   turns
 	limits  limits
 	said    map[string]string // the last complaint of each kind

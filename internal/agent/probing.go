@@ -73,20 +73,22 @@ func (a *Agent) misjudges() bool {
 	return false
 }
 
-// tellProbes books what the probes say now.
+// tellProbes books what the probes say now, and tells of what came of it: the
+// last uplink that is left is not withdrawn, and was told of as that.
 func (a *Agent) tellProbes() {
 	before := map[string]string{}
 	for _, s := range a.record.Probes {
 		before[s.Uplink] = s.Down
 	}
 	a.record.Probes = a.probes.States()
+	left := a.withdrawn()
 	for _, s := range a.record.Probes {
-		switch was := before[s.Uplink]; { // one that is not known yet was up
-		case was == s.Down:
-		case s.Down == "":
+		switch {
+		case s.Down == "" && before[s.Uplink] != "": // one that is not known yet was up
 			a.Log.Info("uplink is back", "uplink", s.Uplink)
-		case was == "":
+		case left[s.Uplink] != "" && a.left[s.Uplink] == "":
 			a.Log.Warn("uplink leads nowhere; its classes take their next one", "uplink", s.Uplink, "reason", s.Down)
 		}
 	}
+	a.left = left
 }
