@@ -13,7 +13,7 @@ import (
 // Unused are numbers that nobody else on a host uses.
 type Unused struct {
 	Mask   Mask // bits of the fwmark
-	Rules  int  // the first of a thousand rule priorities
+	Rules  int  // the first of a thousand rule priorities, or of fewer where there are not so many
 	Tables int  // the first of a hundred tables
 }
 
@@ -60,16 +60,17 @@ func claims(bit uint32) (n int) {
 	return n
 }
 
-// freePriorities is the first priority of a stretch that holds no foreign
-// rule and is long enough for some hundred rungs.
+// freePriorities is the first priority of a stretch that holds no foreign rule
+// and is long enough for a hundred rungs, or for as many as there is room for.
 func freePriorities(facts Facts) int {
-	const stretch = 1000
-	for base := classes.DefaultRulesBase; base+stretch < lastPriority; base += stretch {
-		if !slices.ContainsFunc(facts.Rules, func(r Rule) bool {
-			local := r.Table == TableLocal && int(r.Priority) >= base
-			return local || r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
-		}) {
-			return base
+	for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
+		for base := classes.DefaultRulesBase; base+stretch < lastPriority; base += stretch {
+			if !slices.ContainsFunc(facts.Rules, func(r Rule) bool {
+				local := r.Table == TableLocal && int(r.Priority) >= base
+				return local || r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
+			}) {
+				return base
+			}
 		}
 	}
 	return classes.DefaultRulesBase
