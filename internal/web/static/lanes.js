@@ -115,7 +115,7 @@ function fillRow(tr, r) {
 // that it left by.
 function lanesOf(f) {
   const lanes = f.uplinks.map((u) => ({ ...u, probe: (f.agent?.probes ?? []).find((p) => p.uplink === u.name), rows: [] }));
-  const nowhere = { name: "no-way", title: "No way out", up: false, rows: [] };
+  const nowhere = { name: "", title: "No way out", up: false, rows: [] };
   for (const c of f.classes) {
     const moves = (f.past.moves ?? []).filter((m) => m.class === c.name);
     const unclassed = c.route === "";
