@@ -24,6 +24,8 @@ type Question struct {
 	Dst    netip.Addr `json:"dst"`
 	Sport  uint16     `json:"sport"`
 	Dport  uint16     `json:"dport"`
+
+	Interface string `json:"interface,omitempty"` // that the socket is bound to; "": none
 }
 
 // Explanation says what a policy does with a flow, and for each family what
@@ -97,12 +99,12 @@ func (q Question) flow() match.Flow {
 
 func (l *Loader) way(w *survey, family plan.Family, q Question, mark uint32) (Way, error) {
 	way := Way{Family: family, Differs: []string{}}
-	way.Verdict = w.plan.Resolve(w.facts, plan.Packet{Family: family, Dst: q.Dst.Unmap(), Src: q.Src.Unmap(), Mark: mark})
+	way.Verdict = w.plan.Resolve(w.facts, plan.Packet{Family: family, Dst: q.Dst.Unmap(), Src: q.Src.Unmap(), Mark: mark, Interface: q.Interface})
 	if !q.Dst.IsValid() {
 		return way, nil
 	}
 	answer, err := l.rules.Lookup(rpdb.Query{Dst: q.Dst.Unmap(), Src: q.Src.Unmap(), Mark: mark, UID: q.UID,
-		Proto: q.Proto, Sport: q.Sport, Dport: q.Dport})
+		Proto: q.Proto, Sport: q.Sport, Dport: q.Dport, Interface: q.Interface})
 	if err != nil {
 		return way, err
 	}
@@ -114,24 +116,30 @@ func (l *Loader) way(w *survey, family plan.Family, q Question, mark uint32) (Wa
 // differences says in words where the kernel's answer is another.
 func differences(v plan.Verdict, a rpdb.Answer) []string {
 	out := []string{}
-	differ := func(what, ours, kernel string) {
-		out = append(out, fmt.Sprintf("%s: the plan says %s, the kernel %s", what, ours, kernel))
+	if v.Does() == plan.Lookup && a.Err == "" && a.Table != plan.TableLocal && v.Rule.Table != a.Table {
+		out = append(out, differs("table", plan.TableName(v.Rule.Table), plan.TableName(a.Table)))
 	}
-	refuses := v.Rule.Action != plan.Lookup
+	return append(out, otherWays(v, a)...)
+}
+
+// otherWays says where it is another way, whichever table knows it. What is to
+// this host itself no plan is about.
+func otherWays(v plan.Verdict, a rpdb.Answer) []string {
+	refuses := v.Does() != plan.Lookup
 	switch {
+	case a.Err == "" && a.Table == plan.TableLocal:
 	case refuses && a.Err == "":
-		differ("way", "none ("+string(v.Rule.Action)+")", a.Interface)
+		return []string{differs("way", "none ("+string(v.Does())+")", a.Interface)}
 	case !refuses && a.Err != "":
-		differ("way", v.Interface, a.Err)
-	case !refuses && a.Table != plan.TableLocal:
-		if v.Rule.Table != a.Table {
-			differ("table", plan.TableName(v.Rule.Table), plan.TableName(a.Table))
-		}
-		if !leads(v.Route, a) {
-			differ("next hop", text(v.Gateway)+" dev "+v.Interface, text(a.Gateway)+" dev "+a.Interface)
-		}
+		return []string{differs("way", v.Interface, a.Err)}
+	case !refuses && !leads(v.Route, a):
+		return []string{differs("next hop", text(v.Gateway)+" dev "+v.Interface, text(a.Gateway)+" dev "+a.Interface)}
 	}
-	return out
+	return nil
+}
+
+func differs(what, ours, kernel string) string {
+	return fmt.Sprintf("%s: the plan says %s, the kernel %s", what, ours, kernel)
 }
 
 func leads(r plan.Route, a rpdb.Answer) bool {

@@ -84,7 +84,7 @@ func (l *Loader) lookUp(w *survey, s verify.Sample, verdict plan.Verdict, c *ver
 		return err
 	}
 	c.Answer = way(answer)
-	c.Wrong = append(c.Wrong, differences(verdict, answer)...)
+	c.Wrong = append(c.Wrong, otherWays(verdict, answer)...)
 	return nil
 }
 

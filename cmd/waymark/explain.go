@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -155,9 +157,22 @@ func (q *question) parse(c *cobra.Command, l *loader.Loader, policy *classes.Pol
 		if *a.to, err = netip.ParseAddr(a.text); err != nil {
 			return out, usage(c, fmt.Errorf("--%s %q is no address", a.flag, a.text))
 		}
+		if zone := a.to.Zone(); zone != "" {
+			out.Interface, *a.to = device(zone), a.to.WithZone("")
+		}
 	}
 	if out.Src.IsValid() && out.Dst.IsValid() && plan.FamilyOf(out.Src) != plan.FamilyOf(out.Dst) {
 		return out, usage(c, fmt.Errorf("--src %s and --dst %s are of different families", out.Src, out.Dst))
 	}
 	return out, nil
+}
+
+// device is the interface that a zone names, or has the number of.
+func device(zone string) string {
+	if n, err := strconv.Atoi(zone); err == nil {
+		if i, err := net.InterfaceByIndex(n); err == nil {
+			return i.Name
+		}
+	}
+	return zone
 }

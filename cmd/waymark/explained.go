@@ -48,8 +48,10 @@ func printExplanation(w io.Writer, x *loader.Explanation, coloured bool) error {
 		case plan.Lookup:
 			field("  rule", "%s", v.Rule.Args())
 			field("  table", "%s: %s", plan.TableName(v.Rule.Table), v.Route.Args())
-			field("  leaves by", "%s", leavesBy(v))
-			field("  source", "%s", sourceText(v))
+			if v.Does() == plan.Lookup {
+				field("  leaves by", "%s", leavesBy(v))
+				field("  source", "%s", sourceText(v))
+			}
 		default:
 			field("  rule", "%s", v.Rule.Args())
 		}

@@ -17,7 +17,7 @@ func (c *carrier) entries() (all []entry) {
 	for _, f := range plan.Families {
 		rules := slices.DeleteFunc(slices.Clone(c.rules), func(r rule) bool { return r.Family != f })
 		slices.SortStableFunc(rules, func(a, b rule) int { return cmp.Compare(a.Priority, b.Priority) })
-		rules = c.reached(rules, f)
+		rules = c.unskipped(c.reached(rules, f))
 		turned := c.carried(rules)
 		for k := 0; k < len(rules); k++ {
 			run := k
@@ -121,6 +121,9 @@ func (c *carrier) wayOfRule(rules []rule, k int) (way, error) {
 	if r.Suppress {
 		return way{}, fmt.Errorf("what main knows by more than its default stays reachable with Waymark without a rule for it")
 	}
+	if _, is := target(r.Rule); is {
+		return c.wayOfGoto(rules, k)
+	}
 	if r.Action != plan.Lookup && !refuses(r.Action) {
 		return way{}, fmt.Errorf("a class does not `%s`: write what the rules do together, by the order of the classes", r.Action)
 	}
@@ -128,18 +131,27 @@ func (c *carrier) wayOfRule(rules []rule, k int) (way, error) {
 		return way{}, fmt.Errorf("a class does not only refuse: give the traffic an uplink and `otherwise: %s`, or filter it", r.Action)
 	}
 	w, err := c.wayOf(r.Table, r.Family)
-	for _, later := range rules[k+1:] {
-		if err != nil || w.otherwise != "" || later.Suppress || !sameTraffic(r.Rule, later.Rule) {
-			continue
-		}
-		if later.Action != plan.Lookup {
-			if refuses(later.Action) {
-				w.otherwise = later.Action
-			}
+	for n := k + 1; n < len(rules) && err == nil && w.otherwise == ""; n++ {
+		later := rules[n]
+		if later.Suppress || !sameTraffic(r.Rule, later.Rule) {
 			continue
 		}
 		var next way
-		if next, err = c.wayOf(later.Table, r.Family); err == nil {
+		switch _, goes := target(later.Rule); {
+		case goes:
+			if next, err = c.wayOfGoto(rules, n); err != nil {
+				c.leave(later.origin, err.Error())
+				return w, nil
+			}
+			n = len(rules)
+		case refuses(later.Action):
+			next.otherwise = later.Action
+		case later.Action == plan.Lookup:
+			next, err = c.wayOf(later.Table, r.Family)
+		default:
+			continue
+		}
+		if err == nil {
 			w, err = w.then(next)
 		}
 	}

@@ -42,12 +42,19 @@ func (c *carrier) addFileRoute(r fileRoute) error {
 	if err != nil {
 		return err
 	}
+	if a := plan.Action(r.does); r.sendsNothing() && !refuses(a) && a != plan.Throw {
+		c.leave(fmt.Sprintf("route to %s of type %s", r.to, r.does), "a class has no such route")
+		return nil
+	}
 	hops, named := r.nextHops()
 	if !named {
 		c.leave("route to "+r.to+" by "+cmp.Or(r.device, "an interface without a name"), "the file does not name one interface for it: write the uplink by hand")
 		return nil
 	}
 	route := plan.Route{Family: plan.IPv4, Table: table, Hops: hops}
+	if len(hops) == 0 {
+		route.Refuses = plan.Action(r.does)
+	}
 	switch to, err := prefix(r.to); {
 	case r.to == "default" || r.to == "0.0.0.0/0" || r.to == "::/0":
 		if r.to == "::/0" || len(hops) > 0 && hops[0].Gateway.Is6() {
@@ -72,7 +79,7 @@ func (c *carrier) addFileRoute(r fileRoute) error {
 // nextHops are a route's, none of one that refuses. named is false if the file
 // names no interface for one of them.
 func (r *fileRoute) nextHops() (hops []plan.NextHop, named bool) {
-	if r.does != "" && r.does != "unicast" {
+	if r.sendsNothing() {
 		return nil, true
 	}
 	of := r.hops
@@ -91,6 +98,8 @@ func (r *fileRoute) nextHops() (hops []plan.NextHop, named bool) {
 	}
 	return hops, true
 }
+
+func (r *fileRoute) sendsNothing() bool { return r.does != "" && r.does != "unicast" }
 
 // isInterface tells whether a file's word for an interface is the name of one.
 func isInterface(name string) bool {

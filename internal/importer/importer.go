@@ -43,7 +43,7 @@ type Left struct {
 // Import makes the policy. An error says that the setup has no way out, or
 // that a file cannot be read.
 func Import(s Setup) (Imported, error) {
-	c := carrier{facts: s.Facts, twice: map[string]bool{}, used: map[string]bool{}, said: map[Left]bool{}, mainAt: map[plan.Family]uint32{}}
+	c := carrier{facts: s.Facts, twice: map[string]bool{}, used: map[string]bool{}, said: map[Left]bool{}, stands: map[place]bool{}, mainAt: map[plan.Family]uint32{}}
 	for _, r := range s.Facts.Rules {
 		c.addRule(r, "ip "+r.Family.Option()+" rule: "+r.Args())
 	}
@@ -77,6 +77,7 @@ type carrier struct {
 	left  []Left
 	said  map[Left]bool // those in left
 
+	stands map[place]bool         // where rules are, those among them that are not carried over
 	mainAt map[plan.Family]uint32 // the priority of the rule that asks main for everything
 
 	iptables bool // its rules are shown by iptables-save
@@ -110,6 +111,7 @@ func (c *carrier) addRule(r plan.Rule, origin string) {
 	key := r
 	key.Priority, key.Protocol = 0, 0
 	words := key.String()
+	c.stands[place{r.Family, r.Priority}] = true
 	switch {
 	case selectsAll(r) && r.Table == plan.TableMain && !r.Suppress && c.mainAt[r.Family] == 0:
 		c.mainAt[r.Family] = r.Priority

@@ -77,9 +77,13 @@ func (c *carrier) wayOf(table uint32, family plan.Family) (w way, err error) {
 	slices.SortStableFunc(defaults, func(a, b plan.Route) int { return int(a.Metric) - int(b.Metric) })
 	var hops []string
 	for _, r := range defaults {
+		if r.Refuses == plan.Throw {
+			break // the next rule is asked
+		}
 		switch {
-		case len(r.Hops) == 0:
-			w.otherwise = plan.Unreachable
+		case r.Refuses != "" && w.otherwise == "":
+			w.otherwise = r.Refuses
+		case r.Refuses != "":
 		case len(r.Hops) > 1 && len(hops) > 0:
 			return w, errors.New("a balance behind another route: a class has a list or a balance")
 		case len(r.Hops) > 1:

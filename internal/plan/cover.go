@@ -2,7 +2,11 @@
 
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // Covers says, in a sentence each, which rules of others take packets before
 // rules of ours that look for the same: they stand higher in the ladder,
@@ -20,8 +24,10 @@ func (p *Plan) Covers(facts Facts) (covers []string) {
 // Covering are the rules of others that Covers speaks of.
 func (p *Plan) Covering(facts Facts) (rules []Rule) {
 	for _, theirs := range facts.Rules {
-		if theirs.Protocol != Protocol && theirs.Protocol != kernel && leadsAll(facts, theirs) && p.coveredBy(theirs) != nil {
-			rules = append(rules, theirs)
+		if theirs.Protocol != Protocol && theirs.Protocol != kernel && leadsAll(facts, theirs) {
+			if ours := p.coveredBy(theirs); ours != nil && !p.leadsAlike(facts, theirs, ours) {
+				rules = append(rules, theirs)
+			}
 		}
 	}
 	return rules
@@ -35,6 +41,40 @@ func (p *Plan) coveredBy(theirs Rule) (covered []Rule) {
 		}
 	}
 	return covered
+}
+
+// leadsAlike tells whether a rule of others sends all that it takes of our rules'
+// where these would, by a route without another behind it: when that is gone,
+// ours are asked.
+func (p *Plan) leadsAlike(facts Facts, theirs Rule, ours []Rule) bool {
+	var ways []Route
+	for _, r := range facts.Routes {
+		if r.Family == theirs.Family && r.Table == theirs.Table && r.IsDefault() {
+			ways = append(ways, r)
+		}
+	}
+	if theirs.Action != Lookup || len(ways) != 1 {
+		return false
+	}
+	led := map[Rule]bool{} // by what they select
+	for _, r := range ours {
+		selects := Rule{From: r.From, OIF: r.OIF, Mark: r.Mark, Mask: r.Mask}
+		first, leads := p.find(facts, r, Packet{Family: r.Family})
+		switch {
+		case r.Suppress || led[selects]:
+		case r.Action != Lookup || leads && !sameHops(first, ways[0]):
+			return false
+		default:
+			led[selects] = leads
+		}
+	}
+	return !slices.Contains(slices.Collect(maps.Values(led)), false)
+}
+
+func sameHops(a, b Route) bool {
+	return slices.EqualFunc(a.Hops, b.Hops, func(a, b NextHop) bool {
+		return a.Gateway == b.Gateway && a.Interface == b.Interface && a.Weight == b.Weight
+	})
 }
 
 // kernel is RTPROT_KERNEL, of the rules that every host has.
@@ -64,7 +104,7 @@ func leadsAll(facts Facts, r Rule) bool {
 			return false
 		}
 		for _, route := range facts.Routes {
-			if route.Family == r.Family && route.Table == r.Table && route.IsDefault() && !route.Down {
+			if route.Family == r.Family && route.Table == r.Table && route.IsDefault() && !route.Down && route.Refuses != Throw {
 				return true
 			}
 		}

@@ -10,6 +10,9 @@ import (
 
 func TestCovers(t *testing.T) {
 	from := netip.MustParsePrefix("10.0.2.2/32")
+	by := func(table uint32, device string) Route {
+		return Route{Family: IPv4, Table: table, Dst: IPv4.Default(), Hops: []NextHop{{Interface: device, OnLink: table == 60}}}
+	}
 	p := &Plan{Rules: []Rule{
 		{Family: IPv4, Priority: 1001, From: from, Action: Lookup, Table: 7001, Protocol: Protocol},
 		{Family: IPv4, Priority: 1021, Mark: 0x1000000, Mask: 0xb7000000, Action: Lookup, Table: 7001, Protocol: Protocol},
@@ -17,7 +20,10 @@ func TestCovers(t *testing.T) {
 	facts := Facts{Routes: []Route{
 		{Family: IPv4, Table: TableMain, Dst: IPv4.Default()},
 		{Family: IPv4, Table: 52, Dst: netip.MustParsePrefix("100.64.0.0/10")},
+		by(60, "up-b"), by(61, "up-a"), by(62, "up-b"), by(62, "up-a"),
+		{Family: IPv4, Table: 63, Dst: IPv4.Default(), Refuses: Throw},
 	}}
+	p.Routes = []Route{by(7001, "up-b")}
 	for _, c := range []struct {
 		name   string
 		theirs Rule
@@ -32,6 +38,11 @@ func TestCovers(t *testing.T) {
 		{"another mark", Rule{Priority: 10, Mark: 0x2000000, Mask: 0xb7000000, Action: Lookup, Table: TableMain}, ""},
 		{"another source", Rule{Priority: 10, From: netip.MustParsePrefix("10.0.2.3/32"), Action: Lookup, Table: TableMain}, ""},
 		{"a table without a default", Rule{Priority: 10, Action: Lookup, Table: 52}, ""},
+		{"the way that ours go", Rule{Priority: 10, From: from, Action: Lookup, Table: 60}, ""},
+		{"the way that ours go, for all", Rule{Priority: 10, Action: Lookup, Table: 60}, ""},
+		{"another way", Rule{Priority: 10, From: from, Action: Lookup, Table: 61}, "1 rule "},
+		{"the way that ours go, and another behind it", Rule{Priority: 10, From: from, Action: Lookup, Table: 62}, "1 rule "},
+		{"a table that throws", Rule{Priority: 10, Action: Lookup, Table: 63}, ""},
 		{"an empty table", Rule{Priority: 10, Action: Lookup, Table: 99}, ""},
 		{"main without its default", Rule{Priority: 10, Action: Lookup, Table: TableMain, Suppress: true}, ""},
 		{"only what comes in", Rule{Priority: 10, Other: "iif eth0", Action: Lookup, Table: TableMain}, ""},

@@ -15,6 +15,8 @@ type Packet struct {
 	Dst    netip.Addr // zero: any destination that only a default route covers
 	Src    netip.Addr // zero: not bound
 	Mark   uint32
+
+	Interface string // that it is bound to, as by the zone of a link-local address; "": none
 }
 
 // Way out of the rules for a packet: the first rule that leads somewhere,
@@ -27,6 +29,15 @@ type Verdict struct {
 	Source    netip.Addr `json:"source"`    // the source address it gets, or has; zero: the kernel's choice
 	Uplink    string     `json:"uplink"`    // name; "" for an interface that is no uplink
 	Unsure    []Rule     `json:"unsure"`    // rules before it with selectors that cannot be judged from here
+}
+
+// Does is what becomes of the packet: Lookup, it leaves; or it is refused, by the
+// rule or by the route that the rule finds. Empty: no rule leads anywhere.
+func (v Verdict) Does() Action {
+	if v.Route.Refuses != "" {
+		return v.Route.Refuses
+	}
+	return v.Rule.Action
 }
 
 // Winner is the line of the plan that wins a flow; nil for none.
@@ -58,8 +69,9 @@ func (p *Plan) Resolve(facts Facts, q Packet) (v Verdict) {
 			return v
 		}
 		if route, ok := p.find(facts, r, q); ok {
-			v.Rule, v.Route = r, route
-			p.fillIn(&v, q)
+			if v.Rule, v.Route = r, route; route.Refuses == "" {
+				p.fillIn(&v, q)
+			}
 			return v
 		}
 	}
@@ -83,8 +95,8 @@ func (p *Plan) allRules(facts Facts, family Family) (all []Rule) {
 }
 
 func (r Rule) selects(q Packet) bool {
-	if r.OIF != "" {
-		return false // it is for sockets that are bound to an interface
+	if r.OIF != "" && r.OIF != q.Interface {
+		return false
 	}
 	if r.From.IsValid() && r.From.Bits() > 0 && !r.From.Contains(q.Src) {
 		return false
@@ -93,26 +105,35 @@ func (r Rule) selects(q Packet) bool {
 }
 
 // find is the table's best live route for the packet: the longest prefix,
-// then the lowest metric.
+// then the lowest metric. One that refuses is not suppressed, and one that
+// throws is none.
 func (p *Plan) find(facts Facts, r Rule, q Packet) (best Route, ok bool) {
 	routes := facts.Routes
 	if r.Protocol == Protocol && r.Table != TableMain {
 		routes = p.Routes
 	}
 	for _, c := range routes {
-		c.Hops = p.live(c.Hops)
-		if c.Family != q.Family || c.Table != r.Table || c.Down || len(c.Hops) == 0 {
+		c.Hops = q.within(p.live(c.Hops))
+		if c.Family != q.Family || c.Table != r.Table || c.Down || len(c.Hops) == 0 && c.Refuses == "" {
 			continue
 		}
-		covers := c.IsDefault() || q.Dst.IsValid() && c.Dst.Contains(q.Dst)
-		if !covers || r.Suppress && c.IsDefault() {
+		if covers := c.IsDefault() || q.Dst.IsValid() && c.Dst.Contains(q.Dst); !covers {
 			continue
 		}
 		if !ok || c.Dst.Bits() > best.Dst.Bits() || c.Dst.Bits() == best.Dst.Bits() && c.Metric < best.Metric {
 			best, ok = c, true
 		}
 	}
-	return best, ok
+	suppressed := r.Suppress && best.IsDefault() && best.Refuses == ""
+	return best, ok && !suppressed && best.Refuses != Throw
+}
+
+// within are the hops by which the packet may leave.
+func (q Packet) within(hops []NextHop) []NextHop {
+	if q.Interface == "" {
+		return hops
+	}
+	return slices.DeleteFunc(slices.Clone(hops), func(h NextHop) bool { return h.Interface != q.Interface })
 }
 
 // live are the hops that do not lead by an uplink that is down: the plan

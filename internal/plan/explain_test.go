@@ -76,6 +76,7 @@ var resolveCases = []struct {
 	intrudes  bool // somebody else's rule is in the way that cannot be judged
 	gateway   string
 	otherMark uint32
+	device    string // that it is bound to
 }{
 	{name: "no class", dst: "203.0.113.1", action: Lookup, table: TableMain, uplink: "a", source: "10.0.1.2", gateway: "10.0.1.1"},
 	{name: "no class, IPv6", dst: "2001:db8:f::1", action: Lookup, table: TableMain, uplink: "a", source: "2001:db8:1::2", gateway: "2001:db8:1::1"},
@@ -108,6 +109,16 @@ var resolveCases = []struct {
 		worse.Metric, worse.Hops = 9, []NextHop{{Interface: "eth0"}}
 		h.Routes = append([]Route{worse, r}, h.Routes[:len(h.Routes)-1]...)
 	}, src: "10.0.1.2", dst: "203.0.113.1", action: Lookup, table: 300, source: "10.0.1.2", gateway: "172.30.0.254"},
+	{name: "main's default is gone, and it has one that refuses", host: refusing(TableMain, Unreachable, IPv4.Default()), class: "both", dst: "203.0.113.1", action: Unreachable, table: TableMain},
+	{name: "the same, and a strict class", host: refusing(TableMain, Unreachable, IPv4.Default()), class: "far", dst: "203.0.113.1", action: Lookup, table: 7001, uplink: "b", source: "10.0.2.2", gateway: "10.0.2.1"},
+	{name: "main throws", host: refusing(TableMain, Throw, IPv4.Default()), class: "both", dst: "203.0.113.1", action: Lookup, table: 7001, uplink: "b", source: "10.0.2.2", gateway: "10.0.2.1"},
+	{name: "main refuses a network", host: refusing(TableMain, Prohibit, prefix("203.0.113.0/24")), class: "both", dst: "203.0.113.1", action: Prohibit, table: TableMain},
+	{name: "somebody's table refuses", host: func(h *host) {
+		foreign(func(r *Rule) { r.Priority, r.Table = 100, 300 })(h)
+		refusing(300, Blackhole, IPv4.Default())(h)
+	}, dst: "203.0.113.1", action: Blackhole, table: 300},
+	{name: "bound to the link of a link-local address", dst: "2001:db8:1::9", device: "eth0", action: Lookup, table: TableMain, uplink: "a", source: "2001:db8:1::2"},
+	{name: "bound to another link", dst: "2001:db8:1::9", device: "eth1", action: Lookup, table: TableMain, uplink: "b", source: "2001:db8:2::2", gateway: "2001:db8:2::1"},
 	{name: "main has no default", host: func(h *host) {
 		kept := h.Routes[:0]
 		for _, r := range h.Routes {
@@ -121,6 +132,17 @@ var resolveCases = []struct {
 
 func unplugged(h *host) { h.change("eth1", func(l *Link) { l.Carrier = false }) }
 
+// refusing is a route of somebody's that does not send, where main's own defaults
+// are dead.
+func refusing(table uint32, does Action, dst netip.Prefix) func(*host) {
+	return func(h *host) {
+		for k := range h.Routes {
+			h.Routes[k].Down = h.Routes[k].Down || h.Routes[k].IsDefault() && dst.Bits() == 0 && table == TableMain
+		}
+		h.Routes = append(h.Routes, Route{Family: FamilyOf(dst.Addr()), Table: table, Dst: dst, Metric: 9999, Protocol: 3, Refuses: does})
+	}
+}
+
 func TestResolve(t *testing.T) {
 	for _, c := range resolveCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,7 +151,7 @@ func TestResolve(t *testing.T) {
 				c.host(h)
 			}
 			p := h.make(t, explainPolicy, Numbers{})
-			q := Packet{Family: IPv4, Mark: c.otherMark}
+			q := Packet{Family: IPv4, Mark: c.otherMark, Interface: c.device}
 			for i := range p.Classes {
 				if p.Classes[i].Name == c.class {
 					q.Mark |= p.Classes[i].Mark
@@ -143,7 +165,7 @@ func TestResolve(t *testing.T) {
 				q.Src = addr(c.src)
 			}
 			v := p.Resolve(h.Facts, q)
-			if v.Rule.Action != c.action || v.Rule.Table != c.table {
+			if v.Does() != c.action || v.Rule.Table != c.table {
 				t.Errorf("rule %q, want %s %s", v.Rule.Args(), c.action, TableName(c.table))
 			}
 			if v.Uplink != c.uplink || text(v.Source) != c.source || text(v.Gateway) != c.gateway {

@@ -16,16 +16,17 @@ type NextHop struct {
 	OnLink    bool       `json:"onlink"`    // the gateway is reachable though no connected route covers it
 }
 
-// Route is one unicast route of a table.
+// Route is one route of a table.
 type Route struct {
 	Family   Family       `json:"family"`
 	Table    uint32       `json:"table"`
-	Dst      netip.Prefix `json:"dst"`      // the family's Default() for a default route
-	Hops     []NextHop    `json:"hops"`     // one, or several with weights
-	Source   netip.Addr   `json:"source"`   // preferred source; zero: the kernel's choice
-	Metric   uint32       `json:"metric"`   // zero: the kernel's default (IPv6: 1024)
-	Protocol uint8        `json:"protocol"` // RTA_PROTOCOL: who made it
-	Down     bool         `json:"down"`     // the kernel holds it dead or without carrier; never set in a plan
+	Dst      netip.Prefix `json:"dst"`               // the family's Default() for a default route
+	Hops     []NextHop    `json:"hops"`              // one, or several with weights; none of one that refuses
+	Refuses  Action       `json:"refuses,omitempty"` // what it does with packets instead: Unreachable, Prohibit, Blackhole or Throw
+	Source   netip.Addr   `json:"source"`            // preferred source; zero: the kernel's choice
+	Metric   uint32       `json:"metric"`            // zero: the kernel's default (IPv6: 1024)
+	Protocol uint8        `json:"protocol"`          // RTA_PROTOCOL: who made it
+	Down     bool         `json:"down"`              // the kernel holds it dead or without carrier; never set in a plan
 }
 
 // IsDefault tells whether the route is a default route.
@@ -40,6 +41,9 @@ func (r Route) Args() string {
 	words := []string{prefixText(r.Dst)}
 	if r.IsDefault() {
 		words[0] = "default"
+	}
+	if r.Refuses != "" {
+		words = append([]string{string(r.Refuses)}, words...)
 	}
 	for _, h := range r.Hops {
 		if len(r.Hops) > 1 {

@@ -67,6 +67,9 @@ const (
 	Blackhole   Action = "blackhole"
 )
 
+// Throw is what only a route does: the table is left, for the next rule.
+const Throw Action = "throw"
+
 // lookupVRF is the action of the kernel's rule for what is bound to a VRF, or comes in by one.
 const lookupVRF Action = "l3mdev"
 

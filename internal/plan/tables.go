@@ -136,7 +136,7 @@ func (m *maker) inside() {
 		m.plan.Inside = append(m.plan.Inside, netip.PrefixFrom(a, a.BitLen()))
 	}
 	for _, r := range m.facts.Routes {
-		if r.Table == TableMain && !r.IsDefault() {
+		if r.Table == TableMain && !r.IsDefault() && r.Refuses != Throw {
 			m.plan.ByMain = append(m.plan.ByMain, r.Dst)
 		}
 	}

@@ -15,8 +15,7 @@ import (
 // families, in the kernel's order, IPv4 first. It is all routes or an
 // error, never a part; a routing daemon's table may hold a million.
 //
-// A route that refuses (unreachable, prohibit, blackhole, throw) has no
-// Hops. Metric is the kernel's own value: 1024 where an IPv6 route was
+// Metric is the kernel's own value: 1024 where an IPv6 route was
 // added without one. An IPv6 route for some sources only reads like one
 // for all.
 func (h *Handle) Routes() ([]plan.Route, error) {
@@ -53,6 +52,7 @@ func (h *Handle) routesOf(f plan.Family, table uint32) ([]plan.Route, error) {
 		if len(r.Hops) == 0 && r.kind == unix.RTN_UNICAST {
 			continue // its interfaces went since, and it with them
 		}
+		r.Refuses = refusing[r.kind]
 		routes = append(routes, r.Route)
 	}
 	return routes, nil
@@ -73,12 +73,12 @@ func routeDump(f plan.Family, table uint32) dump {
 	return d
 }
 
+// refusing are the types of routes that send nothing.
+var refusing = map[uint8]plan.Action{unix.RTN_UNREACHABLE: plan.Unreachable, unix.RTN_PROHIBIT: plan.Prohibit,
+	unix.RTN_BLACKHOLE: plan.Blackhole, unix.RTN_THROW: plan.Throw}
+
 func wanted(r route, table uint32) bool {
-	switch r.kind {
-	case unix.RTN_UNICAST, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT, unix.RTN_BLACKHOLE, unix.RTN_THROW:
-		return !r.clone && r.Table != plan.TableLocal && (table == 0 || r.Table == table)
-	}
-	return false
+	return (r.kind == unix.RTN_UNICAST || refusing[r.kind] != "") && !r.clone && r.Table != plan.TableLocal && (table == 0 || r.Table == table)
 }
 
 // finder turns the numbers in routes into names, asking for each once.

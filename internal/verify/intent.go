@@ -66,9 +66,9 @@ func (i Intent) refuses() bool { return len(i.Uplinks) == 0 && !i.free() }
 // judge says what is wrong with a way out that rules give. What main knows by
 // more than its default is nobody's to choose.
 func (i Intent) judge(p *plan.Plan, v plan.Verdict) (wrong []string) {
-	leads := v.Rule.Action == plan.Lookup
+	leads := v.Does() == plan.Lookup
 	switch {
-	case leads && !v.Route.IsDefault() || i.free():
+	case v.Rule.Action == plan.Lookup && !v.Route.IsDefault() || i.free():
 	case leads:
 		for _, h := range v.Route.Hops {
 			if name := behind(p, h.Interface); !i.Allows(name) {
@@ -80,7 +80,7 @@ func (i Intent) judge(p *plan.Plan, v plan.Verdict) (wrong []string) {
 		}
 	case len(i.Uplinks) > 0:
 		wrong = []string{fmt.Sprintf("it does not leave by %s: %s", i, refusal(v))}
-	case v.Rule.Action != plan.Action(i.Otherwise):
+	case v.Route.Refuses == "" && v.Rule.Action != plan.Action(i.Otherwise):
 		wrong = []string{fmt.Sprintf("the policy says %s: %s", i, refusal(v))}
 	}
 	return wrong
@@ -89,6 +89,9 @@ func (i Intent) judge(p *plan.Plan, v plan.Verdict) (wrong []string) {
 func refusal(v plan.Verdict) string {
 	if v.Rule.Action == "" {
 		return "no rule leads anywhere"
+	}
+	if v.Route.Refuses != "" {
+		return fmt.Sprintf("%s finds %s", v.Rule, v.Route)
 	}
 	return v.Rule.String() + " refuses it"
 }
@@ -108,8 +111,8 @@ func way(v plan.Verdict) string {
 	switch {
 	case v.Rule.Action == "":
 		return "no route"
-	case v.Rule.Action != plan.Lookup:
-		return string(v.Rule.Action)
+	case v.Does() != plan.Lookup:
+		return string(v.Does())
 	case len(v.Route.Hops) > 1:
 		var names []string
 		for _, h := range v.Route.Hops {

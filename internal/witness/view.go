@@ -115,7 +115,7 @@ func (v *view) judge(p *plan.Plan, a attempt, e evidence, c *verify.Check) {
 	}
 	c.Answer = v.saw(e)
 	known := p.Resolve(v.Facts, plan.Packet{Family: a.family, Dst: a.flow.Dst, Mark: class.Mark})
-	if known.Rule.Action == plan.Lookup && !known.Route.IsDefault() {
+	if known.Does() == plan.Lookup && !known.Route.IsDefault() {
 		c.Answer += fmt.Sprintf("; main knows a way of its own there, by %s", known.Interface)
 		return
 	}

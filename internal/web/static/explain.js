@@ -24,12 +24,14 @@ function kernelSays(k) {
 function way(w) {
   const v = w.verdict;
   const looks = v.rule.action === "lookup";
+  const leaves = looks && !v.route.refuses;
   return [
     el("h3", {}, `IPv${w.family}`),
     terms([
       ["Rule", v.rule.action ? `priority ${v.rule.priority}${v.rule.mark ? ` fwmark ${hex(v.rule.mark)}/${hex(v.rule.mask)}` : ""} ${v.rule.action}${looks ? ` ${table(v.rule.table)}` : ""}` : "none leads anywhere: the network is unreachable", "code"],
-      ["Leaves by", looks && hop(v.interface, v.gateway, v.uplink)],
-      ["Source", looks && (address(v.source) || "the kernel's choice")],
+      ["Leaves by", leaves && hop(v.interface, v.gateway, v.uplink)],
+      ["Refused by", looks && v.route.refuses && `a route of that table: ${v.route.refuses} ${v.route.dst}`],
+      ["Source", leaves && (address(v.source) || "the kernel's choice")],
       ["Because", v.rule.rung && [v.rule.rung, v.rule.why].filter(Boolean).join(": ")],
       ["Kernel says", kernelSays(w.kernel)],
       ...(w.differs ?? []).map((d) => ["Differs", d, "alarm"]),
