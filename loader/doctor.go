@@ -114,10 +114,10 @@ func (l *Loader) scan(h *neighbours.Host) error {
 		"net/ipv4/tcp_fwmark_accept", "net/ipv4/fwmark_reflect", "net/ipv6/fwmark_reflect")
 	h.Facts.Sysctls, err = host.Sysctls(names)
 	errs = append(errs, err)
-	marks, err := host.XfrmMarks()
+	uses, err := host.XfrmUses()
 	errs = append(errs, err)
-	for _, m := range marks {
-		h.Xfrm = append(h.Xfrm, neighbours.Mark(m))
+	for _, u := range uses {
+		h.Xfrm = append(h.Xfrm, neighbours.Use{What: u.What, Sets: u.Sets, Mark: neighbours.Mark{Mark: u.Mark, Mask: u.Mask}, Remove: u.Remove})
 	}
 	errs = append(errs, l.scanPrograms(h), scanHolders(h))
 	if host.Runs("systemd-networkd") {
@@ -160,7 +160,7 @@ func (l *Loader) scanPrograms(h *neighbours.Host) error {
 		h.Programs = append(h.Programs, neighbours.Program{Place: o.Place, Name: o.Name, ID: o.ID, Holders: words(holders[o.ID])})
 	}
 	for _, u := range uses {
-		h.TC = append(h.TC, neighbours.TCUse{What: u.What, Sets: u.Sets, Mark: neighbours.Mark{Mark: u.Mark, Mask: u.Mask}, Remove: u.Remove})
+		h.TC = append(h.TC, neighbours.Use{What: u.What, Sets: u.Sets, Mark: neighbours.Mark{Mark: u.Mark, Mask: u.Mask}, Remove: u.Remove})
 	}
 	return err
 }

@@ -9,9 +9,6 @@ import (
 	"net"
 	"os/exec"
 	"time"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // ErrNotInstalled is the error of Output for a program that is not there.
@@ -44,35 +41,4 @@ func Interfaces() ([]net.Interface, error) {
 		return nil, fmt.Errorf("list the interfaces: %w", err)
 	}
 	return all, nil
-}
-
-// XfrmMark is the mark that an IPsec policy or state looks for.
-type XfrmMark struct{ Mark, Mask uint32 }
-
-// XfrmMarks are those of all IPsec policies and states; a kernel without
-// IPsec has none.
-func XfrmMarks() (marks []XfrmMark, err error) {
-	add := func(m *netlink.XfrmMark) {
-		if m != nil {
-			marks = append(marks, XfrmMark{m.Value, m.Mask})
-		}
-	}
-	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
-	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list the IPsec policies: %w", err)
-	}
-	for _, p := range policies {
-		add(p.Mark)
-	}
-	states, err := netlink.XfrmStateList(netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, fmt.Errorf("list the IPsec states: %w", err)
-	}
-	for _, s := range states {
-		add(s.Mark)
-	}
-	return marks, nil
 }

@@ -4,6 +4,7 @@ package neighbours
 
 import (
 	"fmt"
+	"slices"
 
 	"waymark/internal/registry"
 )
@@ -78,20 +79,17 @@ func (h Host) taken() (bits uint32) {
 			bits |= claimed
 		}
 	}
-	for _, m := range h.Xfrm {
-		bits |= registry.Tool{Mark: m.Mark, Mask: m.Mask}.Bits()
-	}
 	for mark := range h.strangers() {
 		bits |= mark
 	}
 	return bits
 }
 
-// eachUse calls do with all that filters and tc do with marks.
+// eachUse calls do with all that filters, tc and IPsec do with marks.
 func (h Host) eachUse(do func(markUse)) {
 	h.eachNftUse(do)
 	h.eachIptablesUse(do)
-	for _, u := range h.TC {
+	for _, u := range slices.Concat(h.TC, h.Xfrm) {
 		kind := matches
 		if u.Sets {
 			kind = sets

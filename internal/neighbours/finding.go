@@ -36,7 +36,7 @@ type Finding struct {
 
 // Proposal is what a policy on a host had best begin with.
 type Proposal struct {
-	Mask   string `json:"mask"`
+	Mask   string `json:"mask"`   // "": somebody uses every bit of the fwmark
 	Rules  int    `json:"rules"`  // base priority
 	Tables int    `json:"tables"` // first table
 }
@@ -82,7 +82,13 @@ func (r Report) Print(w io.Writer) error {
 	if len(r.Findings) == 0 {
 		b.WriteString("nothing on this host is in Waymark's way\n")
 	}
-	fmt.Fprintf(&b, "nobody here uses `mark: {mask: %s}`, `rules: {base: %d}`, `tables: {base: %d}`\n", r.Proposal.Mask, r.Proposal.Rules, r.Proposal.Tables)
+	mask := ""
+	if r.Proposal.Mask == "" {
+		b.WriteString("every bit of the fwmark is used by somebody here, and a class needs one\n")
+	} else {
+		mask = fmt.Sprintf("`mark: {mask: %s}`, ", r.Proposal.Mask)
+	}
+	fmt.Fprintf(&b, "nobody here uses %s`rules: {base: %d}`, `tables: {base: %d}`\n", mask, r.Proposal.Rules, r.Proposal.Tables)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

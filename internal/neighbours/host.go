@@ -17,15 +17,17 @@ type Host struct {
 	Uplinks        []string            // interfaces that are ways out
 	Nft            []byte              // what `nft -j list ruleset` prints
 	Iptables       []filters.Saved     //
-	Xfrm           []Mark              // of IPsec policies and states
+	Xfrm           []Use               // IPsec policies and states
 	Programs       []Program           // BPF programs of others, at the places of ours
-	TC             []TCUse             // filters and actions of tc, at the uplinks
+	TC             []Use               // filters and actions of tc, at the uplinks
 	WireGuard      string              // what `wg show all fwmark` prints
 	Holders        map[uint32][]string // the processes that have sockets with a mark, in words
 	Networkd       *Networkd           // nil: it does not run
 	NetworkManager []Connection        // NetworkManager's that have a table of their own; nil: it does not run, or there are none
 	Resolv         string              // /etc/resolv.conf
 	Lacks          error               // what the kernel lacks that Waymark cannot do without
+
+	free plan.Unused
 }
 
 // Interface is a network interface.
@@ -45,8 +47,8 @@ type Program struct {
 	Holders []string // the processes that have it, in words
 }
 
-// TCUse is a filter or an action of tc that looks at the mark, or sets it.
-type TCUse struct {
+// Use is something of the kernel's that looks at the mark, or sets it.
+type Use struct {
 	What   string // in words
 	Sets   bool
 	Mark   Mark
@@ -69,8 +71,9 @@ type Networkd struct {
 // Examine is everything that is found on a host.
 func Examine(h Host) Report {
 	var found []Finding
+	h.free = Free(h)
 	for _, look := range []func(Host) []Finding{
-		kernelFindings, conflictFindings, ruleFindings, routeFindings, filterFindings, xfrmFindings, wireguardFindings, socketFindings,
+		kernelFindings, conflictFindings, ruleFindings, routeFindings, filterFindings, wireguardFindings, socketFindings,
 		signFindings, sysctlFindings, networkdFindings, networkManagerFindings, programFindings, resolverFindings, mtuFindings, natFindings,
 	} {
 		found = append(found, look(h)...)
@@ -78,8 +81,15 @@ func Examine(h Host) Report {
 	if found == nil {
 		found = []Finding{}
 	}
-	n := Free(h)
-	return Report{Findings: sorted(found), Proposal: Proposal{Mask: n.Mask.String(), Rules: n.Rules, Tables: n.Tables}, Unseen: []string{}}
+	return Report{Findings: sorted(found), Proposal: proposal(h.free), Unseen: []string{}}
+}
+
+func proposal(free plan.Unused) Proposal {
+	p := Proposal{Rules: free.Rules, Tables: free.Tables}
+	if free.Mask != 0 {
+		p.Mask = free.Mask.String()
+	}
+	return p
 }
 
 // Free are numbers that nobody on the host was seen to use.

@@ -34,7 +34,10 @@ func (h Host) leave(common uint32) string {
 	if rest := uint32(h.Mask) &^ common; rest != 0 {
 		return fmt.Sprintf("leave them out with `mark: {mask: %#x}`", rest)
 	}
-	return "take other bits with `mark: {mask: ...}`, those that `waymark doctor` proposes"
+	if h.free.Mask == 0 {
+		return "have its owner use fewer: nobody here leaves a bit"
+	}
+	return fmt.Sprintf("take other bits with `mark: {mask: %s}`", h.free.Mask)
 }
 
 // uses are the bits of the fwmark that are a tool's own, and in words all its

@@ -14,6 +14,13 @@ func TestExamine(t *testing.T) {
 	local := func(priority uint32) plan.Rule {
 		return plan.Rule{Family: plan.IPv4, Priority: priority, Action: plan.Lookup, Table: plan.TableLocal}
 	}
+	main := func(metric uint32, refuses plan.Action) plan.Route {
+		r := plan.Route{Family: plan.IPv4, Table: plan.TableMain, Dst: plan.IPv4.Default(), Metric: metric, Protocol: 3, Refuses: refuses}
+		if refuses == "" {
+			r.Hops = []plan.NextHop{{Interface: "eth0"}}
+		}
+		return r
+	}
 	for _, c := range []struct {
 		name     string
 		host     Host
@@ -32,8 +39,8 @@ func TestExamine(t *testing.T) {
 		{"NetworkManager's settings with one", Host{NetworkManager: []Connection{{Family: "ipv6", Table: "7", File: "/etc/x.conf"}}}, Warning, "`ipv6.route-table` from /etc/x.conf"},
 		{"a program of Cilium's", Host{Programs: []Program{{Place: "egress of interface eth0", Name: "cil_to_netdev", ID: 7}}}, Note, "Cilium"},
 		{"a program of somebody's", Host{Programs: []Program{{Place: "egress of interface eth0", Name: "prog", ID: 7, Holders: []string{"shaper (pid 9)"}}}}, Note, "shaper (pid 9)"},
-		{"tc sets the mark", Host{TC: []TCUse{{What: "tc filter", Sets: true, Mark: Mark{5, 1<<32 - 1}, Remove: "tc filter del"}}}, Serious, "`tc filter del`"},
-		{"tc matches it whole", Host{TC: []TCUse{{What: "tc filter", Mark: Mark{5, 1<<32 - 1}}}}, Warning, "with a class's bits beside it"},
+		{"tc sets the mark", Host{TC: []Use{{What: "tc filter", Sets: true, Mark: Mark{5, 1<<32 - 1}, Remove: "tc filter del"}}}, Serious, "`tc filter del`"},
+		{"tc matches it whole", Host{TC: []Use{{What: "tc filter", Mark: Mark{5, 1<<32 - 1}}}}, Warning, "with a class's bits beside it"},
 		{"a socket with another's mark", Host{Facts: plan.Facts{InUse: map[uint32]bool{0x80000: true}}}, Note, "in no class"},
 		{"its process", Host{Facts: plan.Facts{InUse: map[uint32]bool{0x80000: true}}, Holders: map[uint32][]string{0x80000: {"tailscaled (pid 4)"}}}, Note, "tailscaled (pid 4)"},
 		{"Docker", Host{Interfaces: []Interface{{Name: "docker0"}}}, Note, "Docker"},
@@ -41,6 +48,11 @@ func TestExamine(t *testing.T) {
 		{"uplinks of different MTUs", Host{Uplinks: []string{"a", "b"}, Interfaces: []Interface{{"a", 1500}, {"b", 1400}}}, Note, "b 1400"},
 		{"networkd removes rules", Host{Networkd: &Networkd{RemovesRules: true}}, Serious, "networkd-foreign.conf"},
 		{"a strict filter, and a dot in the name", Host{Plan: &plan.Plan{}, Uplinks: []string{"eth0.100"}, Facts: plan.Facts{Sysctls: map[string]string{"net/ipv4/conf/eth0.100/rp_filter": "1"}}}, Serious, "sysctl -w net/ipv4/conf/eth0.100/rp_filter=2"},
+		{"main refuses behind its default", Host{Facts: plan.Facts{Routes: []plan.Route{main(0, ""), main(9, plan.Unreachable)}}}, Warning, "ip -4 route del unreachable default metric 9 table main protocol 3 && ip -4 rule add priority 32767 unreachable`"},
+		{"main refuses alone", Host{Facts: plan.Facts{Routes: []plan.Route{main(9, plan.Blackhole)}}}, Serious, "strict: true"},
+		{"main throws", Host{Facts: plan.Facts{Routes: []plan.Route{main(9, plan.Throw)}}}, "", ""},
+		{"IPsec with bits of ours", Host{Xfrm: []Use{{What: "IPsec policy", Mark: Mark{0x80000000, 0x80000000}, Remove: "ip xfrm policy delete src"}}}, Serious, "`ip xfrm policy delete src`"},
+		{"IPsec sets the mark", Host{Xfrm: []Use{{What: "IPsec state", Sets: true, Mark: Mark{5, 1<<32 - 1}, Remove: "ip xfrm state delete"}}}, Serious, "`ip xfrm state delete`"},
 		{"networkd does not", Host{Networkd: &Networkd{}}, "", ""},
 	} {
 		c.host.Mask = usual
@@ -61,5 +73,18 @@ func TestProposal(t *testing.T) {
 	}
 	if !strings.Contains(Examine(h).Findings[0].Cure, "take other bits") && uint32(usual)&^0xffff0000 == 0 {
 		t.Errorf("the cure is %q", Examine(h).Findings[0].Cure)
+	}
+}
+
+// Where no bit is left, none is proposed.
+func TestNoProposal(t *testing.T) {
+	h := Host{Mask: usual}
+	for bit := range 32 {
+		h.Facts.Rules = append(h.Facts.Rules, plan.Rule{Family: plan.IPv4, Priority: 100, Mark: 1 << bit, Mask: 1 << bit, Action: plan.Lookup, Table: 9, Protocol: 3})
+	}
+	r := Examine(h)
+	var text strings.Builder
+	if err := r.Print(&text); err != nil || r.Proposal.Mask != "" || strings.Contains(text.String(), "mask: 0x0}") || !strings.Contains(text.String(), "every bit") {
+		t.Errorf("proposed %+v: %v\n%s", r.Proposal, err, text.String())
 	}
 }

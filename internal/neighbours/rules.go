@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -33,10 +32,13 @@ func kernelFindings(h Host) (found []Finding) {
 func conflictFindings(h Host) (found []Finding) {
 	var conflicts plan.Conflicts
 	errors.As(h.Conflict, &conflicts)
-	free := Free(h)
-	numbers := strings.NewReplacer("rules: {base: N}", fmt.Sprintf("rules: {base: %d}", free.Rules), "tables: {base: N}", fmt.Sprintf("tables: {base: %d}", free.Tables))
+	numbers := []string{"rules: {base: N}", fmt.Sprintf("rules: {base: %d}", h.free.Rules), "tables: {base: N}", fmt.Sprintf("tables: {base: %d}", h.free.Tables)}
+	if h.free.Mask != 0 {
+		numbers = append(numbers, "mark: {mask: ...}", fmt.Sprintf("mark: {mask: %s}", h.free.Mask))
+	}
+	written := strings.NewReplacer(numbers...)
 	for _, c := range conflicts {
-		found = append(found, Finding{Serious, c.What + " is not free", c.Owner, "the policy cannot be applied beside it", numbers.Replace(c.Cure)})
+		found = append(found, Finding{Serious, c.What + " is not free", c.Owner, "the policy cannot be applied beside it", written.Replace(c.Cure)})
 	}
 	if h.Plan == nil {
 		return found
@@ -138,33 +140,6 @@ func (h Host) markFinding(what, owner string, m Mark, remove string) Finding {
 	return Finding{Note, what, owner, fmt.Sprintf("the bits %#x of the fwmark are its own; Waymark never changes them", m.Mask), ""}
 }
 
-// routeFindings are routes that make main know more than it should.
-func routeFindings(h Host) (found []Finding) {
-	for _, family := range plan.Families {
-		low, high := "0.0.0.0/1", "128.0.0.0/1"
-		if family == plan.IPv6 {
-			low, high = "::/1", "8000::/1"
-		}
-		if a, b := h.mains(low), h.mains(high); a != nil && b != nil {
-			found = append(found, Finding{Serious, fmt.Sprintf("main has two half default routes, %s and %s, by %s", low, high, a.Hops[0].Interface), "OpenVPN's redirect-gateway def1, or its like",
-				"main knows every address by more than its default, so that it answers for every class before the class's own table", "have the tunnel set a plain default route, and not def1; or say `strict: true` in every class"})
-		}
-	}
-	return found
-}
-
-// mains is a route of main; nil for none.
-func (h Host) mains(prefix string) *plan.Route {
-	p := netip.MustParsePrefix(prefix)
-	for i := range h.Facts.Routes {
-		r := &h.Facts.Routes[i]
-		if r.Table == plan.TableMain && r.Dst == p && len(r.Hops) > 0 {
-			return r
-		}
-	}
-	return nil
-}
-
 // wireguardFindings are tunnels whose own packets carry a mark, as
 // `wg show all fwmark` prints them.
 func wireguardFindings(h Host) (found []Finding) {
@@ -180,15 +155,6 @@ func wireguardFindings(h Host) (found []Finding) {
 			f.Cure = fmt.Sprintf("`wg set %s fwmark %#x`, and the same in the rules that match it; or %s", name, m.Mark&^uint32(h.Mask)|1, h.leave(common))
 		}
 		found = append(found, f)
-	}
-	return found
-}
-
-func xfrmFindings(h Host) (found []Finding) {
-	for _, m := range h.Xfrm {
-		if m.Mask != 0 {
-			found = append(found, h.markFinding(fmt.Sprintf("an IPsec policy or state with mark %#x/%#x", m.Mark, m.Mask), knownFor(m), m, "ip xfrm policy delete ...` for what `ip xfrm policy` shows of it, and `ip xfrm state delete ..."))
-		}
 	}
 	return found
 }
