@@ -81,11 +81,24 @@ func (l *Loader) change(want wanted) (*Applied, error) {
 	if w.settled(a.next) {
 		return applied, nil
 	}
+	if want.asked && l.givenUp() {
+		return nil, errors.New("apply: stopped: nothing was changed")
+	}
 	if err := a.run(); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	applied.Walked = a.walked
 	return applied, nil
+}
+
+// givenUp tells whether nobody waits for what the loader does.
+func (l *Loader) givenUp() bool {
+	select {
+	case <-l.options.Done:
+		return true
+	default:
+		return false
+	}
 }
 
 // Applied is what an apply did.

@@ -26,7 +26,7 @@ type Options struct {
 	StateDir   string              // of what outlives the machine's memory; "": nothing does
 	Author     string              // who asks, for the states' list
 	Waiting    func(holder string) // called once when another process has held the lock for a moment; nil: nobody wants to know
-	Done       <-chan struct{}     // closed when nobody waits for the lock any more; nil: never
+	Done       <-chan struct{}     // closed when nobody waits for the lock, or for what is asked for, any more; nil: never
 }
 
 // Loader works on the network namespace of the thread that opened it, and

@@ -109,7 +109,7 @@ func (l *Loader) ApplySaved(saved *SavedPlan, trial time.Duration) (*Applied, er
 	if err := l.at(saved.CgroupRoot); err != nil {
 		return nil, err
 	}
-	return l.applyWanted(wanted{policy: policy, trial: trial, agrees: func(w *survey) error {
+	return l.applyWanted(wanted{policy: policy, trial: trial, asked: true, agrees: func(w *survey) error {
 		now, err := l.Save(policy, w.plan, w.changes)
 		if err != nil {
 			return err

@@ -52,7 +52,7 @@ func (e *OnTrial) Error() string {
 // is brought back, by whoever runs first then: Wait, or any command that
 // changes something. A policy that is in force already is not tried.
 func (l *Loader) Try(policy *classes.Policy, d time.Duration) (*Applied, error) {
-	return l.applyWanted(wanted{policy: policy, trial: d})
+	return l.applyWanted(wanted{policy: policy, trial: d, asked: true})
 }
 
 // Confirm keeps the state that is on trial, and returns it.

@@ -25,6 +25,7 @@ type wanted struct {
 
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
 	locked    bool              // the lock is held
+	asked     bool              // by somebody who may have given up before the first change
 
 	text    *policyText            // of the policy; nil unless write was called
 	outline func() classes.Outline // of the policy

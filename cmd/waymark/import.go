@@ -47,7 +47,7 @@ func writeImported(e env, o output, file string, imported importer.Imported, err
 		return err
 	}
 	if file != "-" {
-		if err := writeStarter(file, imported.Policy); err != nil {
+		if err := e.writeStarter(file, imported.Policy); err != nil {
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ prints it; a file that is there already stays as it is.`,
 					_, err := io.WriteString(e.stdout, text)
 					return err
 				}
-				if err := writeStarter(file, text); err != nil {
+				if err := e.writeStarter(file, text); err != nil {
 					return err
 				}
 				return saidWritten(e.stdout, file, "give it classes")
@@ -57,7 +57,8 @@ func saidWritten(w io.Writer, file, do string) error {
 	return err
 }
 
-func writeStarter(file, text string) error {
+func (e env) writeStarter(file, text string) error {
+	e.signals.endAtOnce(false)
 	if file == policyFile {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return fmt.Errorf("write policy: %w", err)

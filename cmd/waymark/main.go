@@ -8,11 +8,9 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
 	"os/user"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +25,7 @@ type env struct {
 	author         string          // who runs it, behind sudo
 	stateDir       string          // of what outlives the machine's memory; "": nothing does
 	done           <-chan struct{} // closed when they want it to end
+	signals        *signals        // of this process; nil: it is none of the command's
 	unheeded       []os.Signal     // that they had this process ignore
 }
 
@@ -35,10 +34,8 @@ func main() {
 		return
 	}
 	unheeded := ignored(passed)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{unheeded: unheeded, stdout: os.Stdout, stderr: os.Stderr, author: author(), stateDir: stateDir(), done: ctx.Done()}, os.Args[1:])
-	stop()
-	os.Exit(code)
+	ctx, signals := heed()
+	os.Exit(run(ctx, env{signals: signals, unheeded: unheeded, stdout: os.Stdout, stderr: os.Stderr, author: author(), stateDir: stateDir(), done: ctx.Done()}, os.Args[1:]))
 }
 
 // stateDir is what systemd gives a unit's StateDirectory=, or the same for who

@@ -36,6 +36,7 @@ exactly that, or refuses if the host has changed since.`,
 			return s.withPolicy(func(policy *classes.Policy, l *loader.Loader) error {
 				p, changes, report, err := l.Plan(policy)
 				if err == nil && file != "" {
+					e.signals.endAtOnce(false)
 					err = writePlan(l, policy, file, p, changes)
 				}
 				if err != nil {

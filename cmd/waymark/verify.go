@@ -114,6 +114,7 @@ func (v *verification) check(c *cobra.Command) error {
 
 func (v *verification) run() error {
 	v.began = time.Now()
+	v.signals.endAtOnce(v.simulate || v.describe)
 	if v.simulate {
 		checks, err := v.simulated()
 		if err != nil {
@@ -143,7 +144,7 @@ func (v *verification) checks(l *loader.Loader, policy *classes.Policy) ([]verif
 	if err != nil {
 		return nil, err
 	}
-	asked, err := witness.Classify(l, held)
+	asked, err := witness.Classify(l, held, v.done)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (v *verification) checks(l *loader.Loader, policy *classes.Policy) ([]verif
 		if err != nil {
 			return nil, err
 		}
-		seen, err := witness.Live(l, held, targets)
+		seen, err := witness.Live(l, held, targets, v.done)
 		if err != nil {
 			return nil, err
 		}

@@ -28,6 +28,7 @@ type classifier struct {
 	space  *space
 	places places
 	here   string // the cgroup of this process
+	done   <-chan struct{}
 }
 
 // Classify asks the programs in the kernel about a flow of every line: a
@@ -36,9 +37,10 @@ type classifier struct {
 // programs answer by the tables that are in force and count nothing of the
 // host's. A packet that no socket tells of leaves by the loopback there; one that
 // comes in is handed to the program for those. Nothing leaves the namespace.
-// Cgroups that are made for it are removed.
-func Classify(l *loader.Loader, v *loader.Verified) (checks []verify.Check, err error) {
-	c := &classifier{Verified: v, lines: verify.Matches(v.Plan), places: places{root: v.CgroupRoot}}
+// Cgroups that are made for it are removed. Once done is closed it ends with
+// ErrStopped.
+func Classify(l *loader.Loader, v *loader.Verified, done <-chan struct{}) (checks []verify.Check, err error) {
+	c := &classifier{Verified: v, lines: verify.Matches(v.Plan), places: places{root: v.CgroupRoot}, done: done}
 	if c.here, _, err = l.Process(os.Getpid()); err != nil {
 		return nil, err
 	}
@@ -123,6 +125,9 @@ func (c *classifier) askIn(cgroup string, samples []verify.Sample, which []int, 
 	}
 	defer func() { err = errors.Join(err, client.close()) }()
 	for _, n := range which {
+		if err := stopped(c.done); err != nil {
+			return err
+		}
 		for _, how := range c.waysOf(samples[n]) {
 			flow := samples[n].Flow
 			flow.Cgroup = path

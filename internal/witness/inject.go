@@ -25,8 +25,8 @@ type injection struct {
 	done     <-chan struct{}
 }
 
-// ErrStopped is that of who wants no more uplinks to fail.
-var ErrStopped = errors.New("verify --inject: stopped: what it made is gone, and the uplinks are as they were")
+// ErrStopped is that of who wants to know no more.
+var ErrStopped = errors.New("verify: stopped: what it made is gone, and the uplinks are as they were")
 
 // Inject makes a copy of the host's network state in namespaces, applies the
 // policy and the host's moves there, and takes the carrier of each uplink away in turn, at last of
@@ -197,9 +197,9 @@ func (i *injection) gateways(policy *classes.Policy, o loader.Options) error {
 	return nil
 }
 
-func (i *injection) stopped() error {
+func stopped(done <-chan struct{}) error {
 	select {
-	case <-i.done:
+	case <-done:
 		return ErrStopped
 	default:
 		return nil
@@ -209,7 +209,7 @@ func (i *injection) stopped() error {
 // try has every class send, and holds what is seen against a plan with the
 // uplinks as they are.
 func (i *injection) try(failure string, p *plan.Plan) error {
-	if err := i.stopped(); err != nil {
+	if err := stopped(i.done); err != nil {
 		return err
 	}
 	first := len(i.checks)

@@ -20,8 +20,9 @@ const answerPatience = 3 * time.Second
 
 // Live has a process of every class, in its cgroup and with its uid, connect
 // to a target in each family, and sees the socket's mark, the interface that
-// its packets leave by, and that the class's counters count them.
-func Live(l *loader.Loader, held *loader.Verified, targets []netip.AddrPort) (checks []verify.Check, err error) {
+// its packets leave by, and that the class's counters count them. Once done is
+// closed it ends with ErrStopped.
+func Live(l *loader.Loader, held *loader.Verified, targets []netip.AddrPort, done <-chan struct{}) (checks []verify.Check, err error) {
 	v := newView(held.Plan, held.Facts, held.CgroupRoot, func(f func() error) error { return f() })
 	defer func() { err = errors.Join(err, v.places.remove()) }()
 	var attempts []attempt
@@ -43,6 +44,9 @@ func Live(l *loader.Loader, held *loader.Verified, targets []netip.AddrPort) (ch
 	}
 	sent := map[string]bool{} // class and uplink
 	err = v.each(attempts, func(n int, client *client, a attempt) error {
+		if err := stopped(done); err != nil {
+			return err
+		}
 		e, err := v.observe(client, a, answerPatience)
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ func TakeDown(l *loader.Loader, held *loader.Verified, done <-chan struct{}) (ch
 		if !u.Up {
 			continue
 		}
-		if err := i.stopped(); err != nil {
+		if err := stopped(i.done); err != nil {
 			return i.checks, err
 		}
 		if err := i.outage(l, u.Name, u.Interface); err != nil {

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// signals are those that ask this process to end. It does so by itself, when what
+// it does is whole, or, while that changes nothing, at once.
+type signals struct {
+	sync.Mutex
+	atOnce bool
+	heard  syscall.Signal // 0: none was
+}
+
+// heed listens to them, and ends the context with the first.
+func heed() (context.Context, *signals) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s, channel := &signals{}, make(chan os.Signal, 1)
+	signal.Notify(channel, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for heard := range channel {
+			s.Lock()
+			s.heard, _ = heard.(syscall.Signal)
+			s.end()
+			s.Unlock()
+			cancel()
+		}
+	}()
+	return ctx, s
+}
+
+// end ends the process by the signal that was heard, if it may.
+func (s *signals) end() {
+	if s.atOnce && s.heard != 0 {
+		signal.Reset(s.heard)
+		_ = syscall.Kill(os.Getpid(), s.heard)
+	}
+}
+
+// endAtOnce says whether the process may end at any moment.
+func (s *signals) endAtOnce(may bool) {
+	if s == nil {
+		return // it is not this process's to end
+	}
+	s.Lock()
+	defer s.Unlock()
+	s.atOnce = may
+	s.end()
+}
+
+// reads is a verb that changes nothing, until it says otherwise.
+func (e env) reads(c *cobra.Command) *cobra.Command {
+	run := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		e.signals.endAtOnce(true)
+		return run(c, args)
+	}
+	return c
+}

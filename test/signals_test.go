@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"waymark/internal/lab"
+)
+
+// interrupted starts a command, interrupts it when it waits for somebody, and
+// returns how it ended and what it said.
+func (s *site) interrupted(t *testing.T, path string, waits func() bool, args ...string) (syscall.WaitStatus, string) {
+	t.Helper()
+	var said bytes.Buffer
+	c := s.Host.Command(s.command(t), args...)
+	c.Stdout, c.Stderr = &said, &said
+	c.Env = append(c.Environ(), "PATH="+path+":"+os.Getenv("PATH"))
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for begun := time.Now(); !waits() && time.Since(begun) < time.Minute; {
+		time.Sleep(time.Millisecond)
+	}
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait() // the state says it
+	return c.ProcessState.Sys().(syscall.WaitStatus), said.String()
+}
+
+// TestInterrupted interrupts verbs that read while a program that they ask hangs:
+// they are gone at once, as they changed nothing.
+func TestInterrupted(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	dir := t.TempDir()
+	asked := filepath.Join(dir, "asked")
+	for _, name := range []string{"nft", "iptables-save"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\ntouch "+asked+"\nexec sleep 20 >/dev/null 2>&1\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	policy := s.write(t, twoUplinks+"classes: [{name: x, route: [b], match: [{uid: 1}]}]\n")
+	for _, args := range [][]string{append([]string{"doctor"}, policy...), {"init", "-f", "-"}, {"import", "-f", "-"}, append([]string{"plan"}, policy...)} {
+		_ = os.Remove(asked)
+		status, said := s.interrupted(t, dir, func() bool { _, err := os.Stat(asked); return err == nil }, args...)
+		if !status.Signaled() || status.Signal() != syscall.SIGINT {
+			t.Errorf("%s: %v, want that the signal ends it: %s", args[0], status, said)
+		}
+	}
+}
+
+// TestInterruptedBeforeItChanges interrupts those that are to change something, or
+// make something for a while: nothing is left of it.
+func TestInterruptedBeforeItChanges(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	socket := filepath.Join(t.TempDir(), "engine")
+	engine := must[net.Listener](t)(net.Listen("unix", socket))
+	defer engine.Close()
+	asked := make(chan net.Conn, 100)
+	go func() {
+		for {
+			c, err := engine.Accept()
+			if err != nil {
+				return
+			}
+			asked <- c
+		}
+	}()
+	policy := twoUplinks + "containers: {sockets: [\"unix://" + socket + "\"]}\nclasses: [{name: x, route: [b], match: [{uid: 1}, {container: db}]}]\n"
+	stopped := func(verb string, args ...string) {
+		t.Helper()
+		status, said := s.interrupted(t, "/", func() bool { return len(asked) > 0 }, append([]string{verb}, args...)...)
+		if status.ExitStatus() != 1 || !strings.Contains(said, verb+": stopped: ") {
+			t.Errorf("%s: exit %v: %s", verb, status, said)
+		}
+		for len(asked) > 0 {
+			(<-asked).Close()
+		}
+	}
+	s.mark(t)
+	stopped("apply", s.write(t, policy)...)
+	if o := s.waymark(t, "status"); o.code == 0 {
+		t.Errorf("it was applied:\n%s", o.stdout)
+	}
+	s.apply(t, policy)
+	for len(asked) > 0 {
+		(<-asked).Close()
+	}
+	stopped("verify")
+}
