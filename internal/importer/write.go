@@ -128,7 +128,7 @@ func (u uplink) gatewayText() string {
 	switch {
 	case len(u.gateway) > 0:
 		return classes.Gateway{Addresses: u.gateway}.String()
-	case u.Link.PointToPoint && len(u.Gateways) == 0:
+	case len(u.Gateways) == 0 && u.Link.Index != 0: // what files know of no next hop, a lease may
 		return "none"
 	}
 	return "auto"

@@ -45,7 +45,7 @@ func (w WayOut) write(b *strings.Builder) {
 	case w.Link.PointToPoint && len(w.Gateways) == 0:
 		b.WriteString("    gateway: none    # a point-to-point link\n")
 	case len(w.Gateways) == 0:
-		b.WriteString("    gateway: auto    # of the host's own default routes\n")
+		b.WriteString("    gateway: none    # the host's own default routes have no next hop\n")
 	default:
 		fmt.Fprintf(b, "    gateway: auto    # of the host's own default routes, now %s\n", strings.Join(w.gateways(), ", "))
 	}

@@ -84,3 +84,17 @@ func TestStarterIsRight(t *testing.T) {
 		t.Errorf("%v\n%s", err, text)
 	}
 }
+
+// TestStarterWithoutANextHop is of a link on which everybody is.
+func TestStarterWithoutANextHop(t *testing.T) {
+	h := newHost()
+	h.link("direct", "10.0.2.2/24")
+	h.route("direct", "", 0)
+	text, err := Starter(h.Facts, Free(h.Facts, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := h.make(t, text, Numbers{}); len(p.Waiting) > 0 {
+		t.Errorf("it waits: %q\n%s", p.Waiting, text)
+	}
+}
