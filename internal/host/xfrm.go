@@ -5,7 +5,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -58,22 +57,10 @@ func XfrmUses() (uses []XfrmUse, err error) {
 	return uses, nil
 }
 
-// policyWords are what ip(8) tells a policy by.
+// policyWords are what ip(8) tells a policy by: the library takes addresses of
+// IPv6 for such of IPv4.
 func policyWords(p netlink.XfrmPolicy) string {
-	words := []string{"src", p.Src.String(), "dst", p.Dst.String()}
-	if d, err := net.InterfaceByIndex(p.Ifindex); err == nil {
-		words = append(words, "dev", d.Name)
-	}
-	if p.Proto != 0 {
-		words = append(words, "proto", fmt.Sprint(uint8(p.Proto)))
-	}
-	if p.SrcPort != 0 {
-		words = append(words, "sport", fmt.Sprint(p.SrcPort))
-	}
-	if p.DstPort != 0 {
-		words = append(words, "dport", fmt.Sprint(p.DstPort))
-	}
-	return strings.Join(append(append(words, "dir", p.Dir.String()), markWords(p.Mark, p.Ifid)...), " ")
+	return strings.Join(append([]string{"index", fmt.Sprint(p.Index), p.Dir.String()}, markWords(p.Mark, p.Ifid)...), " ")
 }
 
 // stateWords are what ip(8) tells a state by.
