@@ -45,9 +45,22 @@ func conflictFindings(h Host) (found []Finding) {
 	}
 	covers := h.Plan.Covers(h.Facts)
 	for k, r := range h.Plan.Covering(h.Facts) {
-		found = append(found, Finding{Serious, covers[k], plan.Owner(r), "classes go where that rule says", "`" + removeRule(r) + "`"})
+		what := covers[k]
+		if h.free.Rules < int(r.Priority) {
+			what = written.Replace(what)
+		}
+		found = append(found, Finding{Serious, what, plan.Owner(r), "classes go where that rule says",
+			fmt.Sprintf("have it take what classes leave, `%s && %s`, or `%[2]s`", h.behind(r), removeRule(r))})
 	}
 	return found
+}
+
+// behind is the command that adds a rule again, where all of ours come before.
+func (h Host) behind(r plan.Rule) string {
+	for _, ours := range h.rules() {
+		r.Priority = max(r.Priority, ours.Priority/1000*1000+1000)
+	}
+	return r.String()
 }
 
 // removeRule is the command that removes a rule.

@@ -80,19 +80,6 @@ func sameHops(a, b Route) bool {
 // kernel is RTPROT_KERNEL, of the rules that every host has.
 const kernel = 2
 
-// selectsAllOf tells whether every packet that o selects is one that r does.
-// Selectors that only others write make a rule narrower, or, with "not",
-// something that cannot be judged.
-func (r Rule) selectsAllOf(o Rule) bool {
-	if r.Family != o.Family || r.Other != "" || r.OIF != "" && r.OIF != o.OIF {
-		return false
-	}
-	if r.From.IsValid() && r.From.Bits() > 0 && !(o.From.IsValid() && r.From.Bits() <= o.From.Bits() && r.From.Contains(o.From.Addr())) {
-		return false
-	}
-	return r.Mask&^o.Mask == 0 && r.Mark&r.Mask == o.Mark&r.Mask
-}
-
 // leadsAll tells whether a rule leaves no packet that it selects to the rules
 // behind it.
 func leadsAll(facts Facts, r Rule) bool {

@@ -17,6 +17,7 @@ type Packet struct {
 	Mark   uint32
 
 	Interface string // that it is bound to, as by the zone of a link-local address; "": none
+	Forwarded bool   // it came in, and is not this host's own
 }
 
 // Way out of the rules for a packet: the first rule that leads somewhere,
@@ -57,11 +58,11 @@ func (p *Plan) Winner(f match.Flow) *Line {
 func (p *Plan) Resolve(facts Facts, q Packet) (v Verdict) {
 	v.Unsure = []Rule{}
 	for _, r := range p.allRules(facts, q.Family) {
-		if !r.selects(q) {
-			continue
-		}
-		if r.Other != "" {
+		selects, sure := r.selects(q)
+		if !sure {
 			v.Unsure = append(v.Unsure, r)
+		}
+		if !selects || !sure {
 			continue
 		}
 		if r.Action != Lookup {
@@ -92,16 +93,6 @@ func (p *Plan) allRules(facts Facts, family Family) (all []Rule) {
 	}
 	slices.SortStableFunc(all, func(a, b Rule) int { return int(int64(a.Priority) - int64(b.Priority)) })
 	return all
-}
-
-func (r Rule) selects(q Packet) bool {
-	if r.OIF != "" && r.OIF != q.Interface {
-		return false
-	}
-	if r.From.IsValid() && r.From.Bits() > 0 && !r.From.Contains(q.Src) {
-		return false
-	}
-	return q.Mark&r.Mask == r.Mark&r.Mask
 }
 
 // find is the table's best live route for the packet: the longest prefix,

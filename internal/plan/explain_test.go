@@ -100,7 +100,10 @@ var resolveCases = []struct {
 		h.change("eth0", func(l *Link) { l.Carrier = false })
 	}, class: "spread", dst: "203.0.113.1", action: Prohibit},
 	{name: "somebody's rule before ours", host: foreign(func(r *Rule) { r.Priority, r.Table = 100, TableMain }), class: "both", dst: "203.0.113.1", action: Lookup, table: TableMain, uplink: "a", source: "10.0.1.2", gateway: "10.0.1.1"},
-	{name: "somebody's rule that cannot be judged", host: foreign(func(r *Rule) { r.Priority, r.Other = 100, "iif eth7" }), class: "both", dst: "203.0.113.1", action: Lookup, table: 7001, uplink: "b", source: "10.0.2.2", gateway: "10.0.2.1", intrudes: true},
+	{name: "somebody's rule for what comes in", host: foreign(func(r *Rule) { r.Priority, r.Other = 100, "iif eth7" }), class: "both", dst: "203.0.113.1", action: Lookup, table: 7001, uplink: "b", source: "10.0.2.2", gateway: "10.0.2.1"},
+	{name: "somebody's rule for all but a mark", host: foreign(func(r *Rule) { r.Priority, r.Other, r.Mark, r.Mask, r.Table = 100, "not", 5, 1<<32-1, TableMain }), class: "both", dst: "203.0.113.1", action: Lookup, table: TableMain, uplink: "a", source: "10.0.1.2", gateway: "10.0.1.1"},
+	{name: "somebody's rule for others' destinations", host: foreign(func(r *Rule) { r.Priority, r.Other = 100, "to 198.51.100.0/24 uidrange 1-2" }), class: "both", dst: "203.0.113.1", action: Lookup, table: 7001, uplink: "b", source: "10.0.2.2", gateway: "10.0.2.1"},
+	{name: "somebody's rule that cannot be judged", host: foreign(func(r *Rule) { r.Priority, r.Other = 100, "to 203.0.113.0/24 uidrange 1-2" }), class: "both", dst: "203.0.113.1", action: Lookup, table: 7001, uplink: "b", source: "10.0.2.2", gateway: "10.0.2.1", intrudes: true},
 	{name: "somebody's table", host: func(h *host) {
 		foreign(func(r *Rule) { r.Priority, r.From, r.Table = 100, prefix("10.0.1.0/24"), 300 })(h)
 		r := *h.route("docker0", "172.30.0.254", 5)

@@ -61,19 +61,42 @@ func claims(bit uint32) (n int) {
 }
 
 // freePriorities is the first priority of a stretch that holds no foreign rule
-// and is long enough for a hundred rungs, or for as many as there is room for.
+// and is long enough for a hundred rungs, or for as many as there is room for; in
+// front of a foreign rule that takes everything.
 func freePriorities(facts Facts) int {
-	for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
-		for base := classes.DefaultRulesBase; base+stretch < lastPriority; base += stretch {
-			if !slices.ContainsFunc(facts.Rules, func(r Rule) bool {
-				local := r.Table == TableLocal && int(r.Priority) >= base
-				return local || r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
-			}) {
-				return base
+	end := takesAll(facts)
+	for _, from := range []int{classes.DefaultRulesBase, 0} {
+		for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
+			for base := max(from, stretch); base+stretch <= end; base += stretch {
+				if isFree(facts, base, stretch) {
+					return base
+				}
 			}
 		}
 	}
 	return classes.DefaultRulesBase
+}
+
+// isFree tells whether nobody has a rule there, and nobody finds what is to this
+// host itself behind it.
+func isFree(facts Facts, base, stretch int) bool {
+	return !slices.ContainsFunc(facts.Rules, func(r Rule) bool {
+		local := r.Table == TableLocal && int(r.Priority) >= base
+		return local || r.Protocol != Protocol && int(r.Priority) >= base && int(r.Priority) < base+stretch
+	})
+}
+
+// takesAll is the priority of the first rule of others that leaves nothing of what
+// has a mark of ours, or where main's is.
+func takesAll(facts Facts) int {
+	first := lastPriority
+	for _, r := range facts.Rules {
+		marked := Rule{Family: r.Family, Mark: uint32(classes.DefaultMask), Mask: uint32(classes.DefaultMask)}
+		if r.Protocol != Protocol && r.Protocol != kernel && r.selectsAllOf(marked) && leadsAll(facts, r) {
+			first = min(first, int(r.Priority))
+		}
+	}
+	return first
 }
 
 // freeTables is the same for tables.

@@ -12,7 +12,12 @@ func TestFreePriorities(t *testing.T) {
 		}
 		return f
 	}
-	for step, want := range map[uint32]int{40000: 2000, 1000: 1500, 300: 1400, 70: 1150, 10: 1000} {
+	vpn := Facts{Rules: []Rule{{Family: IPv4, Priority: 999, Other: "not", Mark: 0xca6c, Mask: 1<<32 - 1, Action: Lookup, Table: 51820, Protocol: 3}},
+		Routes: []Route{{Family: IPv4, Table: 51820, Dst: IPv4.Default(), Hops: []NextHop{{Interface: "wg0"}}}}}
+	if got := Free(vpn, 0).Rules; got != 200 {
+		t.Errorf("beside a tunnel that takes everything: base %d, want 200", got)
+	}
+	for step, want := range map[uint32]int{40000: 2000, 1000: 1500, 300: 1400, 70: 1150, 10: 500} {
 		if got := Free(every(step), 0).Rules; got != want {
 			t.Errorf("with a rule at every %d: base %d, want %d", step, got, want)
 		}

@@ -90,7 +90,9 @@ func (free Unused) String() string {
 	default:
 		fmt.Fprintf(&b, "mark: {mask: %s}    # others use some of the usual %#x\n", free.Mask, classes.DefaultMask)
 	}
-	if free.Rules != classes.DefaultRulesBase {
+	if free.Rules < classes.DefaultRulesBase {
+		fmt.Fprintf(&b, "rules: {base: %d}    # a rule of others that takes everything comes before %d\n", free.Rules, classes.DefaultRulesBase)
+	} else if free.Rules != classes.DefaultRulesBase {
 		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on\n", free.Rules, classes.DefaultRulesBase)
 	}
 	if free.Tables != classes.DefaultTablesBase {

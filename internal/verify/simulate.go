@@ -51,7 +51,7 @@ func (s Sample) Resolve(p *plan.Plan, facts plan.Facts) (Check, plan.Verdict) {
 		c.Wrong = append(c.Wrong, fmt.Sprintf("%s takes this flow before it, %s, and every other that was tried", s.Lost.Pos, s.Lost.Text))
 		return c, plan.Verdict{}
 	}
-	packet := plan.Packet{Family: s.Family, Dst: s.Flow.Dst, Mark: s.Mark(p)}
+	packet := plan.Packet{Family: s.Family, Dst: s.Flow.Dst, Mark: s.Mark(p), Forwarded: s.Flow.IIF != 0}
 	if !s.Flow.Src.IsUnspecified() {
 		packet.Src = s.Flow.Src
 	}
