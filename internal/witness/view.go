@@ -138,9 +138,11 @@ func (v *view) judge(p *plan.Plan, a attempt, e evidence, c *verify.Check) {
 }
 
 // strangerTo is the uplink whose address was the source of what left by
-// another; "" for none, and where sources are translated.
+// another; "" for none, and where sources are translated. What is no uplink may
+// have no address, and borrow one.
 func (v *view) strangerTo(e evidence) (uplink string) {
-	if len(e.left) == 0 || v.translates(e.left[0].Index) {
+	if len(e.left) == 0 || v.translates(e.left[0].Index) ||
+		!slices.ContainsFunc(v.Plan.Uplinks, func(u plan.Uplink) bool { return u.Index == e.left[0].Index }) {
 		return ""
 	}
 	for _, u := range v.Plan.Uplinks {
