@@ -58,6 +58,11 @@ func TestDeadGateway(t *testing.T) {
 		}
 	}
 	s.probesStay(t)
+	before := s.record(t).Probes[0].Targets[0].Sent
+	must[[]lab.Packet](t)(s.captures[byA].Wait(30, time.Minute, isEcho))
+	if now := s.record(t).Probes[0].Targets[0].Sent; now == before {
+		t.Errorf("while no verdict changes, nothing of the probes is told: %d were sent", now)
+	}
 	if text := s.ok(t, "status"); !strings.Contains(text, "withdrawn") || !strings.Contains(text, "uplink a leads nowhere since") {
 		t.Errorf("status does not say that a is withdrawn:\n%s", text)
 	}

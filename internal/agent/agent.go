@@ -202,6 +202,8 @@ func (a *Agent) beat() {
 	}
 	if changed || a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.pace.last) > whole || a.misjudges() {
 		a.look(maps)
+	} else if len(a.record.Probes) > 0 {
+		a.tell() // what they count goes on
 	}
 }
 
