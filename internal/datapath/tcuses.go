@@ -65,6 +65,9 @@ func usesOf(f netlink.Filter) (uses []TCUse) {
 		actions = f.Actions
 	}
 	for _, a := range actions {
+		if _, ok := a.(*netlink.ConnmarkAction); ok {
+			uses = append(uses, TCUse{What: "sets the mark from the connection's", Sets: true, Mask: 1<<32 - 1})
+		}
 		edit, ok := a.(*netlink.SkbEditAction)
 		if !ok || edit.Mark == nil {
 			continue

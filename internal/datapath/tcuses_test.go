@@ -26,6 +26,7 @@ func TestUsesOfTC(t *testing.T) {
 		{"a mark as class", &netlink.FwFilter{FilterAttrs: netlink.FilterAttrs{Handle: 6}}, []TCUse{{What: "matches mark 0x6/0xffffffff", Mark: 6, Mask: whole}}},
 		{"some bits as class", &netlink.FwFilter{FilterAttrs: netlink.FilterAttrs{Handle: 6}, Mask: 0xff}, []TCUse{{What: "matches mark 0x6/0xff", Mark: 6, Mask: low}}},
 		{"sets the mark", &netlink.MatchAll{Actions: edit(5, nil)}, []TCUse{{What: "sets mark 0x5/0xffffffff", Sets: true, Mark: 5, Mask: whole}}},
+		{"the connection's mark", &netlink.U32{Actions: []netlink.Action{&netlink.ConnmarkAction{}}}, []TCUse{{What: "sets the mark from the connection's", Sets: true, Mask: whole}}},
 		{"sets some bits", &netlink.U32{Actions: edit(5, &low)}, []TCUse{{What: "sets mark 0x5/0xff", Sets: true, Mark: 5, Mask: low}}},
 		{"sets another thing", &netlink.Flower{Actions: []netlink.Action{netlink.NewSkbEditAction()}}, nil},
 	} {

@@ -66,7 +66,15 @@ func iptablesUses(words []string) (uses []markUse) {
 			}
 		case "--set-xmark", "--set-mark", "--and-mark", "--or-mark", "--xor-mark":
 			if module == "MARK" {
-				uses = append(uses, markUse{kind: sets, mark: marked(value)})
+				uses = append(uses, markUse{kind: sets, mark: changed(value)})
+			}
+		case "--tproxy-mark":
+			if m := changed(value); module == "TPROXY" && m.Mask != 0 {
+				uses = append(uses, markUse{kind: sets, mark: m})
+			}
+		case "--hmark-offset":
+			if module == "HMARK" {
+				uses = append(uses, markUse{kind: sets, mark: Mark{marked(value).Mark, registry.Whole}})
 			}
 		}
 	}
@@ -101,10 +109,16 @@ func connected(words []string) []markUse {
 	}
 	for _, option := range []string{"--set-xmark", "--set-mark"} {
 		if text, ok := after[option]; ok {
-			return []markUse{{kind: remembers, mark: marked(text)}}
+			return []markUse{{kind: remembers, mark: changed(text)}}
 		}
 	}
 	return nil
+}
+
+// changed reads MARK/MASK of what clears the mask's bits and flips the mark's.
+func changed(text string) Mark {
+	m := marked(text)
+	return Mark{m.Mark, m.Mask | m.Mark}
 }
 
 // marked reads MARK or MARK/MASK; what is no number is 0.
