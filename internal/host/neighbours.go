@@ -3,10 +3,12 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"time"
 )
@@ -28,6 +30,13 @@ func Output(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+		if os.Geteuid() != 0 {
+			err = fmt.Errorf("%w: %w", os.ErrPermission, err)
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("run %s: %w", name, err)
 	}

@@ -77,7 +77,11 @@ func ruleFindings(h Host) (found []Finding) {
 		case h.proxies(r):
 			found = append(found, h.proxyFinding(r))
 		case r.Mask != 0:
-			found = append(found, h.markFinding(r.String(), plan.Owner(r), Mark{r.Mark, r.Mask}, removeRule(r)))
+			f := h.markFinding(r.String(), plan.Owner(r), Mark{r.Mark, r.Mask}, removeRule(r))
+			if f.Severity == Note && h.Plan != nil && len(h.Plan.Classes) > 0 && int(r.Priority) < h.base() {
+				f.Why += "; its rule comes before Waymark's, and takes what has its mark beside a class's"
+			}
+			found = append(found, f)
 		case r.Table == plan.TableLocal && r.Priority != 0:
 			found = append(found, h.localFinding(r))
 		case registry.Owner(registry.Use{Priority: r.Priority, Table: r.Table}) != nil:

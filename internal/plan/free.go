@@ -62,19 +62,33 @@ func claims(bit uint32) (n int) {
 
 // freePriorities is the first priority of a stretch that holds no foreign rule
 // and is long enough for a hundred rungs, or for as many as there is room for; in
-// front of a foreign rule that takes everything.
+// front of those that look for bits of the mark, which a packet may have beside a
+// class's, or at least of one that takes everything.
 func freePriorities(facts Facts) int {
-	end := takesAll(facts)
-	for _, from := range []int{classes.DefaultRulesBase, 0} {
-		for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
-			for base := max(from, stretch); base+stretch <= end; base += stretch {
-				if isFree(facts, base, stretch) {
-					return base
+	for _, end := range []int{min(takesAll(facts), looksFirst(facts)), takesAll(facts)} {
+		for _, from := range []int{classes.DefaultRulesBase, 0} {
+			for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
+				for base := max(from, stretch); base+stretch <= end; base += stretch {
+					if isFree(facts, base, stretch) {
+						return base
+					}
 				}
 			}
 		}
 	}
 	return classes.DefaultRulesBase
+}
+
+// looksFirst is the priority of the first rule of others that looks for some bits
+// of the mark, or where main's is. What others match whole has no class.
+func looksFirst(facts Facts) int {
+	first := lastPriority
+	for _, r := range facts.Rules {
+		if r.Protocol != Protocol && r.Mask != 0 && r.Mask != 1<<32-1 {
+			first = min(first, int(r.Priority))
+		}
+	}
+	return first
 }
 
 // isFree tells whether nobody has a rule there, and nobody finds what is to this

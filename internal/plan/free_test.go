@@ -17,6 +17,17 @@ func TestFreePriorities(t *testing.T) {
 	if got := Free(vpn, 0).Rules; got != 200 {
 		t.Errorf("beside a tunnel that takes everything: base %d, want 200", got)
 	}
+	var mwan3 Facts
+	for _, p := range []uint32{1001, 1002, 2001, 2002, 3001, 3002} {
+		r := Rule{Family: IPv4, Priority: p, Other: "iif eth0", Action: Lookup, Table: 1}
+		if p > 2000 {
+			r.Other, r.Mark, r.Mask = "", p<<8&0x3f00, 0x3f00
+		}
+		mwan3.Rules = append(mwan3.Rules, r)
+	}
+	if got := Free(mwan3, 0).Rules; got != 1500 {
+		t.Errorf("beside what marks everything: base %d, want 1500", got)
+	}
 	for step, want := range map[uint32]int{40000: 2000, 1000: 1500, 300: 1400, 70: 1150, 10: 500} {
 		if got := Free(every(step), 0).Rules; got != want {
 			t.Errorf("with a rule at every %d: base %d, want %d", step, got, want)

@@ -91,7 +91,7 @@ func (free Unused) String() string {
 		fmt.Fprintf(&b, "mark: {mask: %s}    # others use some of the usual %#x\n", free.Mask, classes.DefaultMask)
 	}
 	if free.Rules < classes.DefaultRulesBase {
-		fmt.Fprintf(&b, "rules: {base: %d}    # a rule of others that takes everything comes before %d\n", free.Rules, classes.DefaultRulesBase)
+		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on, that are to come behind\n", free.Rules, classes.DefaultRulesBase)
 	} else if free.Rules != classes.DefaultRulesBase {
 		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on\n", free.Rules, classes.DefaultRulesBase)
 	}
