@@ -66,8 +66,8 @@ func claims(bit uint32) (n int) {
 // class's, or at least of one that takes everything.
 func freePriorities(facts Facts) int {
 	for _, end := range []int{min(takesAll(facts), looksFirst(facts)), takesAll(facts)} {
-		for _, from := range []int{classes.DefaultRulesBase, 0} {
-			for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
+		for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
+			for _, from := range []int{classes.DefaultRulesBase, 0} {
 				for base := max(from, stretch); base+stretch <= end; base += stretch {
 					if isFree(facts, base, stretch) {
 						return base

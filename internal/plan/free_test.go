@@ -28,7 +28,7 @@ func TestFreePriorities(t *testing.T) {
 	if got := Free(mwan3, 0).Rules; got != 1500 {
 		t.Errorf("beside what marks everything: base %d, want 1500", got)
 	}
-	for step, want := range map[uint32]int{40000: 2000, 1000: 1500, 300: 1400, 70: 1150, 10: 500} {
+	for step, want := range map[uint32]int{40000: 2000, 1000: 1500, 300: 500, 70: 500, 10: 500} {
 		if got := Free(every(step), 0).Rules; got != want {
 			t.Errorf("with a rule at every %d: base %d, want %d", step, got, want)
 		}
