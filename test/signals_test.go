@@ -15,21 +15,23 @@ import (
 	"waymark/internal/lab"
 )
 
-// interrupted starts a command, interrupts it when it waits for somebody, and
-// returns how it ended and what it said.
+// interrupted starts a command, interrupts it when it waits for somebody, as a
+// terminal does with all that it has started, and returns how it ended and what it
+// said.
 func (s *site) interrupted(t *testing.T, path string, waits func() bool, args ...string) (syscall.WaitStatus, string) {
 	t.Helper()
 	var said bytes.Buffer
 	c := s.Host.Command(s.command(t), args...)
 	c.Stdout, c.Stderr = &said, &said
 	c.Env = append(c.Environ(), "PATH="+path+":"+os.Getenv("PATH"))
+	c.SysProcAttr.Setpgid = true
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	for begun := time.Now(); !waits() && time.Since(begun) < time.Minute; {
 		time.Sleep(time.Millisecond)
 	}
-	if err := c.Process.Signal(os.Interrupt); err != nil {
+	if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.Wait() // the state says it
@@ -63,7 +65,6 @@ func TestInterruptedBeforeItChanges(t *testing.T) {
 	s := newSite(t, lab.Options{})
 	socket := filepath.Join(t.TempDir(), "engine")
 	engine := must[net.Listener](t)(net.Listen("unix", socket))
-	defer engine.Close()
 	asked := make(chan net.Conn, 100)
 	go func() {
 		for {
@@ -75,24 +76,24 @@ func TestInterruptedBeforeItChanges(t *testing.T) {
 		}
 	}()
 	policy := twoUplinks + "containers: {sockets: [\"unix://" + socket + "\"]}\nclasses: [{name: x, route: [b], match: [{uid: 1}, {container: db}]}]\n"
-	stopped := func(verb string, args ...string) {
+	stopped := func(waits func() bool, verb string, args ...string) {
 		t.Helper()
-		status, said := s.interrupted(t, "/", func() bool { return len(asked) > 0 }, append([]string{verb}, args...)...)
+		status, said := s.interrupted(t, "/", waits, append([]string{verb}, args...)...)
 		if status.ExitStatus() != 1 || !strings.Contains(said, verb+": stopped: ") {
 			t.Errorf("%s: exit %v: %s", verb, status, said)
 		}
-		for len(asked) > 0 {
-			(<-asked).Close()
-		}
 	}
 	s.mark(t)
-	stopped("apply", s.write(t, policy)...)
+	stopped(func() bool { return len(asked) > 0 }, "apply", s.write(t, policy)...)
 	if o := s.waymark(t, "status"); o.code == 0 {
 		t.Errorf("it was applied:\n%s", o.stdout)
 	}
+	s.check(t, engine.Close())
 	s.apply(t, policy)
-	for len(asked) > 0 {
-		(<-asked).Close()
-	}
-	stopped("verify")
+	s.dead(t, byB, true)
+	defer s.dead(t, byB, false)
+	stopped(func() bool {
+		clients, _ := filepath.Glob(filepath.Join(s.CgroupRoot(), "waymark-verify-*"))
+		return len(clients) > 0
+	}, "verify", "--target", "203.0.113.1:7")
 }

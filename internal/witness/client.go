@@ -32,7 +32,8 @@ func startClient(cgroup string, within func(func() error) error) (*client, error
 	c := &client{cmd: exec.Command("/proc/self/exe")}
 	c.cmd.Args = []string{clientName}
 	c.cmd.Env = []string{"GOMAXPROCS=1"}
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	// It ends with its input, and not by what a terminal sends to this process.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Setpgid: true}
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start a client: %w", err)
 	}
