@@ -3,6 +3,7 @@
 package test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,12 @@ func TestLastUplinkStays(t *testing.T) {
 	s.goes(t, "app.slice", byB)
 	s.dead(t, byB, true)
 	a.says(t, "no uplink passes its probes; b stays, for it did last")
+	soon(t, "its record says so, too", func() error {
+		if r := s.record(t); r == nil || !strings.Contains(strings.Join(r.Problems, "\n"), "b stays") {
+			return fmt.Errorf("it says %+v", r)
+		}
+		return nil
+	})
 	if text := a.logged(); strings.Contains(text, "its classes take their next one\" uplink=b") {
 		t.Errorf("b stays, and is said to be left:\n%s", text)
 	}

@@ -44,11 +44,8 @@ func Live(l *loader.Loader, held *loader.Verified, targets []netip.AddrPort, don
 	}
 	sent := map[string]bool{} // class and uplink
 	err = v.each(attempts, func(n int, client *client, a attempt) error {
-		if err := stopped(done); err != nil {
-			return err
-		}
 		e, err := v.observe(client, a, answerPatience)
-		if err != nil {
+		if err := errors.Join(err, stopped(done)); err != nil {
 			return err
 		}
 		c := &checks[which[n]]
