@@ -40,6 +40,7 @@ var floors = map[string]int{
 	"waymark/cmd/waymark":         6,
 	"waymark/test":                6,
 	"waymark/test/bench":          6,
+	"waymark/test/client":         6,
 	"waymark/test/hosts":          6,
 	"waymark/test/kernels":        6,
 }
