@@ -91,12 +91,16 @@ static __always_inline void write_arrival(struct arrival *a, __u64 socket, const
 	a->family = family;
 }
 
-/* Whether an address is the one that an uplink gives to datagrams, or for IPv6 in that one's /64. */
+/* Whether an address is the one that an uplink gives to datagrams: a server may be asked at its others. */
 static __always_inline int is_source_of(const struct uplink_entry *u, const struct words *address, __u32 family)
 {
+	int same = 1;
+
 	if (family == AF_INET)
 		return u->source4 == bpf_ntohl(address->word[0]);
-	return u->source6[0] == bpf_ntohl(address->word[0]) && u->source6[1] == bpf_ntohl(address->word[1]);
+	for (int i = 0; i < 4; i++)
+		same = same && u->source6[i] == bpf_ntohl(address->word[i]);
+	return same;
 }
 
 /* Whether a datagram of a flow that its socket began came to where that sends from: till now, or by now. */
