@@ -151,11 +151,13 @@ static __noinline int begin(struct bpf_sock_addr *ctx, struct bpf_sock *sk, cons
 {
 	const struct words *peer = &flow->addresses[1];
 	__u32 local_port = sk->src_port, number = class_number(sk->mark);
-	struct arrival *a = arrival_of(peer, flow->ports[1], local_port);
-	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 	struct words local = {};
 
-	if (!a || !class || class->flags & CLASS_BALANCED || !is_open_server(sk))
+	if (!is_open_server(sk))
+		return 0;
+	struct arrival *a = arrival_of(peer, flow->ports[1], local_port);
+	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
+	if (!a || !class || class->flags & CLASS_BALANCED)
 		return 0;
 	int gone = is_from(a, peer, flow->ports[1], local_port) && !is_whose(a, sk);
 	if (a->family && !is_stale(a) && !gone)
