@@ -19,6 +19,19 @@ struct {
 /* Whether the tracepoint tells the socket that a packet was for (6.11). */
 const volatile __u32 drop_tells_socket;
 
+/* The kernel's number of its reason QUEUE_PURGE; 0: it has none. */
+const volatile __u32 queue_purge;
+
+/*
+ * Whether it lay in the queue of a socket that ends. The peer's last FIN does, of
+ * every connection that this end closes first: it came, and nothing was lost. What
+ * a class's mark is on was on its way out, and waited for a neighbour, say.
+ */
+static __always_inline int was_delivered(const struct sk_buff *skb, __u32 reason)
+{
+	return queue_purge && reason == queue_purge && !class_number(skb->mark);
+}
+
 static __always_inline int is_ours(const struct sk_buff *skb, const struct sock *sk)
 {
 	if (sk)
@@ -31,7 +44,7 @@ static __always_inline void count_drop(const struct sk_buff *skb, __u64 location
 	__u32 mark = skb->mark;
 	__u64 one = 1;
 
-	if (!is_ours(skb, sk) || is_off(OFF_DROPS))
+	if (!is_ours(skb, sk) || is_off(OFF_DROPS) || was_delivered(skb, reason))
 		return;
 	if (sk && is_full(sk) && !class_number(mark))
 		mark = sk->sk_mark;

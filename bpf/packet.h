@@ -3,9 +3,10 @@
 #ifndef WAYMARK_PACKET_H
 #define WAYMARK_PACKET_H
 
+#include "extension.h"
 #include "match.h"
 
-enum { MAX_EXTENSIONS = 8, FRAGMENTS = 1024 };
+enum { FRAGMENTS = 1024 };
 
 struct ipv4_header {
 	__u8 version_length;
@@ -117,12 +118,6 @@ struct extensions {
 	__u32 broken;
 };
 
-static __always_inline int is_extension(__u32 proto)
-{
-	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_DSTOPTS ||
-	       proto == IPPROTO_FRAGMENT || proto == IPPROTO_AH || proto == IPPROTO_MH;
-}
-
 /* One extension header; returns 1 at the last. */
 static long skip_extension(__u32 i, struct extensions *x)
 {
@@ -134,11 +129,8 @@ static long skip_extension(__u32 i, struct extensions *x)
 		x->broken = 1;
 		return 1;
 	}
-	__u32 size = (head[1] + 1) * 8;
-	if (x->next == IPPROTO_AH)
-		size = (head[1] + 2) * 4;
+	__u32 size = extension_size(x->next, head[1]);
 	if (x->next == IPPROTO_FRAGMENT) {
-		size = 8;
 		x->at->fragment = head[2] || head[3] & 0xf8 ? 2 : (head[3] & 1);
 		x->at->id = (__u32)head[4] << 24 | head[5] << 16 | head[6] << 8 | head[7];
 	}

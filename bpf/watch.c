@@ -109,7 +109,7 @@ int watch_after(struct __sk_buff *skb)
 	struct watch_look *l = bpf_map_lookup_elem(&look, &zero);
 
 	judge();
-	if (l && l->sight.flow.family && class_number(l->sight.mark))
+	if (l && l->sight.flow.family && !l->sight.later && class_number(l->sight.mark))
 		note_flow(&l->sight);
 	return TCX_NEXT;
 }

@@ -102,6 +102,7 @@ struct sight {
 	__u32 ifindex;
 	__u32 sequence;
 	__u8 flags; /* of TCP */
+	__u8 later; /* it is not the first fragment, and has no ports */
 };
 
 /*

@@ -19,14 +19,7 @@ type WatchEvent struct {
 	Cgroup  uint64
 	Place   uint64
 	Packets uint64
-	Flow    struct {
-		_         structs.HostLayout
-		Addresses [2][4]uint32
-		Ports     [2]uint16
-		Family    uint8
-		Proto     uint8
-		Unused    uint16
-	}
+	Flow    WatchWatchFlow
 	Kind    uint32
 	Mark    uint32
 	Ifindex uint32
@@ -48,6 +41,26 @@ const (
 	WatchEventKindEVENT_REFUSED  WatchEventKind = 4
 	WatchEventKindEVENT_DROPPED  WatchEventKind = 5
 )
+
+type WatchWatchFlow struct {
+	_         structs.HostLayout
+	Addresses [2][4]uint32
+	Ports     [2]uint16
+	Family    uint8
+	Proto     uint8
+	Unused    uint16
+}
+
+type WatchWatchTold struct {
+	_         structs.HostLayout
+	SeenNs    uint64
+	AstrayNs  uint64
+	Astray    uint64
+	DroppedNs uint64
+	Dropped   uint64
+	Sequence  uint32
+	Unused    uint32
+}
 
 // Names of all BPF objects in the ELF.
 //

@@ -506,6 +506,7 @@ const (
 	WaymarkVarMaster          = "master"
 	WaymarkVarNetnsCookie     = "netns_cookie"
 	WaymarkVarOrder           = "order"
+	WaymarkVarQueuePurge      = "queue_purge"
 	WaymarkVarRetiredMask     = "retired_mask"
 	WaymarkVarUplink          = "uplink"
 	WaymarkVarUplinkLimit     = "uplink_limit"
@@ -628,6 +629,7 @@ type WaymarkVariableSpecs struct {
 	Master          *ebpf.VariableSpec `ebpf:"master"`
 	NetnsCookie     *ebpf.VariableSpec `ebpf:"netns_cookie"`
 	Order           *ebpf.VariableSpec `ebpf:"order"`
+	QueuePurge      *ebpf.VariableSpec `ebpf:"queue_purge"`
 	RetiredMask     *ebpf.VariableSpec `ebpf:"retired_mask"`
 	Uplink          *ebpf.VariableSpec `ebpf:"uplink"`
 	UplinkLimit     *ebpf.VariableSpec `ebpf:"uplink_limit"`
@@ -740,6 +742,7 @@ type WaymarkVariables struct {
 	Master          *ebpf.Variable `ebpf:"master"`
 	NetnsCookie     *ebpf.Variable `ebpf:"netns_cookie"`
 	Order           *ebpf.Variable `ebpf:"order"`
+	QueuePurge      *ebpf.Variable `ebpf:"queue_purge"`
 	RetiredMask     *ebpf.Variable `ebpf:"retired_mask"`
 	Uplink          *ebpf.Variable `ebpf:"uplink"`
 	UplinkLimit     *ebpf.Variable `ebpf:"uplink_limit"`

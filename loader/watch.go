@@ -41,6 +41,7 @@ type watcher struct {
 	last    *Sample // nil: nothing is applied
 	told    string  // what is in force, as it was told last; "": not yet
 	untold  uint64
+	bursts  bursts
 	cgroups map[uint64]string
 }
 
@@ -67,8 +68,11 @@ func (l *Loader) Events(ctx context.Context, o Watching, tell func(Event) error)
 		if err := w.events(ctx); err != nil {
 			return err
 		}
+		if err := w.rest(time.Now().Add(-glance)); err != nil {
+			return err
+		}
 	}
-	return nil
+	return w.rest(time.Now())
 }
 
 // known refuses to watch for a class that there is none of.
@@ -88,7 +92,7 @@ func (w *watcher) close() {
 	if w.watch != nil {
 		w.watch.Close()
 	}
-	w.watch = nil
+	w.watch, w.bursts = nil, bursts{}
 	w.Meter.Close()
 }
 
@@ -109,6 +113,7 @@ func (w *watcher) events(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}
+		w.bursts.told(&k, time.Now())
 		if err := w.pass(w.event(k)); err != nil {
 			return err
 		}
@@ -263,6 +268,9 @@ func (w *watcher) follow() error {
 		}
 	}
 	if w.watch != nil {
+		if err := w.rest(time.Now()); err != nil {
+			return err
+		}
 		w.watch.Close()
 		w.watch = nil
 	}
@@ -274,7 +282,7 @@ func (w *watcher) follow() error {
 	if err != nil {
 		return err
 	}
-	w.watch = watch
+	w.watch, w.bursts = watch, newBursts()
 	return w.pass(Event{Time: time.Now(), Kind: EventWatching, Text: fmt.Sprintf("state %d", w.state.Number)})
 }
 

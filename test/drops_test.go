@@ -49,6 +49,23 @@ func TestDrops(t *testing.T) {
 	}
 }
 
+// TestNothingIsDroppedAtAClose has a client close its connections before the
+// server does, whose last FIN then ends in a queue that nobody reads.
+func TestNothingIsDroppedAtAClose(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	s.apply(t, fourClasses)
+	for range 5 {
+		must[lab.Result](t)(s.Host.Run(lab.Job{Kind: lab.TCP, To: []netip.AddrPort{v4.service(1)}, Cgroup: "app.slice", Count: 1, Size: 1}))
+	}
+	s.quiet(t)
+	for _, d := range s.metered(t).Drops {
+		if d.Reason == "QUEUE_PURGE" {
+			t.Errorf("%d packets of %s are said to be dropped in %s", d.Packets, d.Class, d.Place)
+		}
+	}
+}
+
 func dropsOf(s *loader.Sample, class, reason, place string) (packets uint64) {
 	for _, d := range s.Drops {
 		if d.Class == class && d.Reason == reason && strings.HasPrefix(d.Place, place) {

@@ -161,6 +161,19 @@ func TestWatchTellsOfTrouble(t *testing.T) {
 	if e.Class != "bulk" || e.Uplink != "a" || e.Proto != "udp" || e.Cause == "" || e.Packets == 0 || e.Cgroup != "system.slice/x.service" {
 		t.Errorf("the repair is told as %+v", e)
 	}
+	must[lab.Result](t)(client.Send(30, 1)) // a burst that nothing follows
+	soon(t, "all of it is told", func() error {
+		var all uint64
+		for _, o := range w.all() {
+			if o.Kind == loader.EventRepaired && o.Source == e.Source {
+				all += o.Packets
+			}
+		}
+		if all != 31 {
+			return fmt.Errorf("%d packets are told as repaired, want 31", all)
+		}
+		return nil
+	})
 
 	s.shell(t, "nft 'add table inet watched; add chain inet watched out {type filter hook postrouting priority 0;}; add rule inet watched out udp dport 7 drop'")
 	lost := in("bulk.slice", v4.job(lab.UDP, 1))

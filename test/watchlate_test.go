@@ -8,9 +8,13 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"waymark/internal/lab"
 	"waymark/loader"
 )
+
+const fragmentAt = 6 // in the header of IPv4
 
 // TestWatchTellsOfWhatIsClassedAtEgress has packets of no socket of ours:
 // what became of each is told, under the class that it got on its way out.
@@ -43,7 +47,22 @@ func TestWatchTellsOfWhatIsClassedAtEgress(t *testing.T) {
 			})
 		}
 	}
+	// Behind an extension header there are ports, too; a later fragment has none, and begins nothing.
+	behind := datagram{from: v6.homeless(), to: v6.service(3).Addr(), sport: 3000, dport: 7, options: []byte{unix.IPPROTO_UDP, 0, 1, 4, 0, 0, 0, 0}}
+	d := datagram{from: v4.homeless(), to: v4.service(3).Addr(), sport: 3001, dport: 7}
+	first, later := d.bytes(), d.bytes()
+	first[fragmentAt], later[fragmentAt+1] = 0x20, 1
+	s.inject(t, s.Host, "up-c", first, later)
+	s.inject(t, s.Host, "up-c", behind.bytes())
+	w.tells(t, loader.EventOpened, func(e loader.Event) bool {
+		return e.Source == netip.AddrPortFrom(behind.from, behind.sport).String() && e.Proto == "udp"
+	})
 	w.ends(t)
+	for _, e := range w.all() {
+		if e.Proto == "udp" && e.Source == d.from.String() {
+			t.Errorf("a later fragment is told as %+v", e)
+		}
+	}
 	s.nothingWatches(t)
 }
 

@@ -3,6 +3,7 @@
 #ifndef WAYMARK_WATCH_SIGHT_H
 #define WAYMARK_WATCH_SIGHT_H
 
+#include "../extension.h"
 #include "../watch.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -51,6 +52,22 @@ static __always_inline void read_ports(struct sight *s, const unsigned char *at)
 
 enum { SOURCE4 = 12, FRAGMENT4 = 6, PROTOCOL4 = 9, SOURCE6 = 8, PROTOCOL6 = 6, HEADER6 = 40 };
 
+/* What is behind IPv6's own header and its extensions, as many as packet.h reads. */
+static __always_inline void read_behind(struct sight *s, const unsigned char *at)
+{
+	for (int i = 0; i < MAX_EXTENSIONS && is_extension(s->flow.proto); i++) {
+		__u8 head[4] = {};
+		bpf_probe_read_kernel(head, sizeof(head), at);
+		if (s->flow.proto == IPPROTO_FRAGMENT)
+			s->later = head[2] || head[3] & 0xf8;
+		at += extension_size(s->flow.proto, head[1]);
+		s->flow.proto = head[0];
+		if (s->later)
+			return; /* data, whatever it looks like */
+	}
+	read_ports(s, at);
+}
+
 /* Returns whether it is an IP packet. */
 static __always_inline int read_headers(struct sight *s, const struct sk_buff___watch *k)
 {
@@ -68,7 +85,8 @@ static __always_inline int read_headers(struct sight *s, const struct sk_buff___
 		bpf_probe_read_kernel(&s->flow.addresses[0][0], 4, head + SOURCE4);
 		bpf_probe_read_kernel(&s->flow.addresses[1][0], 4, head + SOURCE4 + 4);
 		bpf_probe_read_kernel(&fragment, 2, head + FRAGMENT4);
-		if (!(bpf_ntohs(fragment) & 0x1fff))
+		s->later = (bpf_ntohs(fragment) & 0x1fff) != 0;
+		if (!s->later)
 			read_ports(s, head + (first & 15) * 4);
 		return 1;
 	}
@@ -78,7 +96,7 @@ static __always_inline int read_headers(struct sight *s, const struct sk_buff___
 	bpf_probe_read_kernel(&s->flow.proto, 1, head + PROTOCOL6);
 	bpf_probe_read_kernel(s->flow.addresses[0], 16, head + SOURCE6);
 	bpf_probe_read_kernel(s->flow.addresses[1], 16, head + SOURCE6 + 16);
-	read_ports(s, head + HEADER6);
+	read_behind(s, head + HEADER6);
 	return 1;
 }
 

@@ -26,6 +26,17 @@ func DropReason(reason uint32) string {
 	return fmt.Sprintf("%#x", reason)
 }
 
+// dropReasonNamed is the kernel's number of a reason; 0, which is none, where it has no such.
+func dropReasonNamed(name string) uint32 {
+	names, _ := reasonNames()
+	for reason, n := range names {
+		if n == name {
+			return reason
+		}
+	}
+	return 0
+}
+
 var reasonNames = sync.OnceValues(dropReasons)
 
 // functions are the names of those addresses that anybody in this process asked

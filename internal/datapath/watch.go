@@ -223,6 +223,20 @@ func (w *Watch) Read(wait time.Duration) (e bpf.WatchEvent, err error) {
 	return *(*bpf.WatchEvent)(unsafe.Pointer(&record.RawSample[0])), nil
 }
 
+// Since is how many packets of a flow were dropped, or went astray, after the
+// last event that says so.
+func (w *Watch) Since(flow bpf.WatchWatchFlow, dropped bool) (uint64, error) {
+	var told bpf.WatchWatchTold
+	err := w.shared[bpf.WatchMapTold].Lookup(&flow, &told)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return 0, nil // others took its place
+	}
+	if dropped {
+		return told.Dropped, err
+	}
+	return told.Astray, err
+}
+
 // Untold is how many events there was no room for.
 func (w *Watch) Untold() (n uint64, err error) {
 	var perCPU []uint64
