@@ -34,7 +34,7 @@ func main() {
 		return
 	}
 	unheeded := ignored(passed)
-	ctx, signals := heed()
+	ctx, signals := heed(unheeded)
 	os.Exit(run(ctx, env{signals: signals, unheeded: unheeded, stdout: os.Stdout, stderr: os.Stderr, author: author(), stateDir: stateDir(), done: ctx.Done()}, os.Args[1:]))
 }
 

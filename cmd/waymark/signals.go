@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -16,14 +17,15 @@ import (
 // it does is whole, or, while that changes nothing, at once.
 type signals struct {
 	sync.Mutex
-	atOnce bool
-	heard  syscall.Signal // 0: none was
+	atOnce   bool
+	heard    syscall.Signal // 0: none was
+	unheeded []os.Signal    // as env has them
 }
 
 // heed listens to them, and ends the context with the first.
-func heed() (context.Context, *signals) {
+func heed(unheeded []os.Signal) (context.Context, *signals) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s, channel := &signals{}, make(chan os.Signal, 1)
+	s, channel := &signals{unheeded: unheeded}, make(chan os.Signal, 1)
 	signal.Notify(channel, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		for heard := range channel {
@@ -37,9 +39,14 @@ func heed() (context.Context, *signals) {
 	return ctx, s
 }
 
-// end ends the process by the signal that was heard, if it may.
+// end ends the process by the signal that was heard, if it may. To one that it was
+// started to ignore, as a shell does in the background, it does not listen itself.
 func (s *signals) end() {
-	if s.atOnce && s.heard != 0 {
+	switch {
+	case !s.atOnce || s.heard == 0:
+	case slices.Contains(s.unheeded, os.Signal(s.heard)):
+		os.Exit(128 + int(s.heard))
+	default:
 		signal.Reset(s.heard)
 		_ = syscall.Kill(os.Getpid(), s.heard)
 	}
