@@ -84,7 +84,9 @@ func (l *Loader) lookUp(w *survey, s verify.Sample, verdict plan.Verdict, c *ver
 		return err
 	}
 	c.Answer = way(answer)
-	c.Wrong = append(c.Wrong, otherWays(verdict, answer)...)
+	if len(otherWays(verdict, answer)) > 0 { // by another table it may be the same
+		c.Wrong = append(c.Wrong, differences(verdict, answer)...)
+	}
 	return nil
 }
 
