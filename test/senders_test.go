@@ -22,7 +22,7 @@ func (s *site) arrives(t *testing.T, to netip.Addr, router int, source netip.Add
 	s.drain(t)
 	do()
 	ours := func(p lab.Packet) bool { return p.Dst.Addr() == to }
-	packets, err := s.captures[router].Wait(1, 2*time.Second, ours)
+	packets, err := s.captures[router].Wait(1, 10*time.Second, ours)
 	if err != nil {
 		t.Error(err)
 	}
