@@ -48,11 +48,19 @@ type Probes struct {
 	mu      sync.Mutex
 	news    chan struct{}
 	running map[string]*running
+	counts  map[counted]*count
 }
+
+// counted is a target of an uplink. What is counted of it goes on when its probes
+// begin anew, for its link was down or its uplink's address is another.
+type counted struct{ uplink, target string }
+
+type count struct{ sent, lost uint64 }
 
 // running is one uplink's.
 type running struct {
 	verdict
+	name string    // of the uplink
 	key  string    // of what it was begun with
 	link int       // ifindex
 	last time.Time // of any target's answer
@@ -65,7 +73,7 @@ type running struct {
 // New is no probes yet.
 func New() *Probes {
 	news := make(chan struct{}, 1)
-	return &Probes{News: news, news: news, running: map[string]*running{}}
+	return &Probes{News: news, news: news, running: map[string]*running{}, counts: map[counted]*count{}}
 }
 
 // Follow probes these uplinks from now on, and no others. One that is probed
@@ -84,7 +92,7 @@ func (p *Probes) Follow(uplinks []Uplink, down map[string]string) {
 		if old != nil && old.key == key {
 			continue
 		}
-		r := &running{key: key, link: u.Index, stop: func() {}}
+		r := &running{name: u.Name, key: key, link: u.Index, stop: func() {}}
 		r.policy, r.down = u.Probe, down[u.Name]
 		if old != nil {
 			r.down, r.since, r.cutAt, r.last, r.sign, r.cut = old.down, old.since, old.cutAt, old.last, old.sign, old.cut
@@ -170,8 +178,12 @@ func (p *Probes) add(r *running, t *target, took time.Duration, failed error) {
 	var said refusal
 	errors.As(failed, &said)
 	t.refuses = string(said)
+	c := p.counted(r, t)
+	c.sent++
 	if t.add(took); took != lost {
 		r.last = time.Now()
+	} else {
+		c.lost++
 	}
 	if r.judge(time.Now()) {
 		if r.down != "" {
@@ -179,6 +191,14 @@ func (p *Probes) add(r *running, t *target, took time.Duration, failed error) {
 		}
 		p.tell()
 	}
+}
+
+func (p *Probes) counted(r *running, t *target) *count {
+	of := counted{r.name, t.Name}
+	if p.counts[of] == nil {
+		p.counts[of] = &count{}
+	}
+	return p.counts[of]
 }
 
 // LastSign is when a target of an uplink answered last before the probes found
@@ -223,7 +243,8 @@ func (p *Probes) States() (states []State) {
 		s := State{Uplink: name, Down: r.down, Since: r.since, Targets: []Target{}}
 		for _, t := range r.targets {
 			loss, latency := t.loss()
-			s.Targets = append(s.Targets, Target{Name: t.Name, Bad: t.bad(r.policy), Loss: loss, Latency: latency, Sent: t.sent, Lost: t.lost})
+			c := p.counted(r, t)
+			s.Targets = append(s.Targets, Target{Name: t.Name, Bad: t.bad(r.policy), Loss: loss, Latency: latency, Sent: c.sent, Lost: c.lost})
 		}
 		states = append(states, s)
 	}

@@ -20,20 +20,16 @@ type target struct {
 	results []time.Duration // the last ones, newest last; lost for one without an answer
 	misses  int             // in a row
 	answers int             // in a row
-	sent    uint64
-	lost    uint64 // of those
-	refuses string // what is said in place of the last answer that did not come; "": nothing
+	refuses string          // what is said in place of the last answer that did not come; "": nothing
 }
 
 // lost is in place of the time of an answer that did not come.
 const lost = time.Duration(-1)
 
 func (t *target) add(took time.Duration) {
-	t.sent++
 	t.results = append(t.results, took)
 	t.results = t.results[max(0, len(t.results)-window):]
 	if took == lost {
-		t.lost++
 		t.misses, t.answers = t.misses+1, 0
 	} else {
 		t.misses, t.answers = 0, t.answers+1

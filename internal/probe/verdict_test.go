@@ -68,3 +68,18 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+// TestCountsGoOn has the probes of an uplink begin anew, as they do when its link
+// was down: no count goes back.
+func TestCountsGoOn(t *testing.T) {
+	p := New()
+	for n := range uint64(3) {
+		r := &running{name: "lte", verdict: verdict{policy: &classes.Probe{Up: 1, Down: 1}, targets: []*target{{Name: "icmp 192.0.2.1"}}}}
+		p.running["lte"] = r
+		p.add(r, r.targets[0], lost, nil)
+		p.add(r, r.targets[0], time.Millisecond, nil)
+		if got := p.States()[0].Targets[0]; got.Sent != 2*(n+1) || got.Lost != n+1 {
+			t.Errorf("%d were sent, %d of them lost, want %d and %d", got.Sent, got.Lost, 2*(n+1), n+1)
+		}
+	}
+}
