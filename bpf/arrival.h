@@ -69,7 +69,7 @@ static __always_inline int is_whose(const struct arrival *a, struct bpf_sock *sk
 	__u64 cookie = 0;
 
 	READ(cookie, kernel_sk->__sk_common.skc_cookie.counter);
-	return a->socket == cookie || READ_BITS(kernel_sk, __sk_common.skc_reuseport);
+	return a->socket == (__u32)cookie || READ_BITS(kernel_sk, __sk_common.skc_reuseport);
 }
 
 static __always_inline int is_between(const struct arrival *a, const struct words *peer, __u32 peer_port, struct bpf_sock *sk)

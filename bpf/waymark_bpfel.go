@@ -30,14 +30,12 @@ type WaymarkArrival struct {
 		_    structs.HostLayout
 		Word [4]uint32
 	}
-	Family    uint32
-	_         [4]byte
-	Socket    uint64
+	Socket    uint32
+	Family    uint16
+	Uplink    uint16
 	PeerPort  uint16
 	LocalPort uint16
-	Uplink    uint32
 	Seconds   uint32
-	_         [4]byte
 }
 
 type WaymarkCgroupStart struct {
@@ -124,8 +122,8 @@ type WaymarkEnding struct {
 		Word [4]uint32
 	}
 	Ports     [2]uint32
-	Family    uint32
-	Proto     uint32
+	Family    uint16
+	Proto     uint16
 	ClassMark uint32
 	Seconds   uint32
 }

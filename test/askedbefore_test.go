@@ -73,7 +73,7 @@ func (s *site) ask(t *testing.T, job lab.Job) {
 	soon(t, "the question is known", func() error {
 		known := errors.New("it is not")
 		s.arrivals(t, func(a *bpf.WaymarkArrival) {
-			if a.LocalPort == job.Bind.Port() && a.Family == uint32(familyOf(job.To[0].Addr())) {
+			if a.LocalPort == job.Bind.Port() && a.Family == uint16(familyOf(job.To[0].Addr())) {
 				known = nil
 			}
 		})

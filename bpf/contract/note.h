@@ -37,9 +37,9 @@ struct socket_note {
  * came to an unbound socket by an uplink, and the address it came to. The
  * answer gets it as its source, as long as that uplink has a link, and for
  * ASKED_LATELY seconds, which is how long NATs remember (RFC 4787): the address
- * may be gone later, and nothing could be sent from it. `socket` is
- * the cookie of who was asked: it is nobody else's, but for sockets that share
- * a port (SO_REUSEPORT). The slot is a hash of the rest; another peer's entry in it is told by that. `seconds` are
+ * may be gone later, and nothing could be sent from it. `socket` has
+ * the low bits of the cookie of who was asked: it is nobody else's, but for sockets
+ * that share a port (SO_REUSEPORT). The slot is a hash of the rest; another peer's entry in it is told by that. `seconds` are
  * since boot. Of a flow that the socket itself began, `family` has BEGUN_HERE
  * beside it: what comes is an answer, which ties the flow to nothing, and
  * `local` is the address that it came to last, or is to come to.
@@ -49,11 +49,11 @@ enum { BEGUN_HERE = 0x100, ASKED_LATELY = 300 };
 struct arrival {
 	struct words peer;
 	struct words local;
-	__u32 family;
-	__u64 socket;
+	__u32 socket;
+	__u16 family;
+	__u16 uplink;
 	__u16 peer_port;
 	__u16 local_port;
-	__u32 uplink;
 	__u32 seconds;
 };
 
@@ -70,8 +70,8 @@ enum last_words { ENDINGS = 4096, LAST_WORDS = 120 };
 struct ending {
 	struct words addresses[2];
 	__u32 ports[2];
-	__u32 family;
-	__u32 proto;
+	__u16 family;
+	__u16 proto;
 	__u32 class_mark;
 	__u32 seconds;
 };
