@@ -23,7 +23,6 @@ type lock struct{ home, netns *os.File }
 // file system if nobody has, and waits for whoever holds the lock.
 func (l *Loader) lock() (*lock, error) {
 	k := &lock{}
-	var err error
 	for k.home == nil {
 		home, err := makeHome()
 		if err != nil {
@@ -33,6 +32,7 @@ func (l *Loader) lock() (*lock, error) {
 			return nil, err
 		}
 	}
+	var err error
 	if k.netns, err = host.OpenNetns(); err == nil {
 		err = l.flock(k.netns, unix.LOCK_EX)
 	}

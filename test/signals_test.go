@@ -4,6 +4,7 @@ package test
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"waymark/internal/lab"
 )
@@ -29,9 +29,12 @@ func (s *site) interrupted(t *testing.T, path string, waits func() bool, args ..
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for begun := time.Now(); !waits() && time.Since(begun) < time.Minute; {
-		time.Sleep(time.Millisecond)
-	}
+	eventuallyLong(t, "it waits", func() error {
+		if !waits() {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 	if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

@@ -17,10 +17,10 @@ import (
 	"waymark/loader"
 )
 
-// newWait is the verb of the process that carries out what has a deadline:
 // longestWait is how far ahead something is carried out by itself.
 const longestWait = 10 * 365 * 24 * time.Hour
 
+// newWait is the verb of the process that carries out what has a deadline:
 // startWait starts it, nobody else needs to.
 func newWait(e env) *cobra.Command {
 	s := source{env: e}

@@ -30,18 +30,16 @@ type author struct {
 }
 
 // hear notes that there is something to look at.
-func (a *Agent) hear() {
-	select {
-	case a.news <- struct{}{}:
-	default:
-	}
-}
+func (a *Agent) hear() { note(a.news) }
 
 // hurry notes that there is something to look at that others wait for, or will not:
 // a container begins to send as soon as it is there.
-func (a *Agent) hurry() {
+func (a *Agent) hurry() { note(a.haste) }
+
+// note puts an element where there is none yet.
+func note(of chan<- struct{}) {
 	select {
-	case a.haste <- struct{}{}:
+	case of <- struct{}{}:
 	default:
 	}
 }

@@ -112,11 +112,11 @@ func appendMessage(to []byte, field protowire.Number, body func([]byte) []byte) 
 	from := len(to)
 	to = body(to)
 	n := len(to) - from
-	if more := protowire.SizeVarint(uint64(n)) - 1; more > 0 {
-		to = slices.Insert(to, from, make([]byte, more)...)
-		from += more
+	size := protowire.SizeVarint(uint64(n))
+	if size > 1 {
+		to = slices.Insert(to, from, make([]byte, size-1)...)
 	}
-	putLength(to[from-protowire.SizeVarint(uint64(n)):from], n)
+	putLength(to[from-1:][:size], n)
 	return to
 }
 

@@ -15,7 +15,7 @@ type Facts struct {
 	Links   map[string]Link   `json:"links"`             // by interface name; an absent one is waited for
 	Inner   map[string]Inner  `json:"inner"`             // interfaces that packets of others may come in by: all but lo
 	Own     []netip.Addr      `json:"own"`               // the addresses of all the host's interfaces
-	Routes  []Route           `json:"routes"`            // unicast routes of every table, both families, in the kernel's order
+	Routes  []Route           `json:"routes"`            // routes of every table, both families, in the kernel's order
 	Rules   []Rule            `json:"rules"`             // every rule of both families, in the kernel's order
 	Users   map[string]uint32 `json:"users"`             // user names of the policy that exist, to uid
 	Gone    []string          `json:"gone,omitempty"`    // those of Users that the host does not know now: their uids are those that they had
