@@ -21,10 +21,12 @@ import (
 	"waymark/internal/plan"
 )
 
-// How long all runtimes together may take to answer; and how long those that
+// How long all runtimes together may take to answer: a command, which asks
+// once; one who heals, for whom else there is something to do; and those that
 // did not, for a while after it.
 const (
-	patience   = time.Second
+	patience   = 3 * time.Second
+	healing    = time.Second
 	impatience = 100 * time.Millisecond
 	aWhile     = 10 * time.Second
 )
@@ -79,6 +81,9 @@ func (l *Loader) ask(sockets []string, named []classes.Container) []answer {
 	begun := time.Now()
 	for i, socket := range sockets {
 		patience := patience
+		if l.memory != nil {
+			patience = healing
+		}
 		if at, hung := l.hung[socket]; hung && begun.Sub(at) < aWhile {
 			patience = impatience
 		}

@@ -127,9 +127,9 @@ classes:
 	}
 	same("while one is gone", gone)
 	docker.silent.Store(true)
-	same("while Docker hangs", docker.socket+": it did not answer within 1s", gone)
+	same("while Docker hangs", docker.socket+": it did not answer within 3s", gone)
 	kubernetes.silent.Store(true)
-	same("while both hang", docker.socket+": it did not answer within 1s", kubernetes.socket+": it did not answer within 1s", gone)
+	same("while both hang", docker.socket+": it did not answer within 3s", kubernetes.socket+": it did not answer within 3s", gone)
 	check("while both hang")
 	move(t, docker.socket, docker.socket+"-away")
 	must[struct{}](t)(struct{}{}, os.WriteFile(docker.socket, []byte("no socket"), 0o600))
