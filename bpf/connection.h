@@ -110,16 +110,28 @@ static __always_inline void opened(struct bpf_sock *sk, struct connection *of)
 	__u64 took = bpf_ktime_get_ns() - s->ns;
 	s->socket = 0;
 	of->c->connect_ns += took;
-	observe(of->class->slot, of->number, TIME_CONNECT, took);
+	observe(of->class->slot, of->number, TIME_CONNECT, took, 1);
+}
+
+static __always_inline int is_young(struct bpf_sock_ops *ctx)
+{
+	return ctx->segs_in < RTT_EACH;
+}
+
+/* By a hash of what came before it: what comes in step must not be met always, nor never. */
+static __always_inline int is_sample(struct bpf_sock_ops *ctx)
+{
+	return is_young(ctx) || ctx->segs_in * 0x9e3779b1U < 0xffffffffU / RTT_SAMPLE;
 }
 
 static __always_inline void measured(struct bpf_sock_ops *ctx, struct connection *of)
 {
+	__u32 for_all = is_young(ctx) ? 1 : RTT_SAMPLE;
 	/* Before 6.10 the measurement itself is not told, but what is made of it. */
 	__u64 ns = (ctx->args[0] ? ctx->args[0] : ctx->srtt_us >> 3) * 1000ULL;
 
-	of->c->rtt_ns += ns;
-	observe(of->class->slot, of->number, TIME_RTT, ns);
+	of->c->rtt_ns += ns * for_all;
+	observe(of->class->slot, of->number, TIME_RTT, ns, for_all);
 }
 
 /* A connect that came to nothing. */
@@ -151,9 +163,9 @@ static __always_inline void closed(struct bpf_sock_ops *ctx, struct connection *
 }
 
 /* Whether a call is of anything that is counted: most are not, and are answered before the connection is looked for. */
-static __always_inline int is_counted(struct bpf_sock_ops *ctx, __u32 op)
+static __always_inline int is_counted(struct bpf_sock_ops *ctx)
 {
-	switch (op) {
+	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		return 1; /* whatever is on is asked for then */
@@ -164,7 +176,7 @@ static __always_inline int is_counted(struct bpf_sock_ops *ctx, __u32 op)
 	case BPF_SOCK_OPS_RETRANS_CB:
 		return !ctx->args[2] && !is_off(OFF_CONNECT);
 	case BPF_SOCK_OPS_RTT_CB:
-		return !is_off(OFF_RTT);
+		return !is_off(OFF_RTT) && is_sample(ctx);
 	}
 	return 0;
 }
@@ -172,11 +184,10 @@ static __always_inline int is_counted(struct bpf_sock_ops *ctx, __u32 op)
 static __always_inline void follow_connection(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct connection of = {};
-	__u32 op = ctx->op;
 
-	if (!is_counted(ctx, op) || !find_connection(&of, ctx, sk))
+	if (!find_connection(&of, ctx, sk))
 		return;
-	switch (op) {
+	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		follow(ctx);
 		start(sk);

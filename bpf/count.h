@@ -101,7 +101,7 @@ static __noinline struct time_octave *first_of_octave(const struct time_key *key
 }
 
 /* Counts a time. One for which there is no room is lost, and never another's. */
-static __noinline void observe(__u32 slot, __u32 number, __u32 kind, __u64 ns)
+static __noinline void observe(__u32 slot, __u32 number, __u32 kind, __u64 ns, __u32 times_over)
 {
 	__u32 part = 0;
 	struct time_key key = {.slot = slot, .uplink = number, .kind = kind, .octave = octave_of(ns, &part)};
@@ -110,6 +110,6 @@ static __noinline void observe(__u32 slot, __u32 number, __u32 kind, __u64 ns)
 	if (unlikely(!o))
 		o = first_of_octave(&key);
 	if (o)
-		__sync_fetch_and_add(&o->count[part & 7], 1);
+		__sync_fetch_and_add(&o->count[part & 7], times_over);
 }
 #endif

@@ -59,6 +59,6 @@ static __always_inline void leave_queue(const struct sk_buff *skb)
 	if (!c)
 		return;
 	c->queue_ns += took;
-	observe(slot, number, TIME_QUEUE, took);
+	observe(slot, number, TIME_QUEUE, took, 1);
 }
 #endif

@@ -184,8 +184,9 @@ int setsockopt(struct bpf_sockopt *ctx)
 SEC("sockops")
 int accepted(struct bpf_sock_ops *ctx)
 {
+	if (!is_counted(ctx))
+		return ALLOW;
 	struct bpf_sock *sk = ctx->sk;
-
 	if (!sk)
 		return ALLOW;
 	follow_connection(ctx, sk);
@@ -326,4 +327,5 @@ const struct {
 	enum telemetry_off off;
 	enum hit_limits hit;
 	enum queue_limits queue;
+	enum rtt_limits rtt;
 } *contract_types __attribute__((unused));

@@ -261,6 +261,13 @@ const (
 	WaymarkRefKindSET_DECIDED    WaymarkRefKind = 536870912
 )
 
+type WaymarkRttLimits uint32
+
+const (
+	WaymarkRttLimitsRTT_EACH   WaymarkRttLimits = 64
+	WaymarkRttLimitsRTT_SAMPLE WaymarkRttLimits = 8
+)
+
 type WaymarkSocketNote struct {
 	_         structs.HostLayout
 	Flags     uint32

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"waymark/internal/datapath"
 	"waymark/internal/lab"
 )
 
@@ -24,6 +25,7 @@ func TestLatency(t *testing.T) {
 	s := newSite(t, lab.Options{})
 	s.cgroups(t, "app.slice")
 	s.apply(t, fourClasses)
+	s.sampled(t, 30*datapath.RTTEach)
 	inside := must[*lab.Capture](t)(s.Host.Capture("up-b"))
 	// What a busy machine adds is more of the shorter time.
 	for each, within := range map[time.Duration]float64{5 * time.Millisecond: 0.1, 40 * time.Millisecond: 0.05} {
@@ -37,6 +39,20 @@ func TestLatency(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// sampled makes a connection whose round trips are not all counted, but as if
+// they were.
+func (s *site) sampled(t *testing.T, trips int) {
+	t.Helper()
+	c := s.open(t, lab.Job{Kind: lab.TCP, To: []netip.AddrPort{v4.service(1)}, Cgroup: "app.slice"})
+	for range trips {
+		must[lab.Result](t)(c.Send(1, 100))
+	}
+	rtt := tallyOf(t, s.metered(t), "group").RTT
+	if err := near("how many round trips there were", float64(rtt.Count), float64(trips), 0.1); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,7 +14,7 @@
  * with what is there: one octave is 128 bytes.
  */
 enum time_kind {
-	TIME_RTT,     /* of TCP, each measurement of the kernel's */
+	TIME_RTT,     /* of TCP, as enum rtt_limits says */
 	TIME_CONNECT, /* of TCP, from the first SYN to established */
 	TIME_QUEUE,   /* from tc egress to the driver */
 
@@ -22,6 +22,12 @@ enum time_kind {
 	TIME_TURN,     /* from its last sign of life to the first packet that left by another in its place */
 	TIME_TURN_SUM, /* octave 0's entry 0: all of these together, in nanoseconds */
 };
+
+/*
+ * Which of the kernel's measurements of a round trip are counted: each, until the
+ * connection has received RTT_EACH segments; then one of RTT_SAMPLE, as so many.
+ */
+enum rtt_limits { RTT_EACH = 64, RTT_SAMPLE = 8 };
 
 /* What an uplink failed by. */
 enum turn_cause {

@@ -72,7 +72,9 @@ struct bpf_sock_ops {
 	__u32 snd_cwnd;
 	__u32 srtt_us; /* eighths of a microsecond */
 	__u32 cb_flags;
-	__u32 of_tcp[20]; /* figures of the connection, of no interest here */
+	__u32 of_tcp[13]; /* figures of the connection, of no interest here */
+	__u32 segs_in;
+	__u32 of_tcp_too[6];
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	union {

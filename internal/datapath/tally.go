@@ -5,6 +5,8 @@ package datapath
 import (
 	"math"
 	"slices"
+
+	"waymark/bpf"
 )
 
 // Tally is everything that is counted of one class on one uplink, since the
@@ -21,14 +23,19 @@ type Tally struct {
 	Reset         uint64      `json:"reset"`
 	SendErrors    uint64      `json:"sendErrors"` // datagrams, and connects of datagram sockets, that a hook of ours refused
 	Sends         FailedSends `json:"failedSends"`
-	RTT           Histogram   `json:"rtt"`     // of TCP, a value for every measurement of the kernel's
+	RTT           Histogram   `json:"rtt"`     // of TCP, as the kernel measures it, of which RTTEach and RTTSample are counted
 	Connect       Histogram   `json:"connect"` // of TCP, from the first SYN to established
 	Queue         Histogram   `json:"queue"`   // from tc egress to the driver, of one packet in QueueSample
 }
 
 // QueueSample is how many packets go by for each whose time in the queue is
-// taken.
-const QueueSample = 64
+// taken. Each of the kernel's measurements of a round trip is counted until the
+// connection has received RTTEach segments; then one of RTTSample, as so many.
+const (
+	QueueSample = int(bpf.WaymarkQueueLimitsQUEUE_SAMPLE)
+	RTTEach     = int(bpf.WaymarkRttLimitsRTT_EACH)
+	RTTSample   = int(bpf.WaymarkRttLimitsRTT_SAMPLE)
+)
 
 // Volume is packets and their bytes on the wire, link header included; of a
 // GSO or GRO packet each segment counts.
