@@ -5,6 +5,7 @@ package rpdb
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -14,8 +15,12 @@ import (
 )
 
 // attempts is how often a dump is asked for while its objects change under
-// it, with a growing pause between, in all about 0.2 s.
-const attempts = 20
+// it, with a growing pause between, in all about 0.2 s; long ones, of which two
+// can be put together, not again after that.
+const (
+	attempts = 20
+	enough   = 200 * time.Millisecond
+)
 
 // dump is a question for every object of a kind.
 type dump struct {
@@ -29,11 +34,18 @@ type dump struct {
 	// an object for each one removed before it meanwhile.
 	group   int
 	matters func(msg []byte) bool // whether a change of the group does; nil: all do
+
+	// name is what an object is known by in two dumps that were disturbed: what
+	// one of them lost the other has. A routing daemon with a full table does not
+	// stop changing it, and nobody could read anything beside it. nil: an error.
+	name func(msg []byte) string
 }
 
 // dump returns the body of every message that answers. It is all of them or
 // an error, never a part.
 func (h *Handle) dump(d dump) ([][]byte, error) {
+	var before [][]byte // of the last reading that was disturbed
+	begun := time.Now()
 	for i := range attempts {
 		time.Sleep(time.Duration(i) * time.Millisecond)
 		var msgs [][]byte
@@ -47,9 +59,26 @@ func (h *Handle) dump(d dump) ([][]byte, error) {
 			return nil, nil // no such family here (ipv6.disable=1), or no such table
 		case err != nil || !disturbed:
 			return msgs, err
+		case d.name != nil && before != nil && time.Since(begun) > enough:
+			return d.together(before, msgs), nil
+		default:
+			before = msgs
 		}
 	}
 	return nil, fmt.Errorf("changed during each of %d readings: try again when its other writer is done", attempts)
+}
+
+// together is the later of two dumps, with what only the earlier has: it was lost,
+// or has gone since, and then whoever follows changes hears of that one, too.
+func (d dump) together(earlier, later [][]byte) (msgs [][]byte) {
+	known := make(map[string]bool, len(later))
+	for _, m := range slices.Concat(later, earlier) {
+		if name := d.name(m); !known[name] {
+			known[name] = true
+			msgs = append(msgs, m)
+		}
+	}
+	return msgs
 }
 
 // witness hears of changes while something is read.

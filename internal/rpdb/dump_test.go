@@ -13,8 +13,9 @@ import (
 	"waymark/internal/plan"
 )
 
-// churn runs change again and again until the returned function is called.
-func churn(change func()) (stop func()) {
+// churn runs change again and again, with a pause between, until the returned
+// function is called.
+func churn(pause time.Duration, change func()) (stop func()) {
 	ask, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -22,7 +23,7 @@ func churn(change func()) (stop func()) {
 			select {
 			case <-ask:
 				return
-			case <-time.After(200 * time.Microsecond): // so that some readings are quiet
+			case <-time.After(pause):
 				change()
 			}
 		}
@@ -34,7 +35,7 @@ func churn(change func()) (stop func()) {
 // reading is whole or an error.
 func checkWhole(t *testing.T, want int, change func(), read func() (int, error)) {
 	t.Helper()
-	stop := churn(change)
+	stop := churn(200*time.Microsecond, change) // so that some readings are quiet
 	for range 100 {
 		if n, err := read(); err == nil && n != want {
 			t.Errorf("read %d of %d without an error", n, want)
@@ -103,5 +104,41 @@ func TestRoutesAreWholeWhileOthersChange(t *testing.T) {
 				return n, err
 			})
 		})
+	}
+}
+
+// A routing daemon with a full table does not stop changing it, and a reading of
+// all of that takes longer than it pauses.
+func TestRoutesAreReadWhileADaemonNeverStops(t *testing.T) {
+	h := namespace(t)
+	route := func(table uint32, i int) plan.Route {
+		dst := netip.MustParsePrefix(fmt.Sprintf("2001:db8:ff:%x::%x/128", i/200, i%200))
+		return plan.Route{Family: plan.IPv6, Table: table, Dst: dst, Protocol: plan.Protocol, Hops: []plan.NextHop{{Interface: "a"}}}
+	}
+	const stable = 2000
+	for i := range stable {
+		if err := h.addRoute(route(100, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	learnt := 0
+	stop := churn(0, func() {
+		if err := h.addRoute(route(101, learnt)); err != nil {
+			t.Error(err)
+		}
+		learnt++
+	})
+	defer stop()
+	for range 2 {
+		routes, err := h.Routes()
+		n := 0
+		for _, r := range routes {
+			if r.Table == 100 {
+				n++
+			}
+		}
+		if err != nil || n != stable {
+			t.Errorf("read %d of %d: %v", n, stable, err)
+		}
 	}
 }

@@ -13,7 +13,9 @@ import (
 
 // Routes returns the routes of every table but the local one, both
 // families, in the kernel's order, IPv4 first. It is all routes or an
-// error, never a part; a routing daemon's table may hold a million.
+// error, never a part; a routing daemon's table may hold a million, and if
+// that one does not stop changing it, what it took away meanwhile may still
+// be among them.
 //
 // Metric is the kernel's own value: 1024 where an IPv6 route was
 // added without one. An IPv6 route for some sources only reads like one
@@ -64,13 +66,25 @@ func routeDump(f plan.Family, table uint32) dump {
 		d.body.u32(unix.RTA_TABLE, table)
 	}
 	if f == plan.IPv6 {
-		d.group = unix.RTNLGRP_IPV6_ROUTE
+		d.group, d.name = unix.RTNLGRP_IPV6_ROUTE, routeName
 		d.matters = func(msg []byte) bool {
 			r, err := decodeRoute(msg)
 			return err != nil || wanted(r, table)
 		}
 	}
 	return d
+}
+
+// routeName is all of a route that stays as it is while it does.
+func routeName(msg []byte) string {
+	if len(msg) < unix.SizeofRtMsg {
+		return string(msg)
+	}
+	a, name := parse(msg[unix.SizeofRtMsg:]), slices.Clone(msg[:unix.SizeofRtMsg-4]) // the flags are last
+	for _, typ := range []uint16{unix.RTA_TABLE, unix.RTA_DST, unix.RTA_PRIORITY, unix.RTA_OIF, unix.RTA_GATEWAY} {
+		name = append(name, a.value(typ)...)
+	}
+	return string(name)
 }
 
 // refusing are the types of routes that send nothing.
