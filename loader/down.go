@@ -80,7 +80,7 @@ func (l *Loader) remove() (r Removed, err error) {
 		}
 	}
 	// A file that cannot be removed is no reason to be stuck half way.
-	kept := l.forgetMoves()
+	kept := l.forgetAllMoves()
 	if err := l.forget(dir, &r); err != nil {
 		return r, err
 	}

@@ -76,12 +76,15 @@ func (l *Loader) keepMoves(all []Override) error {
 	return nil
 }
 
+// movesAside is where moves are that could not be read.
+func (l *Loader) movesAside() string { return l.movesFile() + ".unread" }
+
 // moveAside gives a file that cannot be read, another build's say, another name.
 func (l *Loader) moveAside() error {
 	if _, unread := l.keptMoves(); unread == nil {
 		return nil
 	}
-	if err := os.Rename(l.movesFile(), l.movesFile()+".unread"); err != nil {
+	if err := os.Rename(l.movesFile(), l.movesAside()); err != nil {
 		return fmt.Errorf("set aside the moves that cannot be read: %w", err)
 	}
 	return nil
@@ -99,6 +102,14 @@ func (l *Loader) forgetMoves() error {
 	}
 	_ = os.Remove(l.options.StateDir) // it may hold what is others'
 	return nil
+}
+
+// forgetAllMoves removes those that were set aside as well.
+func (l *Loader) forgetAllMoves() error {
+	if l.options.StateDir != "" {
+		_ = os.Remove(l.movesAside()) // a directory that is not empty is others'
+	}
+	return l.forgetMoves()
 }
 
 // keptMoves are those of before the machine started, that are not over. What

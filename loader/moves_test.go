@@ -58,14 +58,15 @@ func TestMovesAndTheClock(t *testing.T) {
 
 // TestMovesThatAreDamaged has what is no file of moves in its place: none is in
 // force, and the error says which file, and what to do. It is kept when there are moves
-// to be written in its place.
+// to be written in its place, until all is taken down.
 func TestMovesThatAreDamaged(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing": "", "no JSON": "moves", "cut short": `{"format": 1, "moves": [{"subject": "app.slice"`, "of a later build": `{"format": 7}`, "a list": "[1]",
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := &Loader{options: Options{StateDir: t.TempDir()}, name: "blue"}
-			if err := os.WriteFile(l.movesFile(), []byte(text), 0o600); err != nil {
+			dir := filepath.Join(t.TempDir(), "state")
+			l := &Loader{options: Options{StateDir: dir}, name: "blue"}
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(l.movesFile(), []byte(text), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			all, err := l.keptMoves()
@@ -78,6 +79,9 @@ func TestMovesThatAreDamaged(t *testing.T) {
 			aside, err := os.ReadFile(l.movesFile() + ".unread")
 			if all, broken := l.keptMoves(); len(all) != 1 || errors.Join(err, broken) != nil || string(aside) != text {
 				t.Errorf("in force are %v; set aside is %q: %v, %v", all, aside, err, broken)
+			}
+			if err := l.forgetAllMoves(); err != nil || exists(dir) {
+				t.Errorf("%s is left: %v", dir, err)
 			}
 		})
 	}
