@@ -95,8 +95,11 @@ func (l *Loader) forgetMoves() error {
 	if l.options.StateDir == "" {
 		return nil
 	}
+	_, err := os.Lstat(l.movesFile())
+	if err == nil {
+		err = unix.Unlink(l.movesFile()) // of none, a file system that is read-only says just that
+	}
 	// A directory holds no moves.
-	err := unix.Unlink(l.movesFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.EISDIR) {
 		return fmt.Errorf("forget the moves that were kept: remove %s: %w", l.movesFile(), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -132,5 +133,23 @@ func TestMovesThatCannotBeWritten(t *testing.T) {
 		if (a.err == nil) != lapsed {
 			t.Errorf("time over %v: %v", lapsed, a.err)
 		}
+	}
+}
+
+// TestNoMovesOnAReadOnlyFileSystem forgets moves where there are none, in an image
+// that nothing is written to.
+func TestNoMovesOnAReadOnlyFileSystem(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount a file system")
+	}
+	dir := t.TempDir()
+	runtime.LockOSThread() // its namespace ends with it
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("none", dir, "tmpfs", unix.MS_RDONLY, "")); err != nil {
+		t.Fatal(err)
+	}
+	l := &Loader{options: Options{StateDir: dir}}
+	if err := errors.Join(l.forgetAllMoves(), unix.Unmount(dir, 0)); err != nil {
+		t.Error(err)
 	}
 }
