@@ -95,7 +95,8 @@ func (l *Loader) Undo(subject string) (*Moved, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(state.Overrides, func(o Override) bool { return o.Subject == subject || o.Subject == "class:"+subject })
+	subject = Subject(subject)
+	i := slices.IndexFunc(state.Overrides, func(o Override) bool { return Subject(o.Subject) == subject || o.Subject == "class:"+subject })
 	if i < 0 {
 		return nil, fmt.Errorf("take back the move of %s: %w", subject, ErrNoMove)
 	}
@@ -125,7 +126,7 @@ func (l *Loader) ordered(order Order) (want wanted, moved *Moved, err error) {
 		return want, nil, err
 	}
 	o := Override{Existing: order.Existing, Author: l.options.Author, Since: time.Now().UTC().Truncate(time.Second)}
-	if o.Override, err = l.subject(state, want.policy, order.Subject); err != nil {
+	if o.Override, err = l.subject(state, want.policy, Subject(order.Subject)); err != nil {
 		return want, nil, fmt.Errorf("move %s: %w", order.Subject, err)
 	}
 	if named := usersIn(&o.Match); named != nil {

@@ -16,6 +16,25 @@ import (
 	"waymark/internal/plan"
 )
 
+// Subject is a move's subject as it is known from then on: a cgroup's path is the
+// same with and without slashes around it. (One below the root keeps a slash: its
+// name may be a class's.)
+func Subject(text string) string {
+	kind, _, _ := strings.Cut(text, ":")
+	names := strings.Split(text, "/")
+	if len(names) == 1 || slices.Contains(kinds, kind) || slices.Contains(names, "..") {
+		return text
+	}
+	clean := strings.Trim(path.Clean("/"+text), "/")
+	if !strings.Contains(clean, "/") {
+		return "/" + clean
+	}
+	return clean
+}
+
+// kinds are what a subject that is no cgroup begins with.
+var kinds = []string{"uid", "container", "pod", "class"}
+
 // subject finds out what a move is of: "uid:USER", "class:NAME",
 // "container:NAME", "container:{label: {KEY: VALUE}}", "pod:NAME", a class's bare name, a cgroup's path below the cgroup
 // root, or a unit's name.
