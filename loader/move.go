@@ -5,6 +5,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -84,7 +85,8 @@ func (l *Loader) Rehearse(order Order) (*Moved, error) {
 // ErrNoMove says that a subject was not moved.
 var ErrNoMove = errors.New("there is none: `waymark status` lists them")
 
-// Undo takes a move back. Its open sockets go the way they came.
+// Undo takes a move back. Its open sockets go the way they came. An error that is
+// fs.ErrNotExist says that nothing is applied, and nothing is kept for it.
 func (l *Loader) Undo(subject string) (*Moved, error) {
 	held, err := l.begin()
 	if err != nil {
@@ -92,15 +94,16 @@ func (l *Loader) Undo(subject string) (*Moved, error) {
 	}
 	defer held.release()
 	state, err := l.State()
+	if errors.Is(err, fs.ErrNotExist) {
+		return l.undoKept(subject)
+	}
 	if err != nil {
 		return nil, err
 	}
-	subject = Subject(subject)
-	i := slices.IndexFunc(state.Overrides, func(o Override) bool { return Subject(o.Subject) == subject || o.Subject == "class:"+subject })
-	if i < 0 {
-		return nil, fmt.Errorf("take back the move of %s: %w", subject, ErrNoMove)
+	o, err := moveOf(state.Overrides, subject)
+	if err != nil {
+		return nil, err
 	}
-	o := state.Overrides[i]
 	a, err := l.takeBack(state, o, false)
 	if err != nil {
 		return nil, err
@@ -110,6 +113,34 @@ func (l *Loader) Undo(subject string) (*Moved, error) {
 		return nil, err
 	}
 	return &Moved{Override: o, Text: o.String(), Changes: a.Changes, Walked: a.Walked, InPolicy: slices.ContainsFunc(policy.Moves, o.moves)}, nil
+}
+
+// undoKept takes back a move of before the machine started: it may be what keeps
+// a policy from being applied. An error that is fs.ErrNotExist says that there are
+// none.
+func (l *Loader) undoKept(subject string) (*Moved, error) {
+	all, err := l.keptMoves()
+	if err == nil && len(all) == 0 {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	o, err := moveOf(all, subject)
+	if err != nil {
+		return nil, fmt.Errorf("%w; nothing is applied, and what waits for that is in %s", err, l.movesFile())
+	}
+	return &Moved{Override: o, Text: o.String()}, l.keepMoves(without(o.Subject)(all))
+}
+
+// moveOf is the move of a subject among others.
+func moveOf(all []Override, subject string) (o Override, err error) {
+	subject = Subject(subject)
+	i := slices.IndexFunc(all, func(o Override) bool { return Subject(o.Subject) == subject || o.Subject == "class:"+subject })
+	if i < 0 {
+		return o, fmt.Errorf("take back the move of %s: %w", subject, ErrNoMove)
+	}
+	return all[i], nil
 }
 
 // ordered is what an order brings the kernel to: the applied policy with one

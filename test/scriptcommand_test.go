@@ -135,7 +135,7 @@ func (s *script) start(ts *testscript.TestScript, uid uint32, program string, ar
 		c, run = inside.Cmd, func(*exec.Cmd) error { return inside.Run() }
 	}
 	var stderr bytes.Buffer // what Run's error would say otherwise
-	c.Dir, c.Env = ts.MkAbs("."), []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "TMPDIR=" + s.work}
+	c.Dir, c.Env = ts.MkAbs("."), []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "TMPDIR=" + s.work, "STATE_DIRECTORY=" + ts.Getenv("STATE_DIRECTORY")}
 	c.Stdout, c.Stderr = ts.Stdout(), &stderr
 	err := run(c)
 	if _, err := ts.Stderr().Write(stderr.Bytes()); err != nil {
