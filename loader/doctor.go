@@ -165,14 +165,20 @@ func (l *Loader) scanPrograms(h *neighbours.Host) error {
 	return err
 }
 
-// scanHolders adds who has the sockets that carry marks.
+// scanHolders adds who has the sockets that carry marks, and leaves out the marks
+// that no open socket carries: a plan needs them, for what a closed connection still
+// sends, but they are in nobody's way.
 func scanHolders(h *neighbours.Host) error {
 	holders, err := host.MarkHolders()
-	h.Holders = map[uint32][]string{}
+	if err != nil {
+		return err
+	}
+	h.Holders, h.Facts.InUse = map[uint32][]string{}, map[uint32]bool{}
 	for mark, of := range holders {
 		h.Holders[mark] = words(of)
+		h.Facts.InUse[mark] = true
 	}
-	return err
+	return nil
 }
 
 func words(holders []host.Holder) (all []string) {

@@ -48,9 +48,10 @@ func SocketMarks() (map[uint32]bool, error) {
 	return marks, err
 }
 
-// MarkHolders are the processes that have sockets with a mark, by mark, as
-// SocketMarks finds them; mostSockets of a mark are looked for. The mark 0 is
-// left out.
+// MarkHolders are the processes that have sockets with a mark, by mark, of those
+// that SocketMarks finds; mostSockets of a mark are looked for. A mark whose
+// processes cannot be seen has none. The mark 0 is left out, and so is what the
+// kernel keeps of connections that are closed: it is nobody's.
 func MarkHolders() (map[uint32][]Holder, error) {
 	const mostSockets = 64
 	inodes := map[uint32][]uint64{}
@@ -67,6 +68,7 @@ func MarkHolders() (map[uint32][]Holder, error) {
 	holders := map[uint32][]Holder{}
 	by := SocketHolders(all)
 	for mark, sockets := range inodes {
+		holders[mark] = nil
 		for _, inode := range sockets {
 			for _, h := range by[inode] {
 				if !slices.Contains(holders[mark], h) {

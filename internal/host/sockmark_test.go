@@ -67,6 +67,32 @@ func TestSocketMarksOfEveryKind(t *testing.T) {
 	}
 }
 
+// A connection that its process has closed is nobody's, though the kernel
+// answers for it for a minute, by its mark.
+func TestMarkHoldersLeaveOutTheClosed(t *testing.T) {
+	namespace(t, unix.CLONE_NEWNET)
+	listener := marked(t, unix.AF_INET, unix.SOCK_STREAM, 0, 0x81000001)
+	bound(t, listener, 8000)
+	must(t, unix.Listen(listener, 8))
+	client, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	must(t, err)
+	must(t, unix.SetsockoptInt(client, unix.SOL_SOCKET, unix.SO_MARK, 0x2000002))
+	must(t, unix.Connect(client, &unix.SockaddrInet4{Port: 8000, Addr: [4]byte{127, 0, 0, 1}}))
+	accepted, _, err := unix.Accept(listener)
+	must(t, err)
+	must(t, unix.Close(client))
+	must(t, unix.Close(accepted))
+
+	marks, err := SocketMarks()
+	must(t, err)
+	holders, err := MarkHolders()
+	must(t, err)
+	_, held := holders[0x2000002]
+	if !marks[0x2000002] || held || len(holders[0x81000001]) != 1 {
+		t.Errorf("marks %#x, held by %v", slices.Sorted(maps.Keys(marks)), holders)
+	}
+}
+
 func TestSocketMarksOfMPTCP(t *testing.T) {
 	namespace(t, unix.CLONE_NEWNET)
 	fd := marked(t, unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP, 0x85000005)
