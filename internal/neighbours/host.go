@@ -74,7 +74,7 @@ func Examine(h Host) Report {
 	h.free = Free(h)
 	for _, look := range []func(Host) []Finding{
 		kernelFindings, conflictFindings, ruleFindings, routeFindings, filterFindings, wireguardFindings, socketFindings,
-		signFindings, sysctlFindings, networkdFindings, networkManagerFindings, programFindings, resolverFindings, mtuFindings, natFindings,
+		signFindings, sysctlFindings, networkdFindings, networkManagerFindings, programFindings, resolverFindings, mtuFindings, natFindings, reverseFindings,
 	} {
 		found = append(found, look(h)...)
 	}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package neighbours
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"waymark/internal/plan"
+)
+
+// reverseFindings are filters that drop, as a strict rp_filter does, what Waymark
+// makes come in by an uplink that main's default route does not lead by.
+func reverseFindings(h Host) (found []Finding) {
+	for _, r := range h.strictRules() {
+		var whys []string
+		for _, u := range h.Uplinks {
+			for _, family := range r.families {
+				if why := h.droppedOf(u, family); why != "" {
+					whys = append(whys, fmt.Sprintf("%s (%s, %s)", u, family, why))
+				}
+			}
+		}
+		if len(whys) == 0 {
+			continue
+		}
+		f := Finding{Warning, r.what, r.owner, "it drops what comes in by an interface that main does not lead back by: " + strings.Join(whys, "; "),
+			"have it ask for a way back by any interface (nft: `fib saddr oif`, without `iif`; iptables: `-m rpfilter --loose`; firewalld.conf: `IPv6_rpfilter=no`; NixOS: `checkReversePath = \"loose\"`)"}
+		if r.remove != "" {
+			f.Cure += ", or `" + r.remove + "`"
+		}
+		if h.Plan != nil {
+			f.Severity = Serious
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// droppedOf says what comes in by an uplink and has no way back in main; "": nothing.
+func (h Host) droppedOf(uplink string, family plan.Family) string {
+	if !h.leaves(uplink, family) || h.leadsBack(uplink, family) {
+		return ""
+	}
+	if v := h.Facts.Sysctls[plan.ForwardingNames[family]]; v != "" && v != "0" {
+		return "answers to what is forwarded"
+	}
+	if h.Plan != nil && slices.ContainsFunc(h.Plan.Uplinks, func(u plan.Uplink) bool { return u.Interface == uplink && u.Probes != 0 }) {
+		return "answers to its probes, while it is withdrawn"
+	}
+	return ""
+}
+
+// leaves tells whether anything of a family leaves by an uplink.
+func (h Host) leaves(uplink string, family plan.Family) bool {
+	if h.Plan != nil {
+		return slices.ContainsFunc(h.Plan.Uplinks, func(u plan.Uplink) bool { return u.Interface == uplink && u.Families[family] })
+	}
+	return slices.ContainsFunc(h.Facts.Routes, func(r plan.Route) bool { return r.Family == family && r.IsDefault() && leadsBy(r, uplink) })
+}
+
+// leadsBack tells whether main's default leads by an uplink: of IPv6 any of them, for
+// the filter's question names the interface; of IPv4 the one that is preferred.
+func (h Host) leadsBack(uplink string, family plan.Family) bool {
+	var defaults []plan.Route
+	for _, r := range h.Facts.Routes {
+		if r.Family == family && r.Table == plan.TableMain && r.IsDefault() && !r.Down {
+			defaults = append(defaults, r)
+		}
+	}
+	if family == plan.IPv4 && len(defaults) > 0 {
+		defaults = []plan.Route{slices.MinFunc(defaults, func(a, b plan.Route) int { return cmp.Compare(a.Metric, b.Metric) })}
+	}
+	return slices.ContainsFunc(defaults, func(r plan.Route) bool { return leadsBy(r, uplink) })
+}
+
+func leadsBy(r plan.Route, name string) bool {
+	return slices.ContainsFunc(r.Hops, func(n plan.NextHop) bool { return n.Interface == name })
+}
