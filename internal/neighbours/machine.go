@@ -95,7 +95,7 @@ func sysctlFindings(h Host) (found []Finding) {
 		}
 	}
 	if is("net/ipv4/conf/all/src_valid_mark", "1") && len(h.Uplinks) > 1 {
-		found = append(found, Finding{Warning, "net.ipv4.conf.all.src_valid_mark is 1", "wg-quick sets it",
+		found = append(found, Finding{Warning, "net.ipv4.conf.all.src_valid_mark is 1", "wg-quick and Tailscale set it",
 			"reverse path filters look the way back up with the packet's mark, which other tools' marked packets do not expect", "`sysctl -w net.ipv4.conf.all.src_valid_mark=0`, if nobody needs it"})
 	}
 	for _, name := range []string{"net/ipv4/tcp_fwmark_accept", "net/ipv4/fwmark_reflect", "net/ipv6/fwmark_reflect"} {

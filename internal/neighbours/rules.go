@@ -71,9 +71,12 @@ func removeRule(r plan.Rule) string {
 // ruleFindings are other people's rules that look at the mark, or are of a
 // tool that is known.
 func ruleFindings(h Host) (found []Finding) {
+	passed := h.passed()
 	for _, r := range h.Facts.Rules {
 		switch {
 		case r.Protocol == plan.Protocol:
+		case slices.Contains(passed, r):
+			found = append(found, h.passedFinding(r))
 		case h.proxies(r):
 			found = append(found, h.proxyFinding(r))
 		case r.Mask != 0:
@@ -104,12 +107,13 @@ func (h Host) localFinding(r plan.Rule) Finding {
 }
 
 // proxies tells whether a rule by the mark is one that a transparent proxy gets its
-// packets by (TPROXY): its table leads nowhere but to this host itself. Those of
+// packets by (TPROXY): its table, none of the kernel's, leads nowhere but to this
+// host itself. Those of
 // classes do not come to it if they are at Waymark's rules first, or if it matches
 // what Waymark puts beside the mark.
 func (h Host) proxies(r plan.Rule) bool {
 	t := registry.Tool{Mark: r.Mark, Mask: r.Mask}
-	if r.Mask == 0 || r.Action != plan.Lookup || t.Bits()&uint32(h.Mask) != 0 || (!t.Whole() && int(r.Priority) < h.base()) {
+	if r.Mask == 0 || r.Action != plan.Lookup || r.Table == plan.TableDefault || t.Bits()&uint32(h.Mask) != 0 || (!t.Whole() && int(r.Priority) < h.base()) {
 		return false
 	}
 	return !slices.ContainsFunc(h.Facts.Routes, func(o plan.Route) bool { return o.Family == r.Family && o.Table == r.Table })

@@ -63,20 +63,31 @@ func claims(bit uint32) (n int) {
 // freePriorities is the first priority of a stretch that holds no foreign rule
 // and is long enough for a hundred rungs, or for as many as there is room for; in
 // front of those that look for bits of the mark, which a packet may have beside a
-// class's, or at least of one that takes everything.
+// class's, or at least of one that takes everything; and behind what is to come
+// before a class, as main does, if there is room.
 func freePriorities(facts Facts) int {
 	for _, end := range []int{min(takesAll(facts), looksFirst(facts)), takesAll(facts)} {
-		for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
-			for _, from := range []int{classes.DefaultRulesBase, 0} {
-				for base := max(from, stretch); base+stretch <= end; base += stretch {
-					if isFree(facts, base, stretch) {
-						return base
-					}
-				}
+		for _, begin := range []int{behindPartial(facts, end), 0} {
+			if base := freeBetween(facts, begin, end); base != 0 {
+				return base
 			}
 		}
 	}
 	return classes.DefaultRulesBase
+}
+
+// freeBetween is 0 where there is no room.
+func freeBetween(facts Facts, begin, end int) int {
+	for _, stretch := range []int{1000, 500, 200, 100, 50, 20} {
+		for _, from := range []int{classes.DefaultRulesBase, 0} {
+			for base := max(from, stretch); base+stretch <= end; base += stretch {
+				if base >= begin && isFree(facts, base, stretch) {
+					return base
+				}
+			}
+		}
+	}
+	return 0
 }
 
 // looksFirst is the priority of the first rule of others that looks for some bits
@@ -84,7 +95,7 @@ func freePriorities(facts Facts) int {
 func looksFirst(facts Facts) int {
 	first := lastPriority
 	for _, r := range facts.Rules {
-		if r.Protocol != Protocol && r.Mask != 0 && r.Mask != 1<<32-1 {
+		if r.Protocol != Protocol && r.Mask != 0 && r.Mask != 1<<32-1 && !marksItself(r) {
 			first = min(first, int(r.Priority))
 		}
 	}

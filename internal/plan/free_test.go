@@ -2,7 +2,21 @@
 
 package plan
 
-import "testing"
+import (
+	"net/netip"
+	"testing"
+)
+
+// tailscale are the rules of a node, and a route to another.
+func tailscale() Facts {
+	const bypass, mask = 0x80000, 0xff0000
+	return Facts{Rules: []Rule{
+		{Family: IPv4, Priority: 5210, Mark: bypass, Mask: mask, Action: Lookup, Table: TableMain},
+		{Family: IPv4, Priority: 5230, Mark: bypass, Mask: mask, Action: Lookup, Table: TableDefault},
+		{Family: IPv4, Priority: 5250, Mark: bypass, Mask: mask, Action: Unreachable},
+		{Family: IPv4, Priority: 5270, Action: Lookup, Table: 52},
+	}, Routes: []Route{{Family: IPv4, Table: 52, Dst: netip.MustParsePrefix("100.64.0.2/32"), Hops: []NextHop{{Interface: "tailscale0"}}}}}
+}
 
 // TestFreePriorities finds room between others' rules, as much as there is.
 func TestFreePriorities(t *testing.T) {
@@ -27,6 +41,14 @@ func TestFreePriorities(t *testing.T) {
 	}
 	if got := Free(mwan3, 0).Rules; got != 1500 {
 		t.Errorf("beside what marks everything: base %d, want 1500", got)
+	}
+	if got := Free(tailscale(), 0).Rules; got != 6000 {
+		t.Errorf("beside Tailscale: base %d, want 6000", got)
+	}
+	exit := tailscale()
+	exit.Routes = append(exit.Routes, Route{Family: IPv4, Table: 52, Dst: IPv4.Default(), Hops: []NextHop{{Interface: "tailscale0"}}})
+	if got := Free(exit, 0).Rules; got != 1000 {
+		t.Errorf("beside Tailscale with an exit node: base %d, want 1000", got)
 	}
 	for step, want := range map[uint32]int{40000: 2000, 1000: 1500, 300: 500, 70: 500, 10: 500} {
 		if got := Free(every(step), 0).Rules; got != want {

@@ -93,7 +93,7 @@ func (free Unused) String() string {
 	if free.Rules < classes.DefaultRulesBase {
 		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on, that are to come behind\n", free.Rules, classes.DefaultRulesBase)
 	} else if free.Rules != classes.DefaultRulesBase {
-		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on\n", free.Rules, classes.DefaultRulesBase)
+		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules before it\n", free.Rules)
 	}
 	if free.Tables != classes.DefaultTablesBase {
 		fmt.Fprintf(&b, "tables: {base: %d}    # others have tables from %d on\n", free.Tables, classes.DefaultTablesBase)

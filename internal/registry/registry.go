@@ -13,6 +13,7 @@ type Tool struct {
 	Mark       uint32 // host byte order; with Mask 0xffffffff the mark that it matches whole
 	Last       uint32 // of several marks in a row that it matches whole, the last; 0: there is Mark alone
 	Mask       uint32 // the bits that it gives a meaning; 0: none
+	Itself     bool   // its rules are for its own sockets' marks, which it gives to nothing else that they see
 	Priorities Range  // of its ip rules
 	Tables     Range  // of its routing tables
 	Source     string // where it says so
@@ -50,7 +51,7 @@ func (t Tool) holds(mark uint32) bool { return t.Mark <= mark && mark <= max(t.M
 // Tools are all that are known. Where two have claims to the same number, the
 // one that is more often met stands first.
 var Tools = []Tool{
-	{Name: "Tailscale", Mask: 0xff0000, Priorities: Range{5210, 5270}, Tables: Range{52, 52}, Source: "tailscale/tailscale: tsconst/linuxfw.go, wgengine/router"},
+	{Name: "Tailscale", Mask: 0xff0000, Itself: true, Priorities: Range{5210, 5270}, Tables: Range{52, 52}, Source: "tailscale/tailscale: tsconst/linuxfw.go, wgengine/router"},
 	{Name: "Tailscale beside mwan3", Priorities: Range{1310, 1370}, Source: "tailscale/tailscale: wgengine/router/router_linux.go"},
 	{Name: "wg-quick", Mark: 0xca6c, Last: 0xca80, Mask: Whole, Tables: Range{51820, 51840}, Source: "WireGuard/wireguard-tools: src/wg-quick/linux.bash"},
 	{Name: "mwan3", Mask: 0x3f00, Priorities: Range{1001, 1250}, Source: "openwrt/packages: net/mwan3/files/lib/mwan3/common.sh"},
