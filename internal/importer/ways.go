@@ -55,7 +55,7 @@ func (c *carrier) leaveSpecific() {
 			return slices.ContainsFunc(u.Link.Addresses, func(a netip.Prefix) bool { return a.Masked() == r.Dst })
 		})
 		if r.Table == plan.TableMain && r.Protocol != plan.Protocol && isHalf(r.Dst) {
-			c.leave("ip "+r.Family.Option()+" route: "+r.Args(), "half a default route, as OpenVPN's redirect-gateway def1 sets: main knows it better than any class's default, and answers first: have the tunnel set a plain default route, or say `strict: true` in every class")
+			c.leave("ip "+r.Family.Option()+" route: "+r.Args(), "half a default route, as OpenVPN's redirect-gateway def1 sets: main knows it better than any class's default, and answers first: have the tunnel set a plain default route, or say `strict: true` in every class and uplink")
 		}
 		if asked[r.Table] && !r.IsDefault() && !inMain && !own && r.Protocol != plan.Protocol {
 			c.leave("ip "+r.Family.Option()+" route: "+r.Args(), "main has no route there, and a class finds only main's beside its uplink's default: `ip route add` it to main, or make a class with this `dst`")

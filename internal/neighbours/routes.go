@@ -4,7 +4,6 @@ package neighbours
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"waymark/internal/plan"
@@ -14,28 +13,12 @@ import (
 func routeFindings(h Host) (found []Finding) {
 	for _, family := range plan.Families {
 		found = append(found, h.refusingFindings(family)...)
-		low, high := "0.0.0.0/1", "128.0.0.0/1"
-		if family == plan.IPv6 {
-			low, high = "::/1", "8000::/1"
-		}
-		if a, b := h.mains(low), h.mains(high); a != nil && b != nil {
-			found = append(found, Finding{Serious, fmt.Sprintf("main has two half default routes, %s and %s, by %s", low, high, a.Hops[0].Interface), "OpenVPN's redirect-gateway def1, or its like",
-				"main knows every address by more than its default, so that it answers for every class before the class's own table", "have the tunnel set a plain default route, and not def1; or say `strict: true` in every class"})
+		if half, both := plan.HalfDefault(h.Facts, family); both && (h.Plan == nil || h.Plan.AsksMain(family)) {
+			found = append(found, Finding{Serious, fmt.Sprintf("main has two half default routes, %s and another, by %s", half.Dst, half.Hops[0].Interface), "OpenVPN's redirect-gateway def1, or its like",
+				"main knows every address by more than its default, so that it answers for every class before the class's own table", "have the tunnel set a plain default route, and not def1; or say `strict: true` in every class and uplink"})
 		}
 	}
 	return found
-}
-
-// mains is a route of main; nil for none.
-func (h Host) mains(prefix string) *plan.Route {
-	p := netip.MustParsePrefix(prefix)
-	for i := range h.Facts.Routes {
-		r := &h.Facts.Routes[i]
-		if r.Table == plan.TableMain && r.Dst == p && len(r.Hops) > 0 {
-			return r
-		}
-	}
-	return nil
 }
 
 // refusingFindings are default routes of main that refuse, for want of a better

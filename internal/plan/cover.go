@@ -11,12 +11,18 @@ import (
 // Covers says, in a sentence each, which rules of others take packets before
 // rules of ours that look for the same: they stand higher in the ladder,
 // select no less, and lead somewhere. A lookup leads somewhere if its table
-// has a default route of the family.
+// has a default route of the family. So does main for every rule of ours that asks
+// it first, if it has two half default routes.
 func (p *Plan) Covers(facts Facts) (covers []string) {
 	for _, theirs := range p.Covering(facts) {
 		ours := p.coveredBy(theirs)
 		covers = append(covers, fmt.Sprintf("%s (by %s) takes what %s of ours would, from priority %d on: remove it, or begin before it with `rules: {base: N}`",
 			theirs, Owner(theirs), count(len(ours), "rule", "rules"), ours[0].Priority))
+	}
+	for _, family := range Families {
+		if half, is := HalfDefault(facts, family); is && p.AsksMain(family) {
+			covers = append(covers, fmt.Sprintf("main has two half default routes, %s and another, by %s, and so answers before any table of ours: have the tunnel set a plain default route, or say `strict: true` in every class and uplink", half.Dst, half.Hops[0].Interface))
+		}
 	}
 	return covers
 }

@@ -63,3 +63,23 @@ func TestCovers(t *testing.T) {
 		}
 	}
 }
+
+// TestCoversByHalves has a tunnel set two half default routes, beside rules that ask
+// main first and beside those that do not.
+func TestCoversByHalves(t *testing.T) {
+	var facts Facts
+	for _, half := range []string{"::/1", "8000::/1"} {
+		facts.Routes = append(facts.Routes, Route{Family: IPv6, Table: TableMain, Dst: netip.MustParsePrefix(half), Hops: []NextHop{{Interface: "tun0"}}})
+	}
+	p := &Plan{Rules: []Rule{{Family: IPv6, Priority: 1020, Mark: 1, Mask: 1, Action: Lookup, Table: TableMain, Suppress: true, Protocol: Protocol}}}
+	if got := p.Covers(facts); len(got) != 1 || !strings.Contains(got[0], "::/1 and another, by tun0") {
+		t.Errorf("beside a class that asks main: %q", got)
+	}
+	if got := p.Covers(Facts{Routes: facts.Routes[:1]}); got != nil {
+		t.Errorf("beside one half alone: %q", got)
+	}
+	p.Rules[0].Suppress = false
+	if got := p.Covers(facts); got != nil {
+		t.Errorf("beside a class that is strict: %q", got)
+	}
+}
