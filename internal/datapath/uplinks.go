@@ -52,10 +52,12 @@ func uplinkEntry(p *plan.Plan, u plan.Uplink) bpf.WaymarkUplinkEntry {
 }
 
 // leads tells whether an uplink is a way for a family: a class may have nothing
-// but what its link reaches.
+// but what its link reaches. What main reaches, too, no class is refused that asks it.
 func leads(p *plan.Plan, u plan.Uplink, family plan.Family) bool {
+	strict := slices.ContainsFunc(p.Classes, func(c plan.Class) bool { return c.Route.Strict && slices.Contains(c.Route.Uplinks, u.Name) })
 	return u.Families[family] || slices.ContainsFunc(p.Routes, func(r plan.Route) bool {
-		return r.Family == family && r.Table == u.Table && r.Dst.Addr().IsGlobalUnicast() && !r.Dst.Addr().IsPrivate()
+		return r.Family == family && r.Table == u.Table && r.Dst.Addr().IsGlobalUnicast() && !r.Dst.Addr().IsPrivate() &&
+			(strict || !slices.Contains(p.ByMain, r.Dst))
 	})
 }
 
