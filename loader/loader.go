@@ -95,9 +95,18 @@ func (l *Loader) home() (string, error) {
 	return filepath.Join(bpffs, homeName), err
 }
 
-func (l *Loader) dir() (string, error) {
+func (l *Loader) dir() (string, error) { return l.dirOf(l.netns) }
+
+func (l *Loader) dirOf(netns uint64) (string, error) {
 	home, err := l.home()
-	return filepath.Join(home, strconv.FormatUint(l.netns, 10)), err
+	return filepath.Join(home, strconv.FormatUint(netns, 10)), err
+}
+
+// AppliedIn tells whether something is applied in a network namespace, by its inode,
+// or is being applied there.
+func (l *Loader) AppliedIn(netns uint64) bool {
+	dir, err := l.dirOf(netns)
+	return err == nil && (exists(dir) || exists(dir+oldSuffix))
 }
 
 // Plan is what Apply would bring the kernel to, and the changes it would

@@ -72,8 +72,17 @@ func (s *site) gone(t *testing.T) {
 			t.Errorf("%s%s: %v, want that it does not exist", s.pins(), suffix, err)
 		}
 	}
+	if left := s.runFiles(); left != nil {
+		t.Errorf("agents left %v", left)
+	}
 	eventually(t, "BPF objects are gone", func() error { return s.seen.gone() })
 	eventually(t, "the BPF file system is as it was", emptyBpffs)
+}
+
+// runFiles are those of agents of the host, and of ones that were.
+func (s *site) runFiles() []string {
+	names, _ := filepath.Glob(fmt.Sprintf("/run/waymark/%d.*", s.Host.Inode()))
+	return names
 }
 
 // lines is the difference of two long texts, line by line: what each has

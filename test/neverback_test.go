@@ -3,6 +3,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -80,14 +81,13 @@ func (f *following) compare(text string) {
 	}
 }
 
-// countersIn are the kernel's. What the process that serves says of itself, and
-// what an agent counts of its own life, begins with it.
+// countersIn are all but what the process that serves says of itself.
 func countersIn(text string) map[string]float64 {
 	found, counts := map[string]float64{}, false
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "# TYPE ") {
-			counts = (strings.HasPrefix(line, "# TYPE waymark_class_") || strings.HasPrefix(line, "# TYPE waymark_match_") || strings.HasPrefix(line, "# TYPE waymark_rule_")) &&
+			counts = strings.HasPrefix(line, "# TYPE waymark_") && !strings.HasPrefix(line, "# TYPE waymark_exporter_") &&
 				(strings.HasSuffix(line, " counter") || strings.HasSuffix(line, " histogram"))
 			continue
 		}
@@ -189,10 +189,20 @@ func TestNoMetricGoesBack(t *testing.T) {
 }
 
 // agentsServe has one agent after the other serve, which ends well or is killed.
+// Each probes, and puts something back.
 func (s *site) agentsServe(t *testing.T, flow func()) {
 	t.Helper()
+	policy := strings.Replace(fourClasses, "up-b,", `up-b, probe: {icmp: [10.0.2.1], interval: 100ms},`, 1)
 	for n := range 3 {
-		a := s.agentOn(t, append(s.write(t, fourClasses), "--listen", exporterAddress)...)
+		a := s.agentOn(t, append(s.write(t, policy), "--listen", exporterAddress)...)
+		had := s.heals(t, "rule")
+		s.shell(t, "ip rule del priority 1001") // that of the probes
+		soon(t, "the rule is back", func() error {
+			if s.heals(t, "rule") == had {
+				return errors.New("no heal")
+			}
+			return nil
+		})
 		flow()
 		if n == 0 {
 			a.kill(t)

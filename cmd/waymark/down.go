@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"waymark/internal/agent"
 	"waymark/loader"
 )
 
@@ -27,6 +28,7 @@ nothing of anybody else's. Traffic goes by the main table from then on.`,
 				if err != nil {
 					return err
 				}
+				agent.Forget(l)
 				return o.print(e.stdout, "Down", removed, func(w io.Writer) error { return printRemoved(w, removed) })
 			})
 		},

@@ -72,7 +72,7 @@ type Agent struct {
 // cannot be applied is an error when nothing is applied yet; otherwise it is
 // said, and what is applied is kept.
 func Run(ctx context.Context, o Options) error {
-	lock, err := takeLock(o.Loader.Netns())
+	lock, err := takeLock(o.Loader)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,8 @@ func Run(ctx context.Context, o Options) error {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	a := &Agent{Options: o, lock: lock, record: newRecord(), said: map[string]string{}, news: make(chan struct{}, 1), haste: make(chan struct{}, 1), probes: probe.New()}
+	record := newRecord(lock.before())
+	a := &Agent{Options: o, lock: lock, record: record, said: map[string]string{}, news: make(chan struct{}, 1), haste: make(chan struct{}, 1), probes: probe.New(record.Counts...)}
 	defer a.follows.stop()
 	defer a.cgroups.stop()
 	defer a.probes.Close()

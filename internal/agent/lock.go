@@ -9,16 +9,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/host"
+	"waymark/loader"
 )
 
 // runDir holds, for each network namespace with an agent, a file that the
-// agent has locked for as long as it lives, and what it says of itself.
+// agent has locked for as long as it lives, and what it says of itself. That
+// stays for the next one to go on with, as long as anything is applied.
 const runDir = "/run/waymark"
 
 const lockSuffix, recordSuffix = ".lock", ".json"
@@ -36,18 +39,20 @@ func (r *running) Error() string {
 
 // lock is the right to be a network namespace's agent.
 type lock struct {
-	file *os.File
-	base string // path without suffix
+	file   *os.File
+	base   string // path without suffix
+	loader *loader.Loader
 }
 
 func basePath(netns uint64) string { return filepath.Join(runDir, fmt.Sprint(netns)) }
 
 // takeLock takes it, or says in a *running who has it.
-func takeLock(netns uint64) (*lock, error) {
+func takeLock(l *loader.Loader) (*lock, error) {
+	netns := l.Netns()
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the run directory: %w", err)
 	}
-	sweepRuns()
+	sweepRuns(l)
 	file, err := lockFile(basePath(netns) + lockSuffix)
 	for range 20 { // somebody who only looks holds it for a moment
 		if file != nil || err != nil {
@@ -63,7 +68,7 @@ func takeLock(netns uint64) (*lock, error) {
 		r, _ := Read(netns)
 		return nil, &running{r}
 	}
-	return &lock{file, basePath(netns)}, nil
+	return &lock{file, basePath(netns), l}, nil
 }
 
 // lockFile makes and locks a file; nil if somebody has it locked.
@@ -91,12 +96,20 @@ func lockFile(path string) (*os.File, error) {
 	}
 }
 
-// release gives it back and leaves no file.
+// release gives it back.
 func (k *lock) release() {
-	_ = os.Remove(k.base + recordSuffix)
+	if !k.loader.AppliedIn(k.loader.Netns()) {
+		_ = os.Remove(k.base + recordSuffix)
+	}
 	_ = os.Remove(k.base + lockSuffix)
 	k.file.Close()
-	_ = os.Remove(runDir) // unless another agent has files there
+	_ = os.Remove(runDir) // unless there are files in it
+}
+
+// before is what the agent before this one said of itself; nil if there was none.
+func (k *lock) before() *Record {
+	r, _ := readRecord(k.base)
+	return r
 }
 
 // write says something of the agent, by one rename.
@@ -119,7 +132,11 @@ func Read(netns uint64) (*Record, error) {
 	if !locked(basePath(netns) + lockSuffix) {
 		return nil, nil
 	}
-	text, err := host.ReadOwn(basePath(netns) + recordSuffix)
+	return readRecord(basePath(netns))
+}
+
+func readRecord(base string) (*Record, error) {
+	text, err := host.ReadOwn(base + recordSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -142,14 +159,29 @@ func locked(path string) bool {
 	return errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
-// sweepRuns removes what killed agents left.
-func sweepRuns() {
+// sweepRuns removes what agents left that are no more, where nothing is applied any more.
+func sweepRuns(l *loader.Loader) {
 	all, _ := filepath.Glob(filepath.Join(runDir, "*"+lockSuffix))
 	for _, path := range all {
 		if !locked(path) {
-			base := strings.TrimSuffix(path, lockSuffix)
-			_ = os.Remove(base + recordSuffix)
 			_ = os.Remove(path)
 		}
+	}
+	all, _ = filepath.Glob(filepath.Join(runDir, "*"+recordSuffix))
+	for _, path := range all {
+		base := strings.TrimSuffix(path, recordSuffix)
+		netns, err := strconv.ParseUint(filepath.Base(base), 10, 64)
+		if err == nil && !l.AppliedIn(netns) && !locked(base+lockSuffix) {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// Forget removes what the last agent of a network namespace left for the next, once
+// nothing is applied any more.
+func Forget(l *loader.Loader) {
+	if _, err := os.Stat(runDir); err == nil {
+		sweepRuns(l)
+		_ = os.Remove(runDir)
 	}
 }

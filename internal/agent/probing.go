@@ -80,7 +80,7 @@ func (a *Agent) tellProbes() {
 	for _, s := range a.record.Probes {
 		before[s.Uplink] = s.Down
 	}
-	a.record.Probes = a.probes.States()
+	a.record.Probes, a.record.Counts = a.probes.States(), a.probes.Counts()
 	left := a.withdrawn()
 	for _, s := range a.record.Probes {
 		switch {

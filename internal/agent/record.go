@@ -17,10 +17,11 @@ import (
 type Record struct {
 	PID      int               `json:"pid"`
 	Since    time.Time         `json:"since"`
-	Heals    map[string]uint64 `json:"heals"`             // what was put back, by kind, since then
+	Heals    map[string]uint64 `json:"heals"`             // what was put back, by kind, by agents before it too
 	Last     []Heal            `json:"last"`              // the latest of those, newest last
 	Problems []string          `json:"problems"`          // what is wrong now, in sentences
 	Probes   []probe.State     `json:"probes"`            // of the uplinks that are probed
+	Counts   []probe.Count     `json:"counts,omitempty"`  // of all targets that were, by agents before it too
 	Cgroups  string            `json:"cgroups,omitempty"` // what tells of cgroups that are made: "inotify"; "": nothing has to
 }
 
@@ -35,9 +36,15 @@ type Heal struct {
 // lastHeals is how many are remembered.
 const lastHeals = 10
 
-func newRecord() *Record {
-	return &Record{PID: os.Getpid(), Since: time.Now().UTC().Truncate(time.Second),
+// newRecord goes on with what the agent before counted, if there was one.
+func newRecord(before *Record) *Record {
+	r := &Record{PID: os.Getpid(), Since: time.Now().UTC().Truncate(time.Second),
 		Heals: map[string]uint64{}, Last: []Heal{}, Problems: []string{}}
+	if before != nil {
+		maps.Copy(r.Heals, before.Heals)
+		r.Last, r.Counts = append(r.Last, before.Last...), before.Counts
+	}
+	return r
 }
 
 func (r *Record) add(o Object, by string) {

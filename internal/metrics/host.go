@@ -41,7 +41,7 @@ var hostFamilies = []Family{
 				s.set(float64(in.agent.Problems))
 			}
 		}),
-	counter("waymark_agent_heals_total", "Objects of Waymark's that somebody took away or changed, and that the agent put back since it began.", []string{"kind"},
+	counter("waymark_agent_heals_total", "Objects of Waymark's that somebody took away or changed, and that an agent put back.", []string{"kind"},
 		func(in *input, s *series) {
 			if in.agent == nil {
 				return

@@ -16,8 +16,8 @@ What ` + "`waymark metrics`" + ` and ` + "`waymark run --listen`" + ` serve on `
 the code by ` + "`go generate ./internal/metrics`" + `; do not edit.
 
 - Counters count from the first ` + "`waymark apply`" + `. They go on through applies, changes
-  of classes, restarts and upgrades of the agent, and end with ` + "`waymark down`" + `. Only what
-  an agent counts of its own life, its heals and its probes, begins with it.
+  of classes, restarts and upgrades of the agent, and end with ` + "`waymark down`" + `. Only
+  ` + "`waymark_exporter_read_errors_total`" + ` begins with who serves it.
 - Labels take their values from the policy (classes, uplinks, matches, rules) or from
   short lists (families, causes, reasons); never a process, an address or a unit of the
   traffic.

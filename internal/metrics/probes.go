@@ -25,7 +25,7 @@ var probeFamilies = []Family{
 		targets(func(t *probe.Target, s *series, values ...string) { s.set(float64(t.Loss)/100, values...) })),
 	gauge("waymark_uplink_probe_latency_seconds", "Mean time to the answer of the target's last probes; 0 while none is answered.", byTarget,
 		targets(func(t *probe.Target, s *series, values ...string) { s.set(t.Latency.Seconds(), values...) })),
-	counter("waymark_uplink_probes_sent_total", "Probes of the target since the agent began.", byTarget,
+	counter("waymark_uplink_probes_sent_total", "Probes of the target.", byTarget,
 		targets(func(t *probe.Target, s *series, values ...string) { s.count(t.Sent, values...) })),
 	counter("waymark_uplink_probes_lost_total", "Of those, the ones that no answer came to in time.", byTarget,
 		targets(func(t *probe.Target, s *series, values ...string) { s.count(t.Lost, values...) })),

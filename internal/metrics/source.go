@@ -22,7 +22,7 @@ type Source struct {
 // Agent is what the agent says of itself.
 type Agent struct {
 	Since    time.Time
-	Heals    map[string]uint64 // what it put back since then, by kind
+	Heals    map[string]uint64 // what was put back, by kind, by agents before it too
 	Problems int               // things that are wrong now, and that it could not mend
 	Probes   []probe.State     // of the uplinks that the policy has probed
 }

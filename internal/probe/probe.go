@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,14 @@ type counted struct{ uplink, target string }
 
 type count struct{ sent, lost uint64 }
 
+// Count is what was counted of one target, probed now or not.
+type Count struct {
+	Uplink string `json:"uplink"`
+	Target string `json:"target"`
+	Sent   uint64 `json:"sent"`
+	Lost   uint64 `json:"lost"`
+}
+
 // running is one uplink's.
 type running struct {
 	verdict
@@ -70,10 +79,14 @@ type running struct {
 	done sync.WaitGroup
 }
 
-// New is no probes yet.
-func New() *Probes {
+// New is no probes yet, which go on with what was counted before them.
+func New(before ...Count) *Probes {
 	news := make(chan struct{}, 1)
-	return &Probes{News: news, news: news, running: map[string]*running{}, counts: map[counted]*count{}}
+	p := &Probes{News: news, news: news, running: map[string]*running{}, counts: map[counted]*count{}}
+	for _, c := range before {
+		p.counts[counted{c.Uplink, c.Target}] = &count{c.Sent, c.Lost}
+	}
+	return p
 }
 
 // Follow probes these uplinks from now on, and no others. One that is probed
@@ -249,6 +262,19 @@ func (p *Probes) States() (states []State) {
 		states = append(states, s)
 	}
 	return states
+}
+
+// Counts are what was counted of every target, by uplink and target.
+func (p *Probes) Counts() (all []Count) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for of, c := range p.counts {
+		all = append(all, Count{of.uplink, of.target, c.sent, c.lost})
+	}
+	slices.SortFunc(all, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(a.Uplink, b.Uplink), cmp.Compare(a.Target, b.Target))
+	})
+	return all
 }
 
 func wayOf(u plan.Uplink) way {

@@ -81,5 +81,6 @@ func TestCountsGoOn(t *testing.T) {
 		if got := p.States()[0].Targets[0]; got.Sent != 2*(n+1) || got.Lost != n+1 {
 			t.Errorf("%d were sent, %d of them lost, want %d and %d", got.Sent, got.Lost, 2*(n+1), n+1)
 		}
+		p = New(p.Counts()...) // as those of the next agent do
 	}
 }

@@ -37,7 +37,7 @@ function showAgent(agent) {
   }
   const total = Object.values(agent.heals ?? {}).reduce((a, b) => a + b, 0);
   const problems = agent.problems ?? [];
-  text(p, `${total ? `The agent put back ${count(total)}` : "The agent had nothing to put back"} since ${new Date(agent.since).toLocaleString("sv")}.${problems.length ? ` Wrong now: ${problems.join("; ")}` : ""}`);
+  text(p, `The agent is there since ${new Date(agent.since).toLocaleString("sv")}; ${total ? `put back ${count(total)} in all` : "nothing had to be put back"}.${problems.length ? ` Wrong now: ${problems.join("; ")}` : ""}`);
   p.classList.toggle("alarm", problems.length > 0);
   const newest = (agent.last ?? []).map((h, i) => ({ ...h, i })).reverse();
   list($("heals"), newest, (h) => `${h.time} ${h.kind} ${h.object} ${h.i}`, (h) => el("li", {},
