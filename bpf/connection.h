@@ -113,20 +113,20 @@ static __always_inline void opened(struct bpf_sock *sk, struct connection *of)
 	observe(of->class->slot, of->number, TIME_CONNECT, took, 1);
 }
 
-static __always_inline int is_young(struct bpf_sock_ops *ctx)
+static __always_inline int is_one_of_many(struct bpf_sock_ops *ctx)
 {
-	return ctx->segs_in < RTT_EACH;
+	return ctx->segs_in >= RTT_EACH && ctx->args[0] < RTT_SHORT;
 }
 
 /* By a hash of what came before it: what comes in step must not be met always, nor never. */
 static __always_inline int is_sample(struct bpf_sock_ops *ctx)
 {
-	return is_young(ctx) || ctx->segs_in * 0x9e3779b1U < 0xffffffffU / RTT_SAMPLE;
+	return !is_one_of_many(ctx) || ctx->segs_in * 0x9e3779b1U < 0xffffffffU / RTT_SAMPLE;
 }
 
 static __always_inline void measured(struct bpf_sock_ops *ctx, struct connection *of)
 {
-	__u32 for_all = is_young(ctx) ? 1 : RTT_SAMPLE;
+	__u32 for_all = is_one_of_many(ctx) ? RTT_SAMPLE : 1;
 	/* Before 6.10 the measurement itself is not told, but what is made of it. */
 	__u64 ns = (ctx->args[0] ? ctx->args[0] : ctx->srtt_us >> 3) * 1000ULL;
 

@@ -265,6 +265,7 @@ type WaymarkRttLimits uint32
 
 const (
 	WaymarkRttLimitsRTT_EACH   WaymarkRttLimits = 64
+	WaymarkRttLimitsRTT_SHORT  WaymarkRttLimits = 1000
 	WaymarkRttLimitsRTT_SAMPLE WaymarkRttLimits = 8
 )
 

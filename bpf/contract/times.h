@@ -24,10 +24,12 @@ enum time_kind {
 };
 
 /*
- * Which of the kernel's measurements of a round trip are counted: each, until the
- * connection has received RTT_EACH segments; then one of RTT_SAMPLE, as so many.
+ * The kernel tells of one measurement in each round trip, however many segments it
+ * has. Each is counted but those of less than RTT_SHORT microseconds, of which a
+ * connection may have a hundred thousand a second: once it has received RTT_EACH
+ * segments, one of RTT_SAMPLE of them, as so many.
  */
-enum rtt_limits { RTT_EACH = 64, RTT_SAMPLE = 8 };
+enum rtt_limits { RTT_EACH = 64, RTT_SHORT = 1000, RTT_SAMPLE = 8 };
 
 /* What an uplink failed by. */
 enum turn_cause {

@@ -5,6 +5,7 @@ package datapath
 import (
 	"math"
 	"slices"
+	"time"
 
 	"waymark/bpf"
 )
@@ -23,17 +24,19 @@ type Tally struct {
 	Reset         uint64      `json:"reset"`
 	SendErrors    uint64      `json:"sendErrors"` // datagrams, and connects of datagram sockets, that a hook of ours refused
 	Sends         FailedSends `json:"failedSends"`
-	RTT           Histogram   `json:"rtt"`     // of TCP, as the kernel measures it, of which RTTEach and RTTSample are counted
+	RTT           Histogram   `json:"rtt"`     // of TCP, a value for each round trip; see RTTSample
 	Connect       Histogram   `json:"connect"` // of TCP, from the first SYN to established
 	Queue         Histogram   `json:"queue"`   // from tc egress to the driver, of one packet in QueueSample
 }
 
 // QueueSample is how many packets go by for each whose time in the queue is
-// taken. Each of the kernel's measurements of a round trip is counted until the
-// connection has received RTTEach segments; then one of RTTSample, as so many.
+// taken. RTTSample is how many of a connection's round trips go by for each that
+// is counted, as so many, of those shorter than RTTShort; of the
+// first RTTEach segments that a connection receives, all are.
 const (
 	QueueSample = int(bpf.WaymarkQueueLimitsQUEUE_SAMPLE)
 	RTTEach     = int(bpf.WaymarkRttLimitsRTT_EACH)
+	RTTShort    = time.Duration(bpf.WaymarkRttLimitsRTT_SHORT) * time.Microsecond
 	RTTSample   = int(bpf.WaymarkRttLimitsRTT_SAMPLE)
 )
 
