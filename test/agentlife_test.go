@@ -69,10 +69,16 @@ func TestReload(t *testing.T) {
 	if log := a.logged(); strings.Contains(log, "took up") {
 		t.Errorf("it takes its own policy for somebody's: %s", log)
 	}
-	// What is applied by hand stays, and what is damaged is healed to it.
+	// What is applied by hand stays, and what is damaged is healed to it. It is no
+	// damage itself, if the host changed as well before the agent came to look.
+	_ = a.Process.Signal(syscall.SIGSTOP)
 	s.ok(t, append([]string{"apply"}, s.writeAs(t, "other.txt", groupBy("c"))...)...)
+	s.shell(t, "ip route add 198.18.0.0/24 via 10.0.1.1")
+	time.Sleep(600 * time.Millisecond) // until it has a look of its own to take as soon as it goes on
+	_ = a.Process.Signal(syscall.SIGCONT)
 	s.goes(t, "app.slice", byC)
 	a.says(t, "took up what somebody applied")
+	s.shell(t, "ip route del 198.18.0.0/24")
 	had := s.heals(t, "rule")
 	s.shell(t, "ip rule flush protocol 119")
 	soon(t, "the rules are back", func() error {
@@ -82,6 +88,9 @@ func TestReload(t *testing.T) {
 		return nil
 	})
 	s.goes(t, "app.slice", byC)
+	if log := a.logged(); strings.Contains(log, "kind=map") {
+		t.Errorf("it takes what somebody applied for damage: %s", log)
+	}
 
 	told := a.told()
 	_ = a.Process.Signal(syscall.SIGHUP)

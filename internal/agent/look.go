@@ -85,7 +85,7 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 	if w := h.Walked; w.Total() > 0 {
 		a.Log.Info("open flows met their fate", "flows", w.String())
 	}
-	if do.Maps && h.Changes.Classes {
+	if do.Maps && !h.Adopted && h.Changes.Classes {
 		a.book(mapsObject)
 	}
 	return h, nil
