@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,11 +135,28 @@ func (l *Loader) goBack(now *State, n int, why string) (*Returned, error) {
 	if err := l.at(to.CgroupRoot); err != nil {
 		return nil, err
 	}
-	r.Applied, err = l.change(wanted{policy: policy, back: n, users: to.Users, why: why})
+	want := wanted{policy: policy, back: n, users: to.Users, why: why}
+	if why != "" {
+		want.leaveOut(now.Overrides)
+	}
+	r.Applied, err = l.change(want)
 	if err != nil {
 		return nil, fmt.Errorf("rollback to %d: %w", n, err)
 	}
 	return r, nil
+}
+
+// leaveOut takes back the moves of which the policy does not have the classes:
+// nobody may be there to do that who could be told.
+func (want *wanted) leaveOut(held []Override) {
+	lost := func(o Override) bool { return !o.classesIn(want.policy) }
+	for _, o := range held {
+		if lost(o) {
+			want.why += fmt.Sprintf("without `%s`, ", o.String())
+		}
+	}
+	want.edit = func(all []Override) []Override { return slices.DeleteFunc(all, lost) }
+	want.lapsed = true // that they cannot be forgotten is no reason to stay, either
 }
 
 func firstChange(want wanted) string {

@@ -83,6 +83,14 @@ func (o *Override) moves(m classes.Move) bool {
 	return m.From == o.From && slices.Equal(m.Match.Cgroup, o.Match.Cgroup) && sameUsers(m.Match, o.Match) && sameContainers(m.Match, o.Match)
 }
 
+// classesIn tells whether a policy has the classes that the override names.
+func (o *Override) classesIn(policy *classes.Policy) bool {
+	has := func(name string) bool {
+		return slices.ContainsFunc(policy.Classes, func(c classes.Class) bool { return c.Name == name })
+	}
+	return (o.From == "" || has(o.From)) && (o.To == Unclassed || has(o.To))
+}
+
 func sameUsers(a, b classes.Match) bool {
 	return slices.EqualFunc(a.UID, b.UID, func(a, b classes.User) bool { return a.Name == b.Name && a.Lo == b.Lo && a.Hi == b.Hi })
 }

@@ -21,7 +21,7 @@ type wanted struct {
 	edit   func([]Override) []Override // of the overrides that there are; nil: they stay
 	fate   classes.Fate                // of open sockets, in place of the classes' own; "": theirs
 
-	lapsed bool // what is taken back has its end written beside it: whoever reads it later knows
+	lapsed bool // that moves cannot be forgotten is no error: their end is written beside them, or nobody is there to see to that
 
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
 	locked    bool              // the lock is held
