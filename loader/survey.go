@@ -73,6 +73,9 @@ func (l *Loader) surveyApplied() (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.at(l.root); err != nil {
+		return nil, err
+	}
 	w, err := l.survey(wanted{policy: policy})
 	if err == nil && w.state == nil {
 		w.close()
