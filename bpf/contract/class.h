@@ -49,7 +49,7 @@ struct class_entry {
  * up, and nothing is sent by it but what is bound to it, for user space found
  * that it leads nowhere. UPLINK_IPV4 and UPLINK_IPV6 are the families that it is
  * a way for: it has an address, and a route to more than its link or to a public
- * network on that.
+ * network on that, which a class reaches by it alone.
  */
 enum uplink_flags { UPLINK_USABLE = 1, UPLINK_WITHDRAWN = 2, UPLINK_IPV4 = 4, UPLINK_IPV6 = 8 };
 

@@ -10,7 +10,8 @@ import (
 	"waymark/internal/plan"
 )
 
-// TestPassed has rules of others lead some destinations, before Waymark's and behind.
+// TestPassed has rules of others lead some destinations, before Waymark's and behind,
+// or say what Waymark's do.
 func TestPassed(t *testing.T) {
 	rule := func(priority, table uint32, other string) plan.Rule {
 		return plan.Rule{Family: plan.IPv4, Priority: priority, Action: plan.Lookup, Table: table, Other: other}
@@ -22,6 +23,10 @@ func TestPassed(t *testing.T) {
 		r.From = netip.MustParsePrefix(from)
 		return r
 	}
+	quick := rule(32764, plan.TableMain, "")
+	quick.Suppress = true
+	early := quick
+	early.Priority = 998
 	const base, first = "rules: {base: ", "`ip -4 rule add priority 999 from all "
 	for name, c := range map[string]struct {
 		rules []plan.Rule
@@ -30,6 +35,8 @@ func TestPassed(t *testing.T) {
 		"Tailscale's":               {[]plan.Rule{rule(5270, 52, "")}, []string{base + "6000}"}},
 		"where there is no room":    {[]plan.Rule{rule(32765, 52, "")}, []string{first + "lookup 52 suppress_prefixlength 0"}},
 		"of one destination":        {[]plan.Rule{rule(32765, 52, "to 100.64.0.0/10")}, []string{first + "to 100.64.0.0/10 lookup 52"}},
+		"wg-quick's":                {[]plan.Rule{quick}, []string{"PostDown = waymark apply"}},
+		"wg-quick's, before ours":   {[]plan.Rule{early}, nil},
 		"strongSwan's":              {[]plan.Rule{rule(220, 220, "")}, nil},
 		"with the cure":             {[]plan.Rule{suppressed, rule(5270, 52, "")}, nil},
 		"of a source":               {[]plan.Rule{of("10.0.0.2/32")}, nil},

@@ -75,6 +75,8 @@ func ruleFindings(h Host) (found []Finding) {
 	for _, r := range h.Facts.Rules {
 		switch {
 		case r.Protocol == plan.Protocol:
+		case h.likened(r):
+			found = append(found, likenedFinding(r))
 		case slices.Contains(passed, r):
 			found = append(found, h.passedFinding(r))
 		case h.proxies(r):
