@@ -93,7 +93,7 @@ int watch_before(struct __sk_buff *skb)
 	if (!l || !d)
 		return TCX_NEXT;
 	__builtin_memset(&l->sight, 0, sizeof(l->sight));
-	if (!see(&l->sight, (const void *)address_of(skb)))
+	if (!see(&l->sight, (const void *)address_of(skb), 0))
 		return TCX_NEXT;
 	l->sight.mark = standing(skb, &l->sight);
 	l->decisions = d->count;
@@ -156,15 +156,23 @@ int watch_sendmsg6(struct bpf_sock_addr *ctx)
 
 enum { NOT_DROPPED_YET = 0, CONSUMED = 1 };
 
+/* As the instance has them: see drops.h, which counts the same packets under the same class. */
+const volatile __u32 drop_tells_socket;
+const volatile __u32 queue_purge;
+
 SEC("tp_btf/kfree_skb")
 int watch_dropped(__u64 *ctx)
 {
+	const struct sock *receiver = drop_tells_socket ? (const struct sock *)ctx[3] : 0;
+	const void *skb = (const void *)ctx[0];
 	struct sight s = {};
 	__u32 reason = ctx[2];
 
 	judge();
-	if (reason == NOT_DROPPED_YET || reason == CONSUMED || !see(&s, (const void *)ctx[0]))
+	if (reason == NOT_DROPPED_YET || reason == CONSUMED || !see(&s, skb, receiver))
 		return 0;
+	if (!class_number(s.mark) && s.sk && reason != queue_purge)
+		see_for_socket(&s, skb);
 	if (!class_number(s.mark))
 		return 0;
 	struct watch_told *t = told_of(&s.flow);

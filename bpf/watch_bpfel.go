@@ -66,25 +66,27 @@ type WatchWatchTold struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	WatchMapDecided        = "decided"
-	WatchMapEvents         = "events"
-	WatchMapLook           = "look"
-	WatchMapNotes          = "notes"
-	WatchMapOwners         = "owners"
-	WatchMapTold           = "told"
-	WatchMapUntold         = "untold"
-	WatchProgWatchAfter    = "watch_after"
-	WatchProgWatchBefore   = "watch_before"
-	WatchProgWatchConnect4 = "watch_connect4"
-	WatchProgWatchConnect6 = "watch_connect6"
-	WatchProgWatchDropped  = "watch_dropped"
-	WatchProgWatchSendmsg4 = "watch_sendmsg4"
-	WatchProgWatchSendmsg6 = "watch_sendmsg6"
-	WatchVarMask           = "mask"
-	WatchVarMaskRuns       = "mask_runs"
-	WatchVarNetnsCookie    = "netns_cookie"
-	WatchVarRetiredMask    = "retired_mask"
-	WatchVarWatchTypes     = "watch_types"
+	WatchMapDecided         = "decided"
+	WatchMapEvents          = "events"
+	WatchMapLook            = "look"
+	WatchMapNotes           = "notes"
+	WatchMapOwners          = "owners"
+	WatchMapTold            = "told"
+	WatchMapUntold          = "untold"
+	WatchProgWatchAfter     = "watch_after"
+	WatchProgWatchBefore    = "watch_before"
+	WatchProgWatchConnect4  = "watch_connect4"
+	WatchProgWatchConnect6  = "watch_connect6"
+	WatchProgWatchDropped   = "watch_dropped"
+	WatchProgWatchSendmsg4  = "watch_sendmsg4"
+	WatchProgWatchSendmsg6  = "watch_sendmsg6"
+	WatchVarDropTellsSocket = "drop_tells_socket"
+	WatchVarMask            = "mask"
+	WatchVarMaskRuns        = "mask_runs"
+	WatchVarNetnsCookie     = "netns_cookie"
+	WatchVarQueuePurge      = "queue_purge"
+	WatchVarRetiredMask     = "retired_mask"
+	WatchVarWatchTypes      = "watch_types"
 )
 
 // LoadWatch returns the embedded CollectionSpec for Watch.
@@ -155,11 +157,13 @@ type WatchMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type WatchVariableSpecs struct {
-	Mask        *ebpf.VariableSpec `ebpf:"mask"`
-	MaskRuns    *ebpf.VariableSpec `ebpf:"mask_runs"`
-	NetnsCookie *ebpf.VariableSpec `ebpf:"netns_cookie"`
-	RetiredMask *ebpf.VariableSpec `ebpf:"retired_mask"`
-	WatchTypes  *ebpf.VariableSpec `ebpf:"watch_types"`
+	DropTellsSocket *ebpf.VariableSpec `ebpf:"drop_tells_socket"`
+	Mask            *ebpf.VariableSpec `ebpf:"mask"`
+	MaskRuns        *ebpf.VariableSpec `ebpf:"mask_runs"`
+	NetnsCookie     *ebpf.VariableSpec `ebpf:"netns_cookie"`
+	QueuePurge      *ebpf.VariableSpec `ebpf:"queue_purge"`
+	RetiredMask     *ebpf.VariableSpec `ebpf:"retired_mask"`
+	WatchTypes      *ebpf.VariableSpec `ebpf:"watch_types"`
 }
 
 // WatchObjects contains all objects after they have been loaded into the kernel.
@@ -207,11 +211,13 @@ func (m *WatchMaps) Close() error {
 //
 // It can be passed to LoadWatchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WatchVariables struct {
-	Mask        *ebpf.Variable `ebpf:"mask"`
-	MaskRuns    *ebpf.Variable `ebpf:"mask_runs"`
-	NetnsCookie *ebpf.Variable `ebpf:"netns_cookie"`
-	RetiredMask *ebpf.Variable `ebpf:"retired_mask"`
-	WatchTypes  *ebpf.Variable `ebpf:"watch_types"`
+	DropTellsSocket *ebpf.Variable `ebpf:"drop_tells_socket"`
+	Mask            *ebpf.Variable `ebpf:"mask"`
+	MaskRuns        *ebpf.Variable `ebpf:"mask_runs"`
+	NetnsCookie     *ebpf.Variable `ebpf:"netns_cookie"`
+	QueuePurge      *ebpf.Variable `ebpf:"queue_purge"`
+	RetiredMask     *ebpf.Variable `ebpf:"retired_mask"`
+	WatchTypes      *ebpf.Variable `ebpf:"watch_types"`
 }
 
 // WatchPrograms contains all programs after they have been loaded into the kernel.

@@ -185,6 +185,15 @@ func TestWatchTellsOfTrouble(t *testing.T) {
 		t.Errorf("the drop is told as %+v", e)
 	}
 
+	deaf := in("bulk.slice", v4.job(lab.UDP, 1))
+	deaf.NoReply = true
+	c := s.open(t, deaf)
+	must[lab.Result](t)(c.Send(3000, 1)) // whose answers nobody reads
+	e = w.tells(t, loader.EventDropped, func(e loader.Event) bool { return e.Reason == "SOCKET_RCVBUFF" })
+	if e.Class != "bulk" || e.Uplink != "" || e.Source != c.Opened.Local.String() || e.Cgroup != "bulk.slice" || e.PID == 0 {
+		t.Errorf("the drop of an answer is told as %+v", e)
+	}
+
 	if err := s.Unplug(byB); err != nil {
 		t.Fatal(err)
 	}
@@ -216,21 +225,11 @@ func TestWatchEnds(t *testing.T) {
 	job := in("bulk.slice", v4.job(lab.TCP, 1))
 	one := s.watch(t, "-n", "1", "--peer", job.To[0].Addr().String(), "--cgroup", "bulk.slice")
 	elsewhere := s.watch(t, "--peer", "192.0.2.0/24")
-	piped := make(chan string)
-	go func() {
-		out, err := s.Host.Command("bash", "-c", "set -o pipefail; "+binary(t)+" watch | head -n 1").CombinedOutput()
-		piped <- fmt.Sprint(out, err)
-	}()
-	for read := false; !read; {
-		must[lab.Result](t)(s.Host.Run(job))
-		select {
-		case out := <-piped:
-			if read = true; !strings.Contains(out, "watching") || !strings.HasSuffix(out, "<nil>") {
-				t.Errorf("into a pipe that is closed: %s", out)
-			}
-		default:
-		}
+	piped := s.Host.Command("bash", "-c", "set -o pipefail; "+binary(t)+" watch | head -n 1") // while nothing happens
+	if out, err := piped.CombinedOutput(); !strings.Contains(out, "watching") || err != nil {
+		t.Errorf("into a pipe that is closed: %s %v", out, err)
 	}
+	must[lab.Result](t)(s.Host.Run(job))
 	if err := one.Wait(); err != nil {
 		t.Errorf("after one event it ends with %v: %s", err, one.stderr.String())
 	}

@@ -24,6 +24,7 @@ struct sock___watch {
 struct sk_buff___watch {
 	struct sock *sk;
 	struct net_device___watch *dev;
+	int skb_iif;
 	__u32 mark;
 	__u16 protocol;
 	__u16 transport_header;
@@ -100,8 +101,8 @@ static __always_inline int read_headers(struct sight *s, const struct sk_buff___
 	return 1;
 }
 
-/* Returns whether it is an IP packet of the network namespace. */
-static __always_inline int see(struct sight *s, const void *skb)
+/* Returns whether it is an IP packet of the network namespace. Who it was for may be known where it has no socket. */
+static __always_inline int see(struct sight *s, const void *skb, const struct sock *receiver)
 {
 	const struct sk_buff___watch *k = skb;
 	const struct net_device___watch *dev = 0;
@@ -117,6 +118,8 @@ static __always_inline int see(struct sight *s, const void *skb)
 	READ(s->mark, k->mark);
 	READ(sk, k->sk);
 	READ(dev, k->dev);
+	if (!sk)
+		sk = receiver;
 	if (sk) {
 		READ(net, sk->__sk_common.skc_net.net);
 		bpf_probe_read_kernel(&state, 1, (const void *)&sk->__sk_common.skc_state);
@@ -132,6 +135,24 @@ static __always_inline int see(struct sight *s, const void *skb)
 	if (state != TCP_TIME_WAIT)
 		s->sk = (__u64)sk;
 	return read_headers(s, k);
+}
+
+/* Gives a packet without a class that of its socket. One that came in is told from the socket's end. */
+static __always_inline void see_for_socket(struct sight *s, const void *skb)
+{
+	const struct sk_buff___watch *k = skb;
+	struct watch_flow came = s->flow;
+	int iif = 0;
+
+	READ(s->mark, ((const struct sock *)s->sk)->sk_mark);
+	READ(iif, k->skb_iif);
+	if (!iif)
+		return;
+	s->ifindex = 0;
+	for (int i = 0; i < 2; i++) {
+		__builtin_memcpy(s->flow.addresses[i], came.addresses[!i], sizeof(came.addresses[0]));
+		s->flow.ports[i] = came.ports[!i];
+	}
 }
 
 #endif

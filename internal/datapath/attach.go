@@ -49,9 +49,6 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 		bpf.WaymarkVarMaster:     uint32(h.Master),
 		bpf.WaymarkVarFiltered:   truth(h.Filtered),
 		bpf.WaymarkVarLinkHeader: linkHeader(net.InterfaceByName(h.Place)),
-
-		bpf.WaymarkVarDropTellsSocket: truth(arguments("kfree_skb") >= 4),
-		bpf.WaymarkVarQueuePurge:      dropReasonNamed("QUEUE_PURGE"),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err

@@ -43,6 +43,9 @@ func (i *Instance) spec(programs ...string) (*ebpf.CollectionSpec, error) {
 		bpf.WaymarkVarMaskRuns:    runs,
 		bpf.WaymarkVarNetnsCookie: i.settings.NetnsCookie,
 		bpf.WaymarkVarUplinkLimit: i.settings.UplinkLimit,
+
+		bpf.WaymarkVarDropTellsSocket: truth(arguments("kfree_skb") >= 4),
+		bpf.WaymarkVarQueuePurge:      dropReasonNamed("QUEUE_PURGE"),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s in the BPF object: %w", name, err)
