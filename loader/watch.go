@@ -138,7 +138,7 @@ func (w *watcher) pass(e Event) error {
 // within tells whether a cgroup is one with a path or name, or below one.
 func within(cgroup, named string) bool {
 	named = strings.Trim(named, "/")
-	if cgroup == named || strings.HasPrefix(cgroup, named+"/") {
+	if named == "" || cgroup == named || strings.HasPrefix(cgroup, named+"/") {
 		return true
 	}
 	return slices.Contains(strings.Split(cgroup, "/"), named)

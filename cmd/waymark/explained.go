@@ -71,7 +71,7 @@ func printExplanation(w io.Writer, x *loader.Explanation, coloured bool) error {
 func printSocket(field func(string, string, ...any), x *loader.Explanation) {
 	s := x.Socket
 	field("socket", "%s %s > %s", s.Proto, s.Source, s.Peer)
-	field("held by", "%s, uid %d, cgroup %s", visible(holders(s.Holders)), s.UID, visible(s.Cgroup)) // here, for where there are colours no more is done about it
+	field("held by", "%s, uid %d, cgroup %s", holders(s.Holders), s.UID, visible(s.Cgroup)) // here, for where there are colours no more is done about it
 	field("carries", "%s", carries(x))
 	field("leaves by", "%s", leavesByNow(s.Uplink))
 }

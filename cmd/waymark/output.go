@@ -54,6 +54,11 @@ type envelope struct {
 	Item       any    `json:"item"`
 }
 
+// inLine is visible, of what is to stay in its line and column.
+func inLine(text string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(visible(text))
+}
+
 // visible writes out what a terminal would obey or not show: anybody names his
 // processes and cgroups as he likes, and whoever looks at them is root.
 func visible(text string) string {

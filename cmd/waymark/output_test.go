@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"waymark/internal/host"
 	"waymark/loader"
 )
 
@@ -20,6 +21,16 @@ func TestOutputIsNoTerminalsMaster(t *testing.T) {
 	}
 	if got := watched.String(); strings.Count(got, shown) != 2 {
 		t.Errorf("watch prints %q", got)
+	}
+	watched.Reset()
+	if err := printEvent(&watched, loader.Event{Command: "a\nb\tc", PID: 1}, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := watched.String(); !strings.HasSuffix(got, `a\nb\tc[1]`+"\n") || strings.Count(got, "\n") != 1 {
+		t.Errorf("watch prints %q", got)
+	}
+	if got := holders([]host.Holder{{PID: 1, Command: "a\nb\tc"}}); got != `a\nb\tc (1)` {
+		t.Errorf("holders are %q", got)
 	}
 	var explained strings.Builder
 	if err := printExplanation(&explained, &loader.Explanation{Socket: &loader.OpenFlow{Cgroup: sent}}, true); err != nil {

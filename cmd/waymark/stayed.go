@@ -48,7 +48,7 @@ func whyStayed(f loader.OpenFlow) string {
 func holders(all []host.Holder) string {
 	var texts []string
 	for _, h := range all {
-		texts = append(texts, fmt.Sprintf("%s (%d)", h.Command, h.PID))
+		texts = append(texts, fmt.Sprintf("%s (%d)", inLine(h.Command), h.PID))
 	}
 	return orDash(strings.Join(texts, ", "))
 }

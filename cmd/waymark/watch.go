@@ -11,12 +11,14 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"waymark/internal/agent"
 	"waymark/loader"
@@ -67,14 +69,16 @@ func (w *watch) check(c *cobra.Command) (err error) {
 	if w.peer == "" {
 		return nil
 	}
-	if w.Peer, err = netip.ParsePrefix(w.peer); err == nil {
-		return nil
+	if w.Peer, err = netip.ParsePrefix(w.peer); err != nil {
+		address, err := netip.ParseAddr(w.peer)
+		if err != nil {
+			return usage(c, fmt.Errorf("--peer %s: it is no address and no prefix, such as 203.0.113.0/24", w.peer))
+		}
+		w.Peer = netip.PrefixFrom(address, address.BitLen())
 	}
-	address, err := netip.ParseAddr(w.peer)
-	if err != nil {
-		return usage(c, fmt.Errorf("--peer %s: it is no address and no prefix, such as 203.0.113.0/24", w.peer))
+	if a := w.Peer.Addr(); a.Is4In6() { // as a socket of IPv6 has it
+		w.Peer = netip.PrefixFrom(a.Unmap(), max(0, w.Peer.Bits()-96))
 	}
-	w.Peer = netip.PrefixFrom(address, address.BitLen())
 	return nil
 }
 
@@ -86,6 +90,7 @@ func (w *watch) run(ctx context.Context, e env, l *loader.Loader, o *output) err
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	whenAbandoned(e.stdout, end)
 	w.Also = heals(l.Netns())
 	told := 0
 	var begun *time.Timer // with the first event, which says that it watches
@@ -111,6 +116,25 @@ func (w *watch) run(ctx context.Context, e env, l *loader.Loader, o *output) err
 		return nil
 	}
 	return err
+}
+
+// whenAbandoned ends what writes to a pipe that nobody reads any more: the next event,
+// which would tell of it, may be long in coming.
+func whenAbandoned(out io.Writer, end func()) {
+	file, ok := out.(*os.File)
+	if !ok {
+		return
+	}
+	go func() {
+		fds := []unix.PollFd{{Fd: int32(file.Fd())}}
+		_, err := unix.Poll(fds, -1)
+		for errors.Is(err, unix.EINTR) {
+			_, err = unix.Poll(fds, -1)
+		}
+		if fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
+			end()
+		}
+	}()
 }
 
 // heals are what an agent put back since it was last asked.
@@ -145,7 +169,7 @@ func printEvent(w io.Writer, e loader.Event, asJSON bool) error {
 		}
 		return b.Flush()
 	}
-	fmt.Fprintln(b, visible(eventLine(e)))
+	fmt.Fprintln(b, inLine(eventLine(e)))
 	return b.Flush()
 }
 
