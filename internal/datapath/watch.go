@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
 	"waymark/internal/plan"
@@ -154,6 +155,9 @@ func (w *Watch) attach(name string, put func(*ebpf.Program) (link.Link, error)) 
 	}
 	defer program.Close()
 	l, err := put(program)
+	if errors.Is(err, unix.ERANGE) {
+		return fmt.Errorf("attach %s: too many watch already for one more to find room: end another watch", name)
+	}
 	if err != nil {
 		return fmt.Errorf("attach %s: %w", name, err)
 	}
