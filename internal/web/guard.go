@@ -37,8 +37,6 @@ func guard(next http.Handler, answersTo func(host string) bool) http.Handler {
 		switch {
 		case !answersTo(r.Host):
 			http.Error(w, "this page is not served as "+r.Host+": ask for it by the host's address, by localhost, or by the name in --listen", http.StatusMisdirectedRequest)
-		case !sameOrigin(r):
-			http.Error(w, "this is for the page's own requests, and another page has sent this one", http.StatusForbidden)
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -58,15 +56,21 @@ func (p *Page) answersTo(host string) bool {
 	return p.Authenticated() || name != "" && slices.ContainsFunc(append(p.Names, p.Host), func(known string) bool { return strings.EqualFold(known, name) })
 }
 
-// sameOrigin tells whether a request comes from the page, from no page at
-// all, or only opens the page.
+// asked lets through what comes from the page, or from no page at all.
+func asked(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !sameOrigin(r) {
+			http.Error(w, "this is for the page's own requests, and another page has sent this one; a proxy in between has to pass on the Host that it was asked by", http.StatusForbidden)
+			return
+		}
+		next(w, r)
+	}
+}
+
 func sameOrigin(r *http.Request) bool {
-	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
-	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		return r.URL.Path == "/" || site == "none" || site == "same-origin"
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" { // the browser's own word, which holds behind a proxy, too
+		return site == "same-origin" || site == "none"
 	}
-	if origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
-		return false
-	}
-	return site == "" || site == "same-origin" || site == "none"
+	origin := r.Header.Get("Origin")
+	return origin == "" || origin == "http://"+r.Host || origin == "https://"+r.Host
 }

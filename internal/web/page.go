@@ -89,11 +89,11 @@ func NewPage(o PageOptions) *Page {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
-	mux.HandleFunc("GET /events", p.events)
-	mux.HandleFunc("GET /class", p.class)
-	mux.HandleFunc("GET /explain", p.explain)
+	mux.HandleFunc("GET /events", asked(p.events))
+	mux.HandleFunc("GET /class", asked(p.class))
+	mux.HandleFunc("GET /explain", asked(p.explain))
 	if o.Move != nil {
-		mux.HandleFunc("POST /move", p.move)
+		mux.HandleFunc("POST /move", asked(p.move))
 	}
 	p.handler = guard(mux, p.answersTo)
 	return p

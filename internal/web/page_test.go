@@ -131,6 +131,10 @@ func TestWhoMayAsk(t *testing.T) {
 		{"/explain?dst=::1", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://" + own}, 200},
 		{"/explain?dst=::1", []string{"Origin", "http://other.example"}, 403},
 		{"/explain?dst=::1", []string{"Origin", "null"}, 403},
+		// A proxy asks by another name than the page was opened by.
+		{"/explain?dst=::1", []string{"Sec-Fetch-Site", "same-origin", "Origin", "https://gw.example"}, 200},
+		{"/explain?dst=::1", []string{"Sec-Fetch-Site", "cross-site", "Origin", "http://" + own}, 403},
+		{"/page.js", []string{"Origin", "http://gw.example"}, 200}, // browsers name it for a module's sake
 	} {
 		if answer, text := ask(t, "GET", s.URL+c.path, "", c.headers...); answer.StatusCode != c.code {
 			t.Errorf("%s %v: %d %s; want %d", c.path, c.headers, answer.StatusCode, text, c.code)

@@ -161,6 +161,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.stream.leave(watcher)
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx keeps a stream until it has a few kilobytes
 	out := http.NewResponseController(w)
 	for err = write(w, out, "hello", p.hello()); err == nil; {
 		select {

@@ -2,7 +2,7 @@
 
 // The stream of readings, and who shows what of it.
 
-import { $, text, el, when } from "./dom.js";
+import { $, text, when } from "./dom.js";
 import { showLanes } from "./lanes.js";
 import { showDetail } from "./detail.js";
 import { showLists } from "./lists.js";
@@ -112,6 +112,5 @@ function seen() {
 }
 
 for (const term of document.querySelectorAll("dt[data-term]")) term.id = `term-${term.dataset.term}`;
-$("off").append(el("li", {}, "Counters are the kernel's, since the first apply; none of them ever goes back."));
 document.addEventListener("visibilitychange", seen);
 seen();
