@@ -20,12 +20,21 @@ const bpffsSource = "waymark"
 // Bpffs returns where a BPF file system is mounted, /sys/fs/bpf rather than
 // elsewhere. When none is, dir is where one belongs.
 func Bpffs() (dir string, mounted bool, err error) {
+	if isBpffs(bpffs) { // the agent asks all the time, and the list of mounts is long on a host of containers
+		return bpffs, true, nil
+	}
 	all, err := mounts()
 	if err != nil {
 		return "", false, err
 	}
 	dir, mounted = findBpffs(all)
 	return dir, mounted, nil
+}
+
+// isBpffs tells whether a BPF file system is to be seen at dir.
+func isBpffs(dir string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(dir, &s) == nil && s.Type == unix.BPF_FS_MAGIC
 }
 
 func findBpffs(all []mount) (dir string, mounted bool) {

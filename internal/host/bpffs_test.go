@@ -28,16 +28,6 @@ func TestFindBpffs(t *testing.T) {
 	}
 }
 
-// isBpffs tells whether a BPF file system is to be seen at dir.
-func isBpffs(t *testing.T, dir string) bool {
-	t.Helper()
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		t.Fatal(err)
-	}
-	return s.Type == unix.BPF_FS_MAGIC
-}
-
 func TestBpffsComesAndGoes(t *testing.T) {
 	namespace(t, unix.CLONE_NEWNS)
 	dir := t.TempDir()
@@ -46,8 +36,8 @@ func TestBpffsComesAndGoes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if info, err := os.Stat(dir); err != nil || !isBpffs(t, dir) || info.Mode().Perm() != 0o700 {
-		t.Errorf("mounted %v with mode %v: %v", isBpffs(t, dir), info.Mode(), err)
+	if info, err := os.Stat(dir); err != nil || !isBpffs(dir) || info.Mode().Perm() != 0o700 {
+		t.Errorf("mounted %v with mode %v: %v", isBpffs(dir), info.Mode(), err)
 	}
 	all, err := mounts()
 	if m, _ := mountAt(all, dir); err != nil || m.source == "none" {
@@ -58,14 +48,14 @@ func TestBpffsComesAndGoes(t *testing.T) {
 	if err := os.Mkdir(kept, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := UnmountBpffs(dir); err != nil || !isBpffs(t, dir) {
+	if err := UnmountBpffs(dir); err != nil || !isBpffs(dir) {
 		t.Errorf("a file system that holds something was unmounted: %v", err)
 	}
 	if err := os.Remove(kept); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second finds it gone
-		if err := UnmountBpffs(dir); err != nil || isBpffs(t, dir) {
+		if err := UnmountBpffs(dir); err != nil || isBpffs(dir) {
 			t.Errorf("still mounted: %v", err)
 		}
 	}

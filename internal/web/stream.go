@@ -116,7 +116,7 @@ func (s *stream) run(ends <-chan struct{}) {
 }
 
 const (
-	share   = 128             // of a CPU's time, one part in so many is the page's
+	share   = 192             // of a CPU's time, one part in so many is the page's
 	slowest = 5 * time.Second // however many classes are busy
 )
 

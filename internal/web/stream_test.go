@@ -189,7 +189,7 @@ func TestNoNumbers(t *testing.T) {
 func TestPace(t *testing.T) {
 	s := stream{every: time.Second}
 	for took, want := range map[time.Duration]time.Duration{
-		0: time.Second, 5 * time.Millisecond: time.Second, 20 * time.Millisecond: 2560 * time.Millisecond, time.Second: slowest,
+		0: time.Second, 5 * time.Millisecond: time.Second, 20 * time.Millisecond: 3840 * time.Millisecond, time.Second: slowest,
 	} {
 		if got := s.pace(took); got != want {
 			t.Errorf("after a reading of %s the next is after %s, want %s", took, got, want)
