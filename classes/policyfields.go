@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 var policyFields = []field[Policy]{
@@ -233,15 +234,28 @@ func (d *decoder) interfaceName(n *node) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	problem, hint := interfaceProblem(text)
+	if problem != "" {
+		d.problem(n, fmt.Sprintf("%q %s", text, problem), hint)
+	}
+	return text, problem == ""
+}
+
+// IsInterface tells whether a policy can name an interface: the kernel takes names
+// that a policy takes for a pattern, or for none.
+func IsInterface(name string) bool {
+	problem, _ := interfaceProblem(name)
+	return problem == ""
+}
+
+func interfaceProblem(text string) (problem, hint string) {
 	switch {
 	case strings.ContainsAny(text, "*?%") || strings.HasSuffix(text, "+"):
-		d.problem(n, fmt.Sprintf("%q is a pattern", text), "name every interface by itself")
-	case text == "" || len(text) > 15 || text == "." || text == ".." || strings.ContainsFunc(text, notInInterface):
-		d.problem(n, fmt.Sprintf("%q is not the name of an interface", text), "an interface name has 1 to 15 bytes, without blanks, slashes and colons")
-	default:
-		return text, true
+		return "is a pattern", "name every interface by itself"
+	case text == "" || len(text) > 15 || text == "." || text == ".." || !utf8.ValidString(text) || strings.ContainsFunc(text, notInInterface):
+		return "is not the name of an interface", "an interface name has 1 to 15 bytes, without blanks, slashes and colons"
 	}
-	return text, false
+	return "", ""
 }
 
 func notInInterface(r rune) bool {

@@ -87,7 +87,7 @@ func (r *fileRoute) nextHops() (hops []plan.NextHop, named bool) {
 		of = []fileHop{{r.device, r.via, 0}}
 	}
 	for _, h := range of {
-		if !isInterface(h.device) {
+		if !classes.IsInterface(h.device) {
 			return nil, false
 		}
 		hop := plan.NextHop{Interface: h.device, Weight: h.weight}
@@ -101,15 +101,9 @@ func (r *fileRoute) nextHops() (hops []plan.NextHop, named bool) {
 
 func (r *fileRoute) sendsNothing() bool { return r.does != "" && r.does != "unicast" }
 
-// isInterface tells whether a file's word for an interface is the name of one.
-func isInterface(name string) bool {
-	_, err := classes.Parse("interface", fmt.Appendf(nil, "uplinks: [{name: a, interface: '%s'}]", strings.ReplaceAll(name, "'", "''")))
-	return err == nil
-}
-
 // addFileAddress makes an interface known, with an address if the text is one.
 func (c *carrier) addFileAddress(device, text string) {
-	if !isInterface(device) {
+	if !classes.IsInterface(device) {
 		return
 	}
 	link := c.facts.Links[device]

@@ -53,6 +53,9 @@ func Import(s Setup) (Imported, error) {
 		}
 	}
 	ways := plan.WaysOut(c.facts)
+	for _, u := range plan.Unnameable(c.facts) {
+		c.leave("an interface with a default route", u)
+	}
 	if len(ways) == 0 {
 		return Imported{}, errors.New("import a policy: nothing that was read has a default route: connect an uplink, or name the files that know it")
 	}

@@ -15,7 +15,10 @@ import (
 // all of them comments. It is valid as it is. An error says that the host
 // has no way out.
 func Starter(facts Facts, free Unused) (string, error) {
-	ways := WaysOut(facts)
+	ways, unnameable := WaysOut(facts), Unnameable(facts)
+	if len(ways) == 0 && len(unnameable) > 0 {
+		return "", fmt.Errorf("write a starter policy: the interface %s", strings.Join(unnameable, "; "))
+	}
 	if len(ways) == 0 {
 		return "", errors.New("write a starter policy: no interface of this host has a default route: connect an uplink, or write the policy by hand")
 	}
@@ -33,6 +36,9 @@ func Starter(facts Facts, free Unused) (string, error) {
 	b.WriteString("uplinks:\n")
 	for _, w := range ways {
 		w.write(&b)
+	}
+	for _, u := range unnameable {
+		fmt.Fprintf(&b, "  # the interface %s\n\n", u)
 	}
 	writeExamples(&b, ways)
 	writeForeign(&b, facts)

@@ -5,6 +5,7 @@ package plan
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -96,5 +97,25 @@ func TestStarterWithoutANextHop(t *testing.T) {
 	}
 	if p := h.make(t, text, Numbers{}); len(p.Waiting) > 0 {
 		t.Errorf("it waits: %q\n%s", p.Waiting, text)
+	}
+}
+
+// TestStarterLeavesOutPatterns has default routes by interfaces that a policy takes
+// for patterns, beside others and alone.
+func TestStarterLeavesOutPatterns(t *testing.T) {
+	h := exampleHost()
+	const says = "\"ppp+\" has a default route, and no policy can name it: `ip link set dev \"ppp+\" name NAME`"
+	odd := Route{Family: IPv4, Table: TableMain, Dst: IPv4.Default(), Hops: []NextHop{{Interface: "ppp+"}}}
+	h.Links["ppp+"], h.Routes = Link{Index: 99, Up: true}, append(h.Routes, odd)
+	text, err := Starter(h.Facts, Free(h.Facts, 0))
+	if err != nil || !strings.Contains(text, "# the interface "+says) {
+		t.Errorf("%v: says nothing of it:\n%s", err, text)
+	}
+	if len(h.make(t, text, Numbers{}).Uplinks) == 0 {
+		t.Error("without it, no uplink is left")
+	}
+	h.Routes = []Route{odd}
+	if _, err := Starter(h.Facts, Free(h.Facts, 0)); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("alone: %v", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"waymark/classes"
 )
 
 // WayOut is an interface by which default routes of the host's own lead.
@@ -19,7 +21,8 @@ type WayOut struct {
 	Gateways []netip.Addr // their next hops by Device
 }
 
-// WaysOut are the host's, the one that it prefers first.
+// WaysOut are the host's, the one that it prefers first, but those that no policy can
+// name.
 func WaysOut(facts Facts) (ways []WayOut) {
 	routes := slices.DeleteFunc(slices.Clone(facts.Routes), func(r Route) bool {
 		return !r.IsDefault() || r.Protocol == Protocol || r.Table == TableLocal
@@ -28,7 +31,7 @@ func WaysOut(facts Facts) (ways []WayOut) {
 	for _, r := range routes {
 		for _, hop := range r.Hops {
 			link, exists := facts.Links[hop.Interface]
-			if !exists {
+			if !exists || !classes.IsInterface(hop.Interface) {
 				continue
 			}
 			k := slices.IndexFunc(ways, func(w WayOut) bool { return w.Device == hop.Interface })
@@ -45,6 +48,20 @@ func WaysOut(facts Facts) (ways []WayOut) {
 		}
 	}
 	return ways
+}
+
+// Unnameable are the interfaces by which default routes lead, and that no policy can
+// name, each with the command that gives it another name.
+func Unnameable(facts Facts) (all []string) {
+	for _, r := range facts.Routes {
+		for _, hop := range r.Hops {
+			if r.IsDefault() && r.Protocol != Protocol && hop.Interface != "" && !classes.IsInterface(hop.Interface) {
+				all = append(all, fmt.Sprintf("%[1]q has a default route, and no policy can name it: `ip link set dev %[1]q name NAME`", hop.Interface))
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // preferred puts main's routes first, and the lower metric.
