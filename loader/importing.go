@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"waymark/internal/host"
 	"waymark/internal/importer"
+	"waymark/internal/plan"
 )
 
 // Import is the policy that does what this host's rules, routes, filters and
@@ -18,6 +20,9 @@ import (
 func (l *Loader) Import() (importer.Imported, error) {
 	facts, err := l.waysOut()
 	if err != nil {
+		return importer.Imported{}, err
+	}
+	if facts.Sysctls, err = host.Sysctls([]string{plan.HashPolicy}); err != nil {
 		return importer.Imported{}, err
 	}
 	s := importer.Setup{Facts: facts}

@@ -4,6 +4,7 @@ package importer
 
 import (
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -164,5 +165,35 @@ func TestBehindMain(t *testing.T) {
 	}
 	if imported.Classes != 0 || len(imported.Left) != 1 || !strings.Contains(imported.Left[0].Why, "asked before") {
 		t.Errorf("it is carried over:\n%s", imported.Policy)
+	}
+}
+
+// TestShorewall has the providers of one whose main has IPv6 alone: what it knows of
+// IPv4 goes with its tables, and its balance is the kernel's.
+func TestShorewall(t *testing.T) {
+	hop := func(device, gateway string, weight int) plan.NextHop {
+		return plan.NextHop{Interface: device, Gateway: netip.MustParseAddr(gateway), Weight: weight}
+	}
+	a, b := hop("eth0", "10.0.1.1", 2), hop("eth1", "10.0.2.1", 1)
+	s := Setup{Facts: plan.Facts{
+		Rules: []plan.Rule{{Family: plan.IPv4, Priority: 32765, Action: plan.Lookup, Table: 250}},
+		Routes: []plan.Route{
+			{Family: plan.IPv4, Table: 250, Dst: plan.IPv4.Default(), Hops: []plan.NextHop{a, b}},
+			{Family: plan.IPv6, Table: plan.TableMain, Dst: plan.IPv6.Default(), Hops: []plan.NextHop{hop("eth0", "fe80::1", 0)}},
+		},
+		Links:   map[string]plan.Link{"eth0": {}, "eth1": {}},
+		Sysctls: map[string]string{},
+	}}
+	for policy, by := range map[string]string{"0": "balance: {by: addresses}", "1": ""} {
+		s.Facts.Sysctls[plan.HashPolicy] = policy
+		imported, err := Import(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"gateway: [fe80::1, 10.0.1.1]", "gateway: 10.0.2.1", "route: {eth0: 2, eth1: 1}", by} {
+			if !strings.Contains(imported.Policy, want) || by == "" && strings.Contains(imported.Policy, "balance: {by") {
+				t.Errorf("hash policy %s: no %q in\n%s", policy, want, imported.Policy)
+			}
+		}
 	}
 }

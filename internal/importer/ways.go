@@ -27,19 +27,33 @@ type way struct {
 	otherwise plan.Action
 }
 
-// uplinks names the ways out. What only a table of others knows, the policy has
-// to know when that table is gone.
+// uplinks names the ways out. What only a table of others knows of a family, the
+// policy has to know when that table is gone: with the other family's, if main knows
+// that, too, for a policy finds all next hops in main or none.
 func (c *carrier) uplinks(ways []plan.WayOut) {
 	for _, w := range ways {
 		u := uplink{WayOut: w}
-		inMain := slices.ContainsFunc(w.Routes, func(r plan.Route) bool { return r.Table == plan.TableMain })
-		for _, g := range w.Gateways {
-			if !inMain && !slices.ContainsFunc(u.gateway, func(o netip.Addr) bool { return o.Is4() == g.Is4() }) {
-				u.gateway = append(u.gateway, g)
+		first, inMain := firstOfEach(w.Gateways), map[plan.Family]bool{}
+		for _, r := range w.Routes {
+			inMain[r.Family] = inMain[r.Family] || r.Table == plan.TableMain
+		}
+		for _, g := range first {
+			if !inMain[plan.FamilyOf(g)] && len(first) == len(inMain) {
+				u.gateway = first
 			}
 		}
 		c.ways = append(c.ways, u)
 	}
+}
+
+// firstOfEach are the first addresses of each family.
+func firstOfEach(all []netip.Addr) (first []netip.Addr) {
+	for _, a := range all {
+		if !slices.ContainsFunc(first, func(o netip.Addr) bool { return o.Is4() == a.Is4() }) {
+			first = append(first, a)
+		}
+	}
+	return first
 }
 
 // leaveSpecific names the destinations that a table of others knows and main does

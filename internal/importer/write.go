@@ -105,6 +105,9 @@ func (c *carrier) text(made []class) string {
 
 `)
 	b.WriteString(plan.Free(c.facts, 0).String())
+	if by := c.facts.Sysctls[plan.HashPolicy]; by != "1" && by != "3" && slices.ContainsFunc(made, func(m class) bool { return m.way.name == "balance" }) {
+		b.WriteString("balance: {by: addresses}    # as the kernel chooses among the hops of a route, where nobody had it choose otherwise\n\n")
+	}
 	b.WriteString("uplinks:\n")
 	for _, u := range c.ways {
 		fmt.Fprintf(&b, "  - name: %s\n    interface: %s\n    gateway: %s\n", classes.Quote(u.Name), classes.Quote(u.Device), u.gatewayText())

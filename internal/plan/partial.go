@@ -61,5 +61,5 @@ func behindPartial(facts Facts, end int) (first int) {
 // sockets alone, so that nothing has it beside a class's.
 func marksItself(r Rule) bool {
 	t := registry.Owner(registry.Use{Priority: r.Priority, Table: r.Table, Mark: r.Mark, Mask: r.Mask})
-	return t != nil && t.Itself
+	return t != nil && t.Itself && t.Priorities.First <= r.Priority && r.Priority <= t.Priorities.Last
 }

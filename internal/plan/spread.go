@@ -12,7 +12,10 @@ import (
 // hashPolicies say, for each family, what of a packet chooses among the hops of a
 // route: 0 its addresses, 1 also its ports, 2 what is inside of a tunnel's, 3 what
 // another sysctl says.
-var hashPolicies = []string{"net/ipv4/fib_multipath_hash_policy", "net/ipv6/fib_multipath_hash_policy"}
+var hashPolicies = []string{HashPolicy, "net/ipv6/fib_multipath_hash_policy"}
+
+// HashPolicy is the sysctl that says so for IPv4.
+const HashPolicy = "net/ipv4/fib_multipath_hash_policy"
 
 // balances tells whether a class has a weighted route.
 func (m *maker) balances() bool {

@@ -53,6 +53,7 @@ func (t Tool) holds(mark uint32) bool { return t.Mark <= mark && mark <= max(t.M
 var Tools = []Tool{
 	{Name: "Tailscale", Mask: 0xff0000, Itself: true, Priorities: Range{5210, 5270}, Tables: Range{52, 52}, Source: "tailscale/tailscale: tsconst/linuxfw.go, wgengine/router"},
 	{Name: "Tailscale beside mwan3", Priorities: Range{1310, 1370}, Source: "tailscale/tailscale: wgengine/router/router_linux.go"},
+	{Name: "Shorewall", Mask: 0xff0000, Priorities: Range{10000, 10255}, Source: "Shorewall: Perl/Shorewall/Providers.pm (providers, with PROVIDER_OFFSET=16)"},
 	{Name: "wg-quick", Mark: 0xca6c, Last: 0xca80, Mask: Whole, Tables: Range{51820, 51840}, Source: "WireGuard/wireguard-tools: src/wg-quick/linux.bash"},
 	{Name: "mwan3", Mask: 0x3f00, Priorities: Range{1001, 1250}, Source: "openwrt/packages: net/mwan3/files/lib/mwan3/common.sh"},
 	{Name: "mwan3", Priorities: Range{2001, 2250}, Source: "openwrt/packages: net/mwan3"},
