@@ -16,6 +16,7 @@ type markUse struct {
 	remove string // the command that removes it
 	kind   useKind
 	mark   Mark // that it matches, or sets; of a restore or a save, the mask
+	comes  bool // it stands where packets come in, and sees none that the host itself sends
 }
 
 type useKind int
@@ -40,12 +41,19 @@ func (h Host) finding(u markUse) Finding {
 		return h.memoryFinding(u, common)
 	case common == 0:
 		return Finding{Note, u.rule, u.owner, fmt.Sprintf("the bits %#x of the fwmark are its own; Waymark never changes them", u.mark.Mask), ""}
-	case u.kind == restores:
-		return Finding{Serious, u.rule, u.owner, fmt.Sprintf("it replaces the bits %#x, in which Waymark's class stands, by what the connection's mark has there", common),
-			fmt.Sprintf("have it restore its own bits only (iptables: `--nfmask %#x --ctmask %#x`), or `%s`", ^uint32(h.Mask), ^uint32(h.Mask), u.remove)}
 	}
-	return Finding{Serious, u.rule, u.owner, fmt.Sprintf("it overwrites the bits %#x, in which Waymark's class stands, of every packet that it takes", common),
-		fmt.Sprintf("have it set its own bits only (nft: `meta mark set meta mark and %#x or ...`, iptables: `--set-xmark MARK/MASK`, tc: `mark MARK/MASK`), or `%s`", uint32(h.Mask), u.remove)}
+	f := Finding{Serious, u.rule, u.owner, "", ""}
+	if u.kind == restores {
+		f.Why = fmt.Sprintf("it replaces the bits %#x, in which Waymark's class stands, by what the connection's mark has there", common)
+		f.Cure = fmt.Sprintf("have it restore its own bits only (iptables: `--nfmask %#x --ctmask %#x`), or `%s`", ^uint32(h.Mask), ^uint32(h.Mask), u.remove)
+	} else {
+		f.Why = fmt.Sprintf("it overwrites the bits %#x, in which Waymark's class stands, of every packet that it takes", common)
+		f.Cure = fmt.Sprintf("have it set its own bits only (nft: `meta mark set meta mark and %#x or ...`, iptables: `--set-xmark MARK/MASK`, tc: `mark MARK/MASK`), or `%s`", uint32(h.Mask), u.remove)
+	}
+	if u.kind == restores && u.comes && !h.Facts.Forwards() {
+		f.Severity, f.Why = Warning, f.Why+": of what comes in, and only what is forwarded has a class there. This host forwards nothing now"
+	}
+	return f
 }
 
 // memoryFinding judges what changes the marks of connections, in which Waymark

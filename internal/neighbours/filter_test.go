@@ -149,3 +149,17 @@ func FuzzIptables(f *testing.F) {
 		natFindings(h)
 	})
 }
+
+// TestWhatComesIn has filters restore the mark of what comes in, as wg-quick has one
+// for its tunnel's packets: on a host that forwards nothing, none of it has a class.
+func TestWhatComesIn(t *testing.T) {
+	nft := Host{Mask: usual, Nft: []byte(`{"nftables": [{"chain": {"family": "ip", "table": "wg-quick-wg0", "name": "premangle", "type": "filter", "hook": "prerouting", "prio": -150}},
+		{"rule": {"family": "ip", "table": "wg-quick-wg0", "chain": "premangle", "handle": 6, "expr": [{"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"ct": {"key": "mark"}}}}]}}]}`)}
+	iptables := Host{Mask: usual, Iptables: []filters.Saved{{Command: "iptables", Text: "*mangle\n-A PREROUTING -j CONNMARK --restore-mark\nCOMMIT\n"}}}
+	for name, h := range map[string]Host{"nft": nft, "iptables": iptables} {
+		for forwards, want := range map[string]Severity{"0": Warning, "1": Serious} {
+			h.Facts.Sysctls = map[string]string{plan.ForwardingNames[plan.IPv4]: forwards}
+			check(t, name+", forwarding "+forwards, filterFindings(h), want, "the connection's mark")
+		}
+	}
+}

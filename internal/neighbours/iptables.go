@@ -18,7 +18,7 @@ func (h Host) eachIptablesUse(do func(markUse)) {
 		for _, u := range iptablesUses(words) {
 			u.rule = fmt.Sprintf("%s -t %s %s", command, table, line)
 			u.remove = fmt.Sprintf("%s -t %s -D %s", command, table, forShell(words[1:]))
-			u.owner = registry.OwnerOfFilter(words[1])
+			u.owner, u.comes = registry.OwnerOfFilter(words[1]), words[1] == "PREROUTING"
 			do(u)
 		}
 	})

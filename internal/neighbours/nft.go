@@ -4,6 +4,7 @@ package neighbours
 
 import (
 	"fmt"
+	"slices"
 
 	"waymark/internal/filters"
 	"waymark/internal/plan"
@@ -19,6 +20,9 @@ func (h Host) eachNftUse(do func(markUse)) {
 				u.rule = fmt.Sprintf("nft rule of table %s %s, chain %s, handle %d: %s", r.Family, r.Table, r.Chain, r.Handle, u.rule)
 				u.remove = fmt.Sprintf("nft delete rule %s %s %s handle %d", r.Family, r.Table, r.Chain, r.Handle)
 				u.owner = registry.OwnerOfFilter(r.Table, r.Chain)
+				u.comes = slices.ContainsFunc(ruleset.Chains, func(c filters.Chain) bool {
+					return c.Hook == "prerouting" && c.Family == r.Family && c.Table == r.Table && c.Name == r.Chain
+				})
 				do(u)
 			}
 		}
