@@ -12,7 +12,7 @@ import (
 // guestModules are what the tests need and Debian does not build in. The
 // guest loads no module by itself.
 var guestModules = []string{
-	"veth", "bridge", "8021q", "dummy", "vrf", "sch_ingress", "cls_bpf", "cls_u32", "act_bpf", "act_gact",
+	"veth", "bridge", "bonding", "8021q", "dummy", "vrf", "sch_ingress", "cls_bpf", "cls_u32", "act_bpf", "act_gact",
 	"nf_tables", "nft_ct", "nft_nat", "nft_chain_nat", "tun", "inet_diag", "tcp_diag", "udp_diag", "raw_diag",
 	"ipip", "ip_gre", "ip6_tunnel", "ip6_gre", "vxlan", "wireguard",
 }

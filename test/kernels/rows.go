@@ -29,7 +29,7 @@ var rows = []string{
 	"TestRawHeader//^IPv4", "TestRing//^IPv4", "TestPacketSocket//^IPv4", "TestSegmentsAreCounted",
 	"TestApplicationsChoice//^rawping$/^IPv4", "TestNoMisroute//^tcp$/^IPv",
 	"TestRepair//^IPv",
-	"TestVRF/^(cgroup|destination,_bound|another_VRF|inbound)$", "TestDummy",
+	"TestVRF/^(cgroup|destination,_bound|another_VRF|inbound)$", "TestDummy", "TestBond",
 	"TestFates/^move$/^the_class/^UDP_that_both", "TestFatesOfContainers/^keep$/^the_class",
 	"TestForwardedOptions",
 }
