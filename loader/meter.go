@@ -164,8 +164,12 @@ func (m *Meter) sample() (*Sample, error) {
 		for k, u := range m.plan.Uplinks {
 			class.Traffic[k] = UplinkTally{u.Name, elsewhere[u.Number], m.reader.Tally(c.Slot, u.Number)}
 		}
-		class.Gone = m.reader.Together(c.Slot, gone)
+		class.Gone = m.reader.Together([]uint32{c.Slot}, gone)
 		s.Classes = append(s.Classes, class)
+	}
+	slots := m.plan.GoneSlots()
+	for k, u := range m.plan.Uplinks {
+		s.Uplinks[k].Gone = m.reader.Together(slots, []int{u.Number})
 	}
 	m.hits(s)
 	m.turns(s)

@@ -33,6 +33,8 @@ type UplinkSample struct {
 	Interface string `json:"interface"`
 	Table     uint32 `json:"table"`
 	Up        bool   `json:"up"` // its link is, now
+
+	Gone datapath.Tally `json:"-"` // by all classes that the policy has no more together, without times
 }
 
 // TurnSample is how long the classes of an uplink that failed took to leave by

@@ -49,8 +49,8 @@ func (i *Instance) Reader(p *plan.Plan, told Told) (*Reader, error) {
 		return nil, fmt.Errorf("read the counters: %w", err)
 	}
 	highest := uint32(0)
-	for _, c := range p.Classes {
-		highest = max(highest, c.Slot)
+	for _, slot := range p.Numbers.Slots {
+		highest = max(highest, slot)
 	}
 	n := int(min(highest+1, i.settings.Slots) * i.settings.UplinkLimit)
 	ids := lineIDs(p)
@@ -143,11 +143,13 @@ func (r *Reader) Tally(slot uint32, uplink int) Tally {
 	return t
 }
 
-// Together are the lines of several uplinks, without their times.
-func (r *Reader) Together(slot uint32, uplinks []int) Tally {
+// Together are several classes' lines of several uplinks, without their times.
+func (r *Reader) Together(slots []uint32, uplinks []int) Tally {
 	sum := words{}
-	for _, u := range uplinks {
-		r.add(&sum, slot, u)
+	for _, slot := range slots {
+		for _, u := range uplinks {
+			r.add(&sum, slot, u)
+		}
 	}
 	return tallyOf((*bpf.WaymarkClassCounters)(unsafe.Pointer(&sum)))
 }

@@ -149,6 +149,21 @@ func (p *Plan) GoneUplinks() (places []int) {
 	return places
 }
 
+// GoneSlots are the lines of counters of classes that the plan has no more, their
+// counts with them.
+func (p *Plan) GoneSlots() (slots []uint32) {
+	used := map[uint32]bool{0: true}
+	for _, c := range p.Classes {
+		used[c.Slot] = true
+	}
+	for _, slot := range p.Numbers.Slots {
+		if !used[slot] {
+			slots = append(slots, slot)
+		}
+	}
+	return slots
+}
+
 // ClassOf is the class that carries a mark; nil for none.
 func (p *Plan) ClassOf(mark uint32) *Class {
 	for i := range p.Classes {

@@ -197,6 +197,22 @@ func TestCountersThatBeginAnew(t *testing.T) {
 	}
 }
 
+// TestAClassGoes has a class leave the policy: its uplink's numbers stay, and go on.
+func TestAClassGoes(t *testing.T) {
+	x := &site{}
+	m := seen(x, 5)
+	whole := x.next()
+	m.take(whole)
+	before := m.frame.Uplinks[1]
+	gone := x.next()
+	gone.Uplinks[1].Gone = whole.Classes[2].Traffic[1].Tally
+	gone.Classes = slices.Delete(gone.Classes, 2, 3)
+	m.take(gone)
+	if now := m.frame.Uplinks[1]; now.Packets != before.Packets+4000 || now.PacketsPerSecond != 4000 || len(now.Past) <= len(before.Past) {
+		t.Errorf("after %d packets, %v/s, and %d readings there are %d, %v/s, %d", before.Packets, before.PacketsPerSecond, len(before.Past), now.Packets, now.PacketsPerSecond, len(now.Past))
+	}
+}
+
 // Rates and round-trip times are of the seconds that they say.
 func TestFrame(t *testing.T) {
 	m := seen(&site{}, 30)

@@ -24,19 +24,26 @@ type line struct{ where, text string }
 
 func read(s *loader.Sample) reading {
 	r := reading{Sample: s, tallies: map[where]datapath.Tally{}, hits: map[line]uint64{}}
+	for _, u := range s.Uplinks {
+		r.add(u.Gone, where{"", u.Name}, where{})
+	}
 	for _, c := range s.Classes {
 		for _, t := range c.Traffic {
-			for _, w := range []where{{c.Name, t.Uplink}, {c.Name, ""}, {"", t.Uplink}, {}} {
-				sum := r.tallies[w]
-				add(&sum, t.Tally)
-				r.tallies[w] = sum
-			}
+			r.add(t.Tally, where{c.Name, t.Uplink}, where{c.Name, ""}, where{"", t.Uplink}, where{})
 		}
 	}
 	for _, l := range s.Lines {
 		r.hits[line{l.Where, l.Text}] += l.Hits
 	}
 	return r
+}
+
+func (r reading) add(t datapath.Tally, to ...where) {
+	for _, w := range to {
+		sum := r.tallies[w]
+		add(&sum, t)
+		r.tallies[w] = sum
+	}
 }
 
 // add adds what Traffic shows; connects that failed are all in Failed then.

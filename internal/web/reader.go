@@ -138,7 +138,7 @@ func (r *reader) fill(f *frame) {
 	f.Turns = turnsOf(now.Turns)
 	f.Window = now.Time.Sub(r.window[0].at).Seconds()
 	for _, u := range now.Uplinks {
-		f.Uplinks = append(f.Uplinks, uplinkFrame{UplinkSample: u})
+		f.Uplinks = append(f.Uplinks, uplinkFrame{u, flow{Sent: u.Gone.Sent.Total(), Received: u.Gone.Received.Total()}})
 	}
 	for n := range now.Classes {
 		f.Classes.set(n, r.class(n, &now.Classes[n], f.Uplinks))
