@@ -41,6 +41,15 @@ static __always_inline const struct class_entry *class_of(__u32 mark)
 	return bpf_map_lookup_elem(&classes, &none);
 }
 
+/* Whether there is a class of the number that a mark carries. */
+static __always_inline int has_class(__u32 mark)
+{
+	__u32 number = class_number(mark);
+	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
+
+	return class && class->flags & CLASS_IN_USE;
+}
+
 static __always_inline struct class_counters *counters_of(const struct class_entry *class, __u32 number)
 {
 	__u32 line = class->slot * uplink_limit + number;

@@ -71,6 +71,16 @@ static __always_inline __u32 heir_of(__u32 mark)
 	return heir ? *heir : mark;
 }
 
+/* The first mark of a socket that has none; a number that no class has is of before a `down`, or of another mask, or somebody else's. */
+static __noinline __u32 first_mark(__u64 address, __u32 has)
+{
+	if (has && has_class(has))
+		return has;
+	__u32 mark = classify_socket(address, order.to);
+
+	return mark ? mark : has;
+}
+
 /*
  * The class's mark that a socket should have after the change; `has`, which
  * it carries, if the change does not concern it. One that an earlier change
@@ -80,7 +90,7 @@ static __always_inline __u32 heir_of(__u32 mark)
 static __always_inline __u32 due_mark(__u64 address, __u32 *has, struct socket_note *note)
 {
 	if (order.from == NO_VERSION)
-		return *has ? *has : classify_socket(address, order.to);
+		return first_mark(address, *has);
 
 	__u32 was = classify_socket(address, order.from), is = classify_socket(address, order.to);
 	__u32 noted = note && note->flags & NOTE_CLASS, kept = note && note->flags & NOTE_KEPT;

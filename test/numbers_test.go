@@ -65,3 +65,23 @@ func (s *site) markOf(t *testing.T, class string) uint32 {
 	t.Fatalf("status has no class %s", class)
 	return 0
 }
+
+// TestNumbersOfBefore has open flows with the number of a class of before: of
+// another mask with some of the same bits, or of what was taken down since. They
+// are in their class.
+func TestNumbersOfBefore(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	policy := twoUplinks + "classes:\n  - {name: group, route: [b], match: [{cgroup: app.slice}]}\n"
+	s.apply(t, policy)
+	open := s.openAll(t, "app.slice")
+	for _, name := range []string{"a wider mask", "down"} {
+		if name == "down" {
+			s.ok(t, "down")
+		}
+		s.apply(t, "mark: {mask: 0xff000000}\n"+policy)
+		t.Run(name, func(t *testing.T) {
+			s.account(t, ledger{}, func() { open.stay(t, s, byB) })
+		})
+	}
+}
