@@ -147,10 +147,10 @@ static __always_inline void remember_arrival(struct __sk_buff *skb, __u32 number
  * Remembers that a socket sends to somebody who did not ask it, unless somebody
  * who did would be forgotten for it. What a balance chose is kept as it is.
  */
-static __noinline int begin(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow)
+static __noinline int begin(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 mark, const struct flow *flow)
 {
 	const struct words *peer = &flow->addresses[1];
-	__u32 local_port = sk->src_port, number = class_number(sk->mark);
+	__u32 local_port = sk->src_port, number = class_number(mark);
 	struct words local = {};
 
 	if (!is_open_server(sk))
@@ -162,7 +162,7 @@ static __noinline int begin(struct bpf_sock_addr *ctx, struct bpf_sock *sk, cons
 	int gone = is_from(a, peer, flow->ports[1], local_port) && !is_whose(a, sk);
 	if (a->family && !is_stale(a) && !gone)
 		return 0;
-	const struct uplink_entry *way = first_uplink(sk, sk->mark, flow->family);
+	const struct uplink_entry *way = first_uplink(sk, mark, flow->family);
 	if (!way)
 		return 0;
 	if (flow->family == AF_INET)
@@ -201,10 +201,10 @@ static __noinline int was_asked_at(struct bpf_sock *sk, const struct flow *flow,
 }
 
 /* The same for a datagram that is being sent: to whom nobody has asked, a flow begins. */
-static __noinline int answers_at(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow, struct words *local)
+static __noinline int answers_at(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 mark, const struct flow *flow, struct words *local)
 {
 	if (was_asked_at(sk, flow, local))
 		return 1;
-	return begin(ctx, sk, flow);
+	return begin(ctx, sk, mark, flow);
 }
 #endif

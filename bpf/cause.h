@@ -50,17 +50,17 @@ static __always_inline int is_connected(struct bpf_sock *sk)
  * and with no route from earlier, is here because its sender named the
  * interface beside it (IP_PKTINFO, IP_UNICAST_IF).
  */
-__noinline int cause_of(struct __sk_buff *skb, __u32 tunnelled)
+__noinline int cause_of(struct __sk_buff *skb, const struct flow *flow, __u32 tunnelled)
 {
 	struct bpf_sock *sk = sender_of(skb, tunnelled);
 
-	if (!sk)
+	if (!sk || !flow)
 		return CAUSE_LATE;
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	if (note && note->flags & NOTE_BEFORE)
 		return CAUSE_BEFORE;
 	if (note)
-		return note->flags & NOTE_DEVICE && !is_connected(sk) ? CAUSE_CHOSEN : CAUSE_LATE;
+		return sent_flags(sk, note, flow) & NOTE_DEVICE && !is_connected(sk) ? CAUSE_CHOSEN : CAUSE_LATE;
 	if ((sk->mark ^ skb->mark) & mask)
 		return CAUSE_FOREIGN;
 	return sk->type == SOCK_STREAM || is_connected(sk) ? CAUSE_LATE : CAUSE_CHOSEN;
@@ -96,11 +96,11 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
  * a bind, in the header it wrote, or with the datagram. (The kernel notes
  * no bind of a raw socket; but only a connect would give it another source.)
  */
-__noinline int named_source(struct __sk_buff *skb, __u32 tunnelled)
+__noinline int named_source(struct __sk_buff *skb, const struct flow *flow, __u32 tunnelled)
 {
 	struct bpf_sock *sk = sender_of(skb, tunnelled);
 
-	if (!sk)
+	if (!sk || !flow)
 		return 0;
 	if (socket_locks(sk) & SOCK_BINDADDR_LOCK || sk->protocol == IPPROTO_RAW)
 		return 1;
@@ -109,7 +109,7 @@ __noinline int named_source(struct __sk_buff *skb, __u32 tunnelled)
 	if (sk->type == SOCK_RAW)
 		return sk->src_ip6[0] && !sk->dst_ip6[0];
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
-	return note && note->flags & NOTE_SOURCE;
+	return note && sent_flags(sk, note, flow) & NOTE_SOURCE;
 }
 
 /* Whether a packet's source is one that the rules send by this uplink, whatever its class. */

@@ -15,10 +15,27 @@ static __always_inline int on_course(const struct class_entry *class)
 	return class->flags & CLASS_ANYWHERE || class->route[0] == uplink;
 }
 
+/* Whether a class leaves by this uplink as long as nothing fails. */
+static __always_inline int is_first_way(const struct class_entry *class)
+{
+	return class && (class->flags & CLASS_BALANCED ? class->uplinks >> (uplink & 63) & 1 : class->route[0] == uplink);
+}
+
+/* What the hook decided of a datagram on its way out; 0: it is not known. */
+static __always_inline __u64 sent_as(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct flow flow = {};
+
+	if (skb->ingress_ifindex || sk->dst_port || !read_packet(skb, &flow))
+		return 0;
+	return sent_to(sk, &flow);
+}
+
 /*
  * The mark is the class. A datagram's socket may know better: its mark was
- * set while the datagram was on its way (sendmsg), or could not be set at
- * all (notes). Any other difference was asked for by the sender.
+ * set while the datagram was on its way (sendmsg), for this one or by now for
+ * another, or could not be set at all (notes). Any other difference was asked
+ * for by the sender.
  */
 static __always_inline __u32 datagram_standing(struct __sk_buff *skb, struct bpf_sock *sk, __u32 carried)
 {
@@ -28,7 +45,12 @@ static __always_inline __u32 datagram_standing(struct __sk_buff *skb, struct bpf
 		return carried;
 	if (note->flags & NOTE_CLASS || (note->flags & NOTE_ASIDE && sk->dst_port && !is_to_peer(skb, sk)))
 		return with_class(carried, note->class_mark);
-	return with_class(carried, sk->mark & mask);
+	__u32 last = with_class(carried, sk->mark & mask);
+	/* Most often datagrams of one class follow each other, and nothing has to be read. */
+	if (!(note->flags & NOTE_SWITCHES) || (last == carried && is_first_way(class_of(last))))
+		return last;
+	__u64 datagram = sent_as(skb, sk);
+	return datagram ? with_class(carried, datagram & mask) : last;
 }
 
 /* The mark that counts for a packet of a datagram socket of which there may be a note. */

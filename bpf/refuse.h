@@ -74,7 +74,9 @@ static long look_inside(__u32 i, struct inside_question *q)
 
 	if (!p || !p->bits)
 		return 1;
-	if (p->by_main < q->by_main || p->bits < q->bits || !in_prefix(p, q->address))
+	if (p->by_main < q->by_main)
+		return 1;
+	if (p->bits < q->bits || !in_prefix(p, q->address))
 		return 0;
 	q->found = 1;
 	return 1;
@@ -93,6 +95,23 @@ __noinline int is_inside(const struct words *address, __u32 by_main, __u32 bits)
 		return 0;
 	bpf_loop(MAX_INSIDE, look_inside, &q, 0);
 	return q.found;
+}
+
+static __always_inline int is_loopback(const struct words *address)
+{
+	if (is_v4_mapped(address))
+		return address->word[3] >> 24 == 127;
+	return !(address->word[0] | address->word[1] | address->word[2]) && address->word[3] == 1;
+}
+
+/* Whether what is sent in a class goes past its uplinks: by every link, to the host itself, or where main knows a way by more than its default. */
+static __noinline int goes_past_uplinks(__u32 mark, const struct words *destination)
+{
+	const struct class_entry *class = class_of(mark);
+
+	if (is_on_every_link(destination) || is_loopback(destination))
+		return 1;
+	return class && !(class->flags & CLASS_STRICT) && is_inside(destination, 1, 0);
 }
 
 /* The errno with which a flow is refused; 0: it is not. */

@@ -36,7 +36,7 @@ static __always_inline int let_go(struct __sk_buff *skb, struct flow *flow, cons
 	__u32 here = uplink;
 	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
 
-	if (u && !source_is_free(flow, skb->ifindex) && !named_source(skb, tunnelled))
+	if (u && !source_is_free(flow, skb->ifindex) && !named_source(skb, flow, tunnelled))
 		rewrite_source(skb, flow, at, u, tunnelled);
 	if (class->uplinks >> (uplink & 63) & 1)
 		note_turn(class);
@@ -88,9 +88,10 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause, __u32 
 		return TCX_NEXT;
 	if (is_tagged(skb))
 		return let_pass(skb, class, c);
+	int legible = read_layers(skb, &flow, &at);
 	if (cause == CAUSE_UNKNOWN)
-		cause = cause_of(skb, tunnelled);
-	if (!read_layers(skb, &flow, &at))
+		cause = cause_of(skb, &flow, tunnelled);
+	if (!legible)
 		return leave(skb, mark, class, cause);
 	if (is_for_link(skb, &flow))
 		return let_pass(skb, class, c);
@@ -102,7 +103,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause, __u32 
 		return let_go(skb, &flow, &at, class, c, tunnelled);
 	if ((!way.unruled || source_is_free(&flow, skb->ifindex)) && chosen(skb, &flow, tunnelled))
 		return leave(skb, mark, class, CAUSE_CHOSEN);
-	__u32 named = named_source(skb, tunnelled);
+	__u32 named = named_source(skb, &flow, tunnelled);
 	if (is_no_answer(way.answer))
 		return leave(skb, mark, class, cause_unasked(skb, &flow, named, cause, tunnelled));
 	if (!way.answer)

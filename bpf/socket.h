@@ -7,6 +7,7 @@
 #include "mark.h"
 #include "match.h"
 #include "notes.h"
+#include "sent.h"
 
 /* The network namespace of the instance; sockets of others are not ours. */
 const volatile __u64 netns_cookie;
@@ -122,27 +123,21 @@ static __always_inline __u32 datagram_mark(struct bpf_sock *sk, struct socket_no
 }
 
 /*
- * Notes that the source of an unbound socket's datagram is to be kept: tc
- * egress, which sees the datagram next, may give it another otherwise.
- * Without a class it never does.
+ * Notes what tc egress, which sees the datagram next, cannot tell: its class, where
+ * its socket sends to several, and whether its source or interface was named. Of a
+ * socket without a class none of this is ever asked.
  */
-static __noinline void note_source(struct bpf_sock *sk)
+static __noinline int note_datagram(struct bpf_sock *sk, struct socket_note *note, const struct flow *flow, __u32 mark, __u32 flags)
 {
-	struct socket_note fresh = {.flags = NOTE_SOURCE}, *note = note_of(sk);
-
-	if (note)
-		note->flags |= NOTE_SOURCE;
-	else if (class_number(sk->mark))
-		bpf_sk_storage_get(&notes, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
-}
-
-/* The same or its contrary, of the next datagram. */
-static __always_inline void note_whether_named(struct bpf_sock *sk, struct socket_note *note, int named)
-{
-	if (named)
-		note_source(sk);
-	else if (note)
-		note->flags &= ~NOTE_SOURCE;
+	if (!note)
+		note = note_of(sk);
+	if (!note && flags & NOTE_SOURCE && class_number(mark))
+		note = bpf_sk_storage_get(&notes, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!note)
+		return 0;
+	note->flags = (note->flags & ~SENT_FLAGS) | flags;
+	note_sent(sk, flow, mark, flags);
+	return 0;
 }
 
 /* The interface that an application named beside a datagram (IP_PKTINFO), which only the kernel's stack knows, or for all; 0: none. */
@@ -165,17 +160,6 @@ static __noinline __u32 named_device(struct bpf_sock_addr *ctx, struct bpf_sock 
 		READ(device, flow->__fl_common.flowic_oif);
 	}
 	return device ? device : unicast_device(sk, ctx->user_family);
-}
-
-/* Notes whether the interface was named, of a socket of which there is a note; without one, that can be told. */
-static __noinline __u32 note_device(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
-{
-	__u32 device = named_device(ctx, sk);
-	struct socket_note *note = note_of(sk);
-
-	if (note)
-		note->flags = device ? note->flags | NOTE_DEVICE : note->flags & ~NOTE_DEVICE;
-	return device;
 }
 
 static __always_inline __u32 flag_of(__u32 family)
@@ -229,19 +213,31 @@ static __always_inline int note_aside(struct bpf_sock *sk, struct socket_note *n
 	return 1;
 }
 
-/* Returns the uplink that this datagram still has to be steered to, if its socket changed class. */
-static __always_inline const struct uplink_entry *mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
-								struct socket_note *note, struct flow *flow)
+/* What the hook makes of a datagram. */
+struct steering {
+	const struct uplink_entry *uplink; /* that it still has to be steered to, if its socket changed class */
+	__u32 mark;
+	__u32 flags; /* NOTE_DEVICE, if its interface is named */
+	__u32 noted; /* whether there may be a note of its socket */
+};
+
+static __always_inline struct steering mark_datagram(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct socket_note *note, struct flow *flow)
 {
-	__u32 class_mark = classify_task(flow);
+	struct steering s = {.mark = sk->mark, .noted = note != 0};
+	__u32 class_mark = classify_task(flow), old = s.mark;
 
 	if (note_aside(sk, note, class_mark))
-		return 0;
+		return s;
 	__u32 mark = datagram_mark(sk, note, class_mark);
-	int switches = mark != sk->mark && !is_whole(sk->mark) && set_mark(ctx, mark);
+	int switches = mark != old && !is_whole(old) && set_mark(ctx, mark);
+	if (switches)
+		s.mark = mark;
+	s.noted |= switches;
 	/* One whose interface is named leaves by it, whatever its class. */
-	__u32 device = switches || note ? note_device(ctx, sk) : 0;
-
-	return switches && !device && !sk->bound_dev_if ? first_uplink(sk, mark, flow->family) : 0;
+	if (s.noted && named_device(ctx, sk))
+		s.flags = NOTE_DEVICE;
+	if (switches && !s.flags && !sk->bound_dev_if)
+		s.uplink = first_uplink(sk, mark, flow->family);
+	return s;
 }
 #endif

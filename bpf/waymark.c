@@ -119,18 +119,19 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 
 	__u32 old = sk->mark;
 	struct socket_note *note = note_of(sk);
-	const struct uplink_entry *uplink = mark_datagram(ctx, sk, note, &flow);
-	if (sk->src_ip4)
-		return ALLOW;
+	struct steering s = mark_datagram(ctx, sk, note, &flow);
 	struct words asked = {}, destination = mapped(flow.addresses[1].word[0]);
-	int named = ctx->msg_src_ip4 || answers_at(ctx, sk, &flow, &asked);
-	note_whether_named(sk, note, named);
-	if (!named && sk->mark != old && !verdict(sk, sk->mark, &destination))
+	int bound = !!sk->src_ip4, named = !bound && (ctx->msg_src_ip4 || answers_at(ctx, sk, s.mark, &flow, &asked));
+	if (named || s.noted)
+		note_datagram(sk, note, &flow, s.mark, named ? s.flags | NOTE_SOURCE : s.flags);
+	if (bound)
+		return ALLOW;
+	if (!named && s.mark != old && !verdict(sk, s.mark, &destination))
 		return 0;
 	if (asked.word[0])
 		ctx->msg_src_ip4 = bpf_ntohl(asked.word[0]);
-	else if (!named && uplink && uplink->source4 && !is_on_every_link(&destination))
-		ctx->msg_src_ip4 = uplink->source4;
+	else if (!named && s.uplink && s.uplink->source4 && !goes_past_uplinks(s.mark, &destination))
+		ctx->msg_src_ip4 = s.uplink->source4;
 	return ALLOW;
 }
 
@@ -147,16 +148,18 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	flow.addresses[1] = (struct words)HOST_WORDS(ctx->user_ip6);
 
 	struct socket_note *note = note_of(sk);
-	const struct uplink_entry *uplink = mark_datagram(ctx, sk, note, &flow);
-	if (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3])
-		return ALLOW;
+	struct steering s = mark_datagram(ctx, sk, note, &flow);
 	struct words source = {};
-	int named = !is_unspecified(&flow.addresses[0]) || answers_at(ctx, sk, &flow, &source);
-	note_whether_named(sk, note, named);
-	if (!named && !verdict(sk, sk->mark, &flow.addresses[1]))
+	int bound = !!(sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3]);
+	int named = !bound && (!is_unspecified(&flow.addresses[0]) || answers_at(ctx, sk, s.mark, &flow, &source));
+	if (named || s.noted)
+		note_datagram(sk, note, &flow, s.mark, named ? s.flags | NOTE_SOURCE : s.flags);
+	if (bound)
+		return ALLOW;
+	if (!named && !verdict(sk, s.mark, &flow.addresses[1]))
 		return 0;
-	if (!named && uplink && !is_on_every_link(&flow.addresses[1]))
-		to_words(&source, uplink->source6);
+	if (!named && s.uplink && !goes_past_uplinks(s.mark, &flow.addresses[1]))
+		to_words(&source, s.uplink->source6);
 	if (is_unspecified(&source))
 		return ALLOW;
 	ctx->msg_src_ip6[0] = bpf_ntohl(source.word[0]);

@@ -475,6 +475,7 @@ const (
 	WaymarkMapPath            = "path"
 	WaymarkMapPins            = "pins"
 	WaymarkMapQueue           = "queue"
+	WaymarkMapSent            = "sent"
 	WaymarkMapSwitches        = "switches"
 	WaymarkMapTables          = "tables"
 	WaymarkMapTimes           = "times"
@@ -612,6 +613,7 @@ type WaymarkMapSpecs struct {
 	Path         *ebpf.MapSpec `ebpf:"path"`
 	Pins         *ebpf.MapSpec `ebpf:"pins"`
 	Queue        *ebpf.MapSpec `ebpf:"queue"`
+	Sent         *ebpf.MapSpec `ebpf:"sent"`
 	Switches     *ebpf.MapSpec `ebpf:"switches"`
 	Tables       *ebpf.MapSpec `ebpf:"tables"`
 	Times        *ebpf.MapSpec `ebpf:"times"`
@@ -687,6 +689,7 @@ type WaymarkMaps struct {
 	Path         *ebpf.Map `ebpf:"path"`
 	Pins         *ebpf.Map `ebpf:"pins"`
 	Queue        *ebpf.Map `ebpf:"queue"`
+	Sent         *ebpf.Map `ebpf:"sent"`
 	Switches     *ebpf.Map `ebpf:"switches"`
 	Tables       *ebpf.Map `ebpf:"tables"`
 	Times        *ebpf.Map `ebpf:"times"`
@@ -724,6 +727,7 @@ func (m *WaymarkMaps) Close() error {
 		m.Path,
 		m.Pins,
 		m.Queue,
+		m.Sent,
 		m.Switches,
 		m.Tables,
 		m.Times,

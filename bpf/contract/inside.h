@@ -8,7 +8,7 @@
 /*
  * A prefix that is the host's own or that main reaches by more than its default, IPv4 as v4-mapped
  * IPv6: `bits` is its length, 1 to 128; an entry with 0 bits ends the list. `by_main` is 1 for one
- * of main's: its packets may leave by any uplink.
+ * of main's, which come first: its packets may leave by any uplink.
  */
 struct inside_prefix {
 	struct words prefix;

@@ -14,6 +14,12 @@
  * change gave the socket another class, and it was left as it was. A socket of
  * another network namespace has no mark of ours: the class that it is kept in
  * is noted, for tc ingress.
+ *
+ * The flags and the mark are those of the last datagram, of whichever thread. What the
+ * hook decided of each that may be on its way is in `sent`, of such a socket as is not
+ * connected: the place is a hash of who it is for, and 0 is nobody's. From the top,
+ * there are that hash without its lowest byte, in its place NOTE_SOURCE and NOTE_DEVICE
+ * of the datagram, and the mark of its class.
  */
 enum note_flags {
 	NOTE_SWITCHES = 1,
@@ -30,6 +36,12 @@ struct socket_note {
 	__u32 flags;
 	__u32 first;
 	__u32 class_mark;
+};
+
+enum { SENT_BITS = 5 };
+
+struct sent_datagrams {
+	__u64 to[1 << SENT_BITS];
 };
 
 /*

@@ -101,6 +101,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapPath:         &i.maps.Path,
 		bpf.WaymarkMapPins:         &i.maps.Pins,
 		bpf.WaymarkMapQueue:        &i.maps.Queue,
+		bpf.WaymarkMapSent:         &i.maps.Sent,
 		bpf.WaymarkMapSwitches:     &i.maps.Switches,
 		bpf.WaymarkMapTables:       &i.maps.Tables,
 		bpf.WaymarkMapTimes:        &i.maps.Times,

@@ -3,6 +3,7 @@
 package datapath
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net"
 	"net/netip"
@@ -107,6 +108,7 @@ func insideEntries(p *plan.Plan) []bpf.WaymarkInsidePrefix {
 			entries[k].ByMain = 1
 		}
 	}
+	slices.SortStableFunc(entries[:len(prefixes)], func(a, b bpf.WaymarkInsidePrefix) int { return cmp.Compare(b.ByMain, a.ByMain) })
 	return entries
 }
 
