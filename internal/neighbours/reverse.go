@@ -61,19 +61,17 @@ func (h Host) leaves(uplink string, family plan.Family) bool {
 	return slices.ContainsFunc(h.Facts.Routes, func(r plan.Route) bool { return r.Family == family && r.IsDefault() && leadsBy(r, uplink) })
 }
 
-// leadsBack tells whether main's default leads by an uplink: of IPv6 any of them, for
-// the filter's question names the interface; of IPv4 the one that is preferred.
+// leadsBack tells whether main leads back by an uplink: by a default route that it
+// prefers, for the filter asks for the best way and sees whether it is that.
 func (h Host) leadsBack(uplink string, family plan.Family) bool {
-	var defaults []plan.Route
-	for _, r := range h.Facts.Routes {
-		if r.Family == family && r.Table == plan.TableMain && r.IsDefault() && !r.Down {
-			defaults = append(defaults, r)
-		}
+	defaults := slices.DeleteFunc(slices.Clone(h.Facts.Routes), func(r plan.Route) bool {
+		return r.Family != family || r.Table != plan.TableMain || !r.IsDefault() || r.Down
+	})
+	if len(defaults) == 0 {
+		return false
 	}
-	if family == plan.IPv4 && len(defaults) > 0 {
-		defaults = []plan.Route{slices.MinFunc(defaults, func(a, b plan.Route) int { return cmp.Compare(a.Metric, b.Metric) })}
-	}
-	return slices.ContainsFunc(defaults, func(r plan.Route) bool { return leadsBy(r, uplink) })
+	best := slices.MinFunc(defaults, func(a, b plan.Route) int { return cmp.Compare(a.Metric, b.Metric) }).Metric
+	return slices.ContainsFunc(defaults, func(r plan.Route) bool { return r.Metric == best && leadsBy(r, uplink) })
 }
 
 func leadsBy(r plan.Route, name string) bool {

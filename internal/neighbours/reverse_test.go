@@ -11,7 +11,7 @@ import (
 )
 
 // TestReverseFilters has filters look the way back up, as firewalld and NixOS have
-// them do, on hosts whose main leads by one uplink, or by both.
+// them do, on hosts whose main leads by one uplink, or prefers it.
 func TestReverseFilters(t *testing.T) {
 	const drop, ipv6 = `, {"drop": null}`, `{"match": {"op": "==", "left": {"meta": {"key": "nfproto"}}, "right": "ipv6"}}, `
 	const proto = `{"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": {"set": ["tcp"]}}}, `
@@ -27,13 +27,13 @@ func TestReverseFilters(t *testing.T) {
 	four, six := func(s string) string { return strings.Replace(s, "%", "IPv4", 1) }, func(s string) string { return strings.Replace(s, "%", "IPv6", 1) }
 	for name, c := range map[string]struct {
 		host            Host
-		both            bool // main has a default by each uplink
+		both            bool // main has a default by each uplink, and prefers the first
 		forwards, asked bool
 		want            []string
 	}{
 		"firewalld":                    {nft(ipv6, strict, drop), false, true, false, []string{six(forwarded), "nft delete rule inet firewalld c handle 3"}},
 		"of both families":             {nft(proto, strict, drop), false, true, false, []string{four(forwarded) + "; " + six(forwarded)}},
-		"a main that leads by both":    {nft("", strict, drop), true, true, false, []string{": " + four(forwarded)}},
+		"a main that prefers one":      {nft("", strict, drop), true, true, false, []string{": " + four(forwarded) + "; " + six(forwarded)}},
 		"probes":                       {nft("", strict, drop), false, false, true, []string{four(probes) + "; " + six(probes)}},
 		"any way back":                 {nft("", `"saddr"`, drop), false, true, true, nil},
 		"neither forwards nor probes":  {nft("", strict, drop), false, false, false, nil},
