@@ -7,7 +7,6 @@ package filters
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -69,13 +68,4 @@ func appendIf[T any](all []T, one *T) []T {
 		return all
 	}
 	return append(all, *one)
-}
-
-// iptablesTables are those that iptables makes in nftables.
-var iptablesTables = []string{"raw", "mangle", "nat", "filter", "security"}
-
-// OfIptables tells whether a table of nftables is one that iptables-save shows
-// as its own.
-func OfIptables(family, table string) bool {
-	return (family == "ip" || family == "ip6") && slices.Contains(iptablesTables, table)
 }

@@ -60,7 +60,7 @@ func Import(s Setup) (Imported, error) {
 		return Imported{}, errors.New("import a policy: nothing that was read has a default route: connect an uplink, or name the files that know it")
 	}
 	c.uplinks(ways)
-	c.iptables = len(s.Iptables) > 0
+	c.shown = filters.ShownBy(s.Iptables)
 	c.addIptables(s.Iptables)
 	if err := c.addNft(s.Nft); err != nil {
 		return Imported{}, err
@@ -83,7 +83,7 @@ type carrier struct {
 	stands map[place]bool         // where rules are, those among them that are not carried over
 	mainAt map[plan.Family]uint32 // the priority of the rule that asks main for everything
 
-	iptables bool // its rules are shown by iptables-save
+	shown filters.Shown // what iptables-save printed of nftables
 }
 
 // rule is one of the RPDB, and where it stands.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"waymark/classes"
+	"waymark/internal/filters"
 	"waymark/internal/plan"
 )
 
@@ -195,5 +196,24 @@ func TestShorewall(t *testing.T) {
 				t.Errorf("hash policy %s: no %q in\n%s", policy, want, imported.Policy)
 			}
 		}
+	}
+}
+
+// TestNftInTablesOfIptables are rules that only nft shows, in a table with the name of
+// one of iptables'.
+func TestNftInTablesOfIptables(t *testing.T) {
+	s := Setup{
+		Facts: plan.Facts{
+			Rules:  []plan.Rule{{Family: plan.IPv4, Priority: 90, Action: plan.Lookup, Table: 7, Mark: 5, Mask: 1<<32 - 1}},
+			Routes: []plan.Route{{Family: plan.IPv4, Table: 7, Dst: plan.IPv4.Default(), Hops: []plan.NextHop{{Interface: "wwan0"}}}},
+			Links:  map[string]plan.Link{"wwan0": {}},
+		},
+		Iptables: []filters.Saved{{Command: "iptables", Text: "# Table `mangle' is incompatible, use 'nft' tool.\n"}},
+		Nft: []byte(`{"nftables": [{"chain": {"family": "ip", "table": "mangle", "name": "output", "type": "route", "hook": "output", "prio": -150}},
+			{"rule": {"family": "ip", "table": "mangle", "chain": "output", "handle": 2, "expr": [{"match": {"op": "==", "left": {"meta": {"key": "skuid"}}, "right": 1000}}, {"mangle": {"key": {"meta": {"key": "mark"}}, "value": 5}}]}}]}`),
+	}
+	imported, err := Import(s)
+	if err != nil || !strings.Contains(imported.Policy, "{uid: 1000, dst: 0.0.0.0/0}") {
+		t.Errorf("%v: no class of the user in\n%s", err, imported.Policy)
 	}
 }

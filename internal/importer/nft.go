@@ -49,8 +49,7 @@ func (c *carrier) addNft(text []byte) error {
 // comesThrough tells whether packets come through a chain that may mark them,
 // and that iptables did not show already.
 func (c *carrier) comesThrough(b filters.Chain) bool {
-	shown := c.iptables && filters.OfIptables(b.Family, b.Table)
-	return b.Hook != "" && b.Hook != "ingress" && b.Hook != "egress" && b.Table != plan.Nftables && b.Type != "nat" && !shown
+	return b.Hook != "" && b.Hook != "ingress" && b.Hook != "egress" && b.Table != plan.Nftables && b.Type != "nat" && !c.shown.Has(b.Family, b.Table, b.Name)
 }
 
 // nftables is a ruleset that is carried over.

@@ -51,8 +51,15 @@ func TestNft(t *testing.T) {
 
 func TestNftLeavesToIptablesWhatIsIts(t *testing.T) {
 	text := []byte(`{"nftables": [{"rule": {"family": "ip", "table": "mangle", "chain": "OUTPUT", "handle": 2, "expr": [{"match": {"op": "!=", "left": {"meta": {"key": "mark"}}, "right": 1}}]}}]}`)
-	if found := filterFindings(Host{Mask: usual, Nft: text, Iptables: []filters.Saved{{Command: "iptables", Text: ""}}}); len(found) != 0 {
-		t.Errorf("found twice: %v", found)
+	for printed, want := range map[string]string{
+		"*mangle\n-A OUTPUT -m mark ! --mark 0x1 -j ACCEPT\nCOMMIT\n":                                                               "iptables -t mangle -A OUTPUT",
+		"# Table `mangle' is incompatible, use 'nft' tool.\n":                                                                       "nft rule of table ip mangle",
+		"# Table `mangle' contains incompatible base-chains, use 'nft' tool to list them.\n*mangle\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n": "nft rule of table ip mangle",
+	} {
+		saved := []filters.Saved{{Command: "iptables", Text: printed}, {Command: "iptables-legacy", Text: "*mangle\n-A OUTPUT -j ACCEPT\n"}, {Command: "ip6tables", Text: "*mangle\n-A OUTPUT -j ACCEPT\n"}}
+		if found := filterFindings(Host{Mask: usual, Nft: text, Iptables: saved}); len(found) != 1 || !strings.Contains(found[0].What, want) {
+			t.Errorf("%q printed: %+v, want %s alone", printed, found, want)
+		}
 	}
 	if found := filterFindings(Host{Mask: usual, Nft: text}); len(found) != 1 {
 		t.Errorf("without iptables-save: %v, want one", found)

@@ -37,8 +37,9 @@ func (h Host) ruleset() filters.Ruleset {
 
 // nftRules are those of nftables that iptables-save does not show too.
 func (h Host) nftRules() (rules []filters.Rule) {
+	shown := filters.ShownBy(h.Iptables)
 	for _, r := range h.ruleset().Rules {
-		if r.Table != plan.Nftables && (h.Iptables == nil || !filters.OfIptables(r.Family, r.Table)) {
+		if r.Table != plan.Nftables && !shown.Has(r.Family, r.Table, r.Chain) {
 			rules = append(rules, r)
 		}
 	}
