@@ -17,8 +17,9 @@ func ShownBy(all []Saved) Shown {
 	for _, s := range all {
 		for _, t := range s.Tables() {
 			for _, rule := range t.Rules {
+				name, _, _ := strings.Cut(strings.TrimPrefix(rule, "-A "), " ")
 				for _, family := range s.families() {
-					shown[chain{family, t.Name, strings.Fields(rule + " -")[1]}] = true
+					shown[chain{family, t.Name, name}] = true
 				}
 			}
 		}
