@@ -147,6 +147,9 @@ func (m *Meter) sample() (*Sample, error) {
 	if m.reader.Full() {
 		s.Off = append(s.Off, "Round-trip, connect and queue times that a class had not had before are not counted: there is no room for more of them.")
 	}
+	if m.reader.DropsFull() {
+		s.Off = append(s.Off, "Drops for a reason, or in a place, that a class had not had before are not counted: there is no room for more of them.")
+	}
 	if err := m.flows.count(s); err != nil {
 		return nil, err
 	}

@@ -4,10 +4,15 @@ package test
 
 import (
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+
+	"waymark/bpf"
 	"waymark/internal/lab"
 	"waymark/loader"
 )
@@ -46,6 +51,25 @@ func TestDrops(t *testing.T) {
 				t.Errorf("%d packets of %s were dropped for %s in %q..., want %d; in all: %+v", got, c.class, c.reason, c.place, c.packets, s.metered(t).Drops)
 			}
 		})
+	}
+}
+
+// TestNoRoomForDrops fills the map of drops, which is said.
+func TestNoRoomForDrops(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.apply(t, fourClasses)
+	m := must[*ebpf.Map](t)(ebpf.LoadPinnedMap(filepath.Join(s.pins(), bpf.WaymarkMapDrops), nil))
+	defer m.Close()
+	isSaid := func() bool {
+		return slices.ContainsFunc(s.metered(t).Off, func(text string) bool { return strings.HasPrefix(text, "Drops for a reason") })
+	}
+	if isSaid() {
+		t.Error("it is said while there is room")
+	}
+	for n := uint64(0); m.Put(bpf.WaymarkDropKey{Location: n}, n) == nil; n++ {
+	}
+	if !isSaid() {
+		t.Error("it is not said")
 	}
 }
 

@@ -18,6 +18,7 @@ type dropReader struct {
 	keys      []bpf.WaymarkDropKey
 	counts    []uint64
 	locations []uint64 // of the keys
+	full      bool
 }
 
 func newDropReader(m *ebpf.Map) dropReader {
@@ -25,7 +26,7 @@ func newDropReader(m *ebpf.Map) dropReader {
 		return dropReader{}
 	}
 	n := m.MaxEntries()
-	return dropReader{m, make([]bpf.WaymarkDropKey, n), make([]uint64, n), make([]uint64, n)}
+	return dropReader{from: m, keys: make([]bpf.WaymarkDropKey, n), counts: make([]uint64, n), locations: make([]uint64, n)}
 }
 
 // read is all drops, by slot, reason and place.
@@ -38,6 +39,7 @@ func (d *dropReader) read() ([]Drops, error) {
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, err
 	}
+	d.full = n == len(d.keys)
 	for k, key := range d.keys[:n] {
 		d.locations[k] = key.Location
 	}

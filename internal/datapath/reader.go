@@ -118,6 +118,9 @@ func (r *Reader) Read() (err error) {
 // Drops are what the kernel dropped, of classes that the plan has and of others.
 func (r *Reader) Drops() []Drops { return r.drops }
 
+// DropsFull tells whether there was no room for some of them.
+func (r *Reader) DropsFull() bool { return r.dropped.full }
+
 // Hits are how often each of the plan's matches won, in their order; of the
 // first MostHits alone.
 func (r *Reader) Hits() []uint64 { return r.hits }
