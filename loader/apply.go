@@ -77,7 +77,7 @@ func (l *Loader) change(want wanted) (*Applied, error) {
 	if a.next, err = l.next(want, w); err != nil {
 		return nil, err
 	}
-	applied := &Applied{Plan: w.plan, Changes: w.changes, State: a.next}
+	applied := &Applied{Plan: w.plan, Changes: w.changes, State: a.next, Unread: w.unread}
 	if w.settled(a.next) {
 		return applied, nil
 	}
@@ -107,6 +107,7 @@ type Applied struct {
 	Changes plan.Changes
 	Walked  datapath.Walked
 	State   *State // that is in force now
+	Unread  error  // why moves of before the machine started are not in force, which the plan's notes say, too; nil: they are
 }
 
 // apply is one change of the kernel.

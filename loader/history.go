@@ -149,7 +149,7 @@ func (l *Loader) goBack(now *State, n int, why string) (*Returned, error) {
 // leaveOut takes back the moves of which the policy does not have the classes:
 // nobody may be there to do that who could be told.
 func (want *wanted) leaveOut(held []Override) {
-	lost := func(o Override) bool { return !o.classesIn(want.policy) }
+	lost := func(o Override) bool { return o.lacks(want.policy) != "" }
 	for _, o := range held {
 		if lost(o) {
 			want.why += fmt.Sprintf("without `%s`, ", o.String())

@@ -102,6 +102,9 @@ func (l *Loader) Undo(subject string) (*Moved, error) {
 	}
 	o, err := moveOf(state.Overrides, subject)
 	if err != nil {
+		if moved, none := l.undoKept(subject); none == nil {
+			return moved, nil // it waited for its class
+		}
 		return nil, err
 	}
 	a, err := l.takeBack(state, o, false)

@@ -83,12 +83,15 @@ func (o *Override) moves(m classes.Move) bool {
 	return m.From == o.From && slices.Equal(m.Match.Cgroup, o.Match.Cgroup) && sameUsers(m.Match, o.Match) && sameContainers(m.Match, o.Match)
 }
 
-// classesIn tells whether a policy has the classes that the override names.
-func (o *Override) classesIn(policy *classes.Policy) bool {
-	has := func(name string) bool {
-		return slices.ContainsFunc(policy.Classes, func(c classes.Class) bool { return c.Name == name })
+// lacks is the class that the override names and a policy has not; "" for none.
+func (o *Override) lacks(policy *classes.Policy) string {
+	for _, name := range []string{o.From, o.To} {
+		named := func(c classes.Class) bool { return c.Name == name }
+		if name != "" && name != Unclassed && !slices.ContainsFunc(policy.Classes, named) {
+			return name
+		}
 	}
-	return (o.From == "" || has(o.From)) && (o.To == Unclassed || has(o.To))
+	return ""
 }
 
 func sameUsers(a, b classes.Match) bool {

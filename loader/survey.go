@@ -4,8 +4,12 @@ package loader
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
+	"waymark/classes"
 	"waymark/internal/datapath"
 	"waymark/internal/host"
 	"waymark/internal/nat"
@@ -27,7 +31,7 @@ type survey struct {
 	fresh    bool // the instance there is, if any, cannot carry the plan
 
 	held        []Override // the overrides in force
-	unread      error      // why some that were kept for it are not; nil: they are
+	unread      error      // why some that were kept for the first apply are not; nil: they are
 	overrides   []Override // that the plan was made with
 	fingerprint string     // of the plan
 }
@@ -86,7 +90,9 @@ func (l *Loader) surveyApplied() (*survey, error) {
 
 func (w *survey) compare(l *Loader, want wanted) error {
 	var err error
-	w.held, w.unread = l.inForce(w.state)
+	if w.held, w.unread = l.inForce(w.state); w.state == nil {
+		w.fit(want.policy)
+	}
 	w.overrides = want.overrides(w.held)
 	if w.facts, err = l.facts(want, w.overrides, w.state); err != nil {
 		return err
@@ -109,7 +115,7 @@ func (w *survey) compare(l *Loader, want wanted) error {
 		return errors.Join(err, w.conflict)
 	}
 	if w.unread != nil {
-		w.plan.Notes = append(w.plan.Notes, w.unread.Error())
+		w.plan.Notes = append(w.plan.Notes, strings.Split(w.unread.Error(), "\n")...)
 	}
 	w.table = datapath.Compile(w.plan, l.top)
 	if want.text != nil && w.conflict == nil && !want.repeats(w.state) {
@@ -123,6 +129,18 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	w.fingerprint = w.plan.Fingerprint()
 	w.changes = w.plan.DiffOf(w.fingerprint, w.have)
 	return w.checkArming()
+}
+
+// fit leaves out the moves of before the machine started of which the policy has
+// lost the classes since: they are no reason to leave it unapplied.
+func (w *survey) fit(policy *classes.Policy) {
+	w.held = slices.DeleteFunc(w.held, func(o Override) bool {
+		name := o.lacks(policy)
+		if name != "" {
+			w.unread = errors.Join(w.unread, fmt.Errorf("`%s` is not in force: the policy has no class %s any more: put the class back, or take the move back with `%s`", o.String(), name, o.Undo()))
+		}
+		return name != ""
+	})
 }
 
 // make makes the plan. Without one the error says why; with one, what it

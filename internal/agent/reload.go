@@ -65,6 +65,9 @@ func (a *Agent) apply(always bool) error {
 		return err
 	}
 	a.superseded()
+	if done.Unread != nil {
+		a.Log.Warn(done.Unread.Error())
+	}
 	a.ours = true
 	a.wanted = wantedBy(done.Plan)
 	if done.Changes.Empty() {
