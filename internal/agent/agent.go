@@ -46,6 +46,7 @@ type Agent struct {
 	authors authors
 	news    chan struct{} // has an element while something has changed that nobody has looked at
 	haste   chan struct{} // the same of what is not to wait
+	others  chan struct{} // the same of what can wait
 	follows follows
 	cgroups cgroups
 	probes  *probe.Probes
@@ -81,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Notify = func(string) {}
 	}
 	record := newRecord(lock.before())
-	a := &Agent{Options: o, lock: lock, record: record, said: map[string]string{}, news: make(chan struct{}, 1), haste: make(chan struct{}, 1), probes: probe.New(record.Counts...)}
+	a := &Agent{Options: o, lock: lock, record: record, said: map[string]string{}, news: make(chan struct{}, 1), haste: make(chan struct{}, 1), others: make(chan struct{}, 1), probes: probe.New(record.Counts...)}
 	defer a.follows.stop()
 	defer a.cgroups.stop()
 	defer a.probes.Close()
@@ -136,7 +137,7 @@ func (a *Agent) tell() {
 func (a *Agent) loop(ctx context.Context, files *files) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	var look, hasty, settled, arm <-chan time.Time
+	var look, hasty, late, settled, arm <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -149,11 +150,18 @@ func (a *Agent) loop(ctx context.Context, files *files) {
 			if hasty == nil {
 				hasty = time.After(max(gather, time.Until(a.pace.soon)))
 			}
+		case <-a.others:
+			if late == nil {
+				late = time.After(max(gather, time.Until(a.pace.late)))
+			}
 		case <-look:
-			look = nil
+			look, late = nil, nil // what there was to look at has been seen
 			a.look(false)
 		case <-hasty:
-			look, hasty = nil, nil // what there was to look at has been seen
+			look, hasty, late = nil, nil, nil
+			a.look(false)
+		case <-late:
+			late = nil
 			a.look(false)
 		case <-a.probes.News:
 			a.look(false)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"waymark/internal/host"
 	"waymark/internal/plan"
 	"waymark/internal/rpdb"
@@ -59,9 +61,12 @@ func (a *Agent) listen() (stop func(), err error) {
 			if c.Lost != 0 {
 				a.probes.Lost(c.Lost)
 			}
-			if c.Fresh {
+			switch {
+			case c.Fresh:
 				a.hurry() // it may be a container's, whose first packet is on its way
-			} else {
+			case canWait(c):
+				note(a.others)
+			default:
 				a.hear()
 			}
 		})
@@ -70,6 +75,13 @@ func (a *Agent) listen() (stop func(), err error) {
 		}
 	}()
 	return func() { w.Close(); <-done }, nil
+}
+
+// canWait tells whether a notice is of a network that others have a way to: a
+// routing daemon does not stop changing these, and to read a full table takes long.
+func canWait(c rpdb.Change) bool {
+	r := c.Route
+	return r != nil && !r.IsDefault() && r.Protocol != plan.Protocol && r.Protocol != unix.RTPROT_KERNEL
 }
 
 func (a *authors) note(c rpdb.Change, now time.Time) {

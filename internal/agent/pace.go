@@ -6,7 +6,7 @@ import "time"
 
 const (
 	patience = second / 2             // no look waits longer for the one before it
-	share    = 10                     // looks take at most this part of one CPU's time, as far as patience lets them;
+	share    = 10                     // looks take at most this part of one CPU's time, as far as patience lets them, those that can wait in any case;
 	storm    = 80                     // this one when there is no end of them, as when a link flaps:
 	hurry    = 2                      // so many times as long as a look took, one in a hurry waits for it, too
 	burst    = 300 * time.Millisecond // once they have taken so much more
@@ -16,6 +16,7 @@ const (
 type pace struct {
 	next time.Time // no look before
 	soon time.Time // no look before, of what is in a hurry
+	late time.Time // no look before, of what can wait
 	last time.Time
 	owed time.Duration // of CPU time, beyond what a storm may take, as far as it is remembered
 }
@@ -30,4 +31,5 @@ func (p *pace) looked(at time.Time, used time.Duration) {
 	}
 	p.next = at.Add(min(patience, part*used))
 	p.soon = at.Add(min(patience, hurry*used))
+	p.late = at.Add(max(p.next.Sub(at), min(whole, share*used)))
 }
