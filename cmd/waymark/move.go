@@ -187,8 +187,7 @@ func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) erro
 // forget removes a saved move that is no override any more, for an apply has
 // taken it into the policy.
 func (m *move) forget(e env, o *output, subject string, none error) error {
-	subject = loader.Subject(subject)
-	for _, name := range []string{subject, "class:" + subject} {
+	for _, name := range []string{subject, loader.Subject(subject), "class:" + subject} {
 		forgotten, err := forgetMove(m.dir, loader.Override{Override: plan.Override{Subject: name}})
 		if err != nil {
 			return err
