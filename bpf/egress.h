@@ -50,7 +50,10 @@ static __always_inline __u32 datagram_standing(struct __sk_buff *skb, struct bpf
 	if (!(note->flags & NOTE_SWITCHES) || (last == carried && is_first_way(class_of(last))))
 		return last;
 	__u64 datagram = sent_as(skb, sk);
-	return datagram ? with_class(carried, datagram & mask) : last;
+	if (datagram)
+		return with_class(carried, datagram & mask);
+	/* One of before the socket changed class for the first time is where its own mark sent it. */
+	return is_first_way(class_of(carried)) ? carried : last;
 }
 
 /* The mark that counts for a packet of a datagram socket of which there may be a note. */

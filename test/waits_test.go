@@ -24,6 +24,7 @@ func TestSentWhileAnotherWaits(t *testing.T) {
 	answers := in("app.slice", unasked(4800, v4))
 	answers.To = append(answers.To, two)
 	switches := lab.Job{Kind: lab.SendTo, To: []netip.AddrPort{v4.service(3), v4.service(1)}, NoReply: true}
+	begins := lab.Job{Kind: lab.SendTo, To: []netip.AddrPort{v4.service(1), v4.service(3)}, NoReply: true}
 	for _, c := range []struct {
 		name    string
 		job     lab.Job
@@ -31,6 +32,7 @@ func TestSentWhileAnotherWaits(t *testing.T) {
 		routers map[netip.Addr]int
 		counted ledger
 	}{
+		{"before its socket has sent to another class", in("app.slice", begins), byB, map[netip.Addr]int{three: byC, one: byB}, ledger{}},
 		{"to another class", in("app.slice", switches), byC, map[netip.Addr]int{three: byC, one: byB}, ledger{}},
 		{"to one who did not ask", answers, byA, map[netip.Addr]int{one: byA, two.Addr(): byB}, ledger{"group a": misrouted(1, chosen)}},
 	} {
