@@ -35,10 +35,14 @@ func (h *history) take(s *loader.Sample) {
 	bits, hits := map[where][]float64{}, map[line][]float64{}
 	if before := h.before(); before != nil {
 		for w, t := range r.tallies {
-			bits[w] = appended(h.bits[w], 8*h.rate(before.tallies[w].Bytes, t.Bytes))
+			bits[w] = appended(h.bits[w], 8*h.rate(before.tally(w, t).Bytes, t.Bytes))
 		}
 		for l, n := range r.hits {
-			hits[l] = appended(h.hits[l], h.rate(before.hits[l], n))
+			was, known := before.hits[l]
+			if !known {
+				was = n
+			}
+			hits[l] = appended(h.hits[l], h.rate(was, n))
 		}
 	}
 	h.bits, h.hits = bits, hits
@@ -99,9 +103,10 @@ func (h *history) frame() *Frame {
 }
 
 func (h *history) traffic(w where) Traffic {
-	now, before, start := h.now().tallies[w], datapath.Tally{}, h.readings[0].tallies[w]
+	now := h.now().tallies[w]
+	before, start := now, h.start(w)
 	if b := h.before(); b != nil {
-		before = b.tallies[w]
+		before = b.tally(w, now)
 	}
 	t := Traffic{Packets: now.Packets, Bytes: now.Bytes, ReceivedBytes: now.Received.Total().Bytes, Misroutes: now.Misroutes,
 		Repaired: now.Repaired, Dropped: now.Dropped, Causes: now.Causes,
@@ -115,6 +120,16 @@ func (h *history) traffic(w where) Traffic {
 		t.RTT = &Percentiles{rtt.Quantile(0.5), rtt.Quantile(0.95), rtt.Quantile(0.99)}
 	}
 	return t
+}
+
+// start is what was counted at the first reading that has it.
+func (h *history) start(w where) datapath.Tally {
+	for _, r := range h.readings {
+		if t, known := r.tallies[w]; known {
+			return t
+		}
+	}
+	return datapath.Tally{}
 }
 
 func last(rates []float64) float64 {

@@ -11,6 +11,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"waymark/internal/datapath"
 	"waymark/loader"
 )
 
@@ -198,6 +199,7 @@ func TestCountersThatBeginAnew(t *testing.T) {
 }
 
 // TestAClassGoes has a class leave the policy: its uplink's numbers stay, and go on.
+// When it comes back, with what it counted before, none of that is of this second.
 func TestAClassGoes(t *testing.T) {
 	x := &site{}
 	m := seen(x, 5)
@@ -205,11 +207,22 @@ func TestAClassGoes(t *testing.T) {
 	m.take(whole)
 	before := m.frame.Uplinks[1]
 	gone := x.next()
-	gone.Uplinks[1].Gone = whole.Classes[2].Traffic[1].Tally
-	gone.Classes = slices.Delete(gone.Classes, 2, 3)
+	gone.Uplinks[1].Gone = whole.Classes[1].Traffic[1].Tally
+	gone.Uplinks[1].Gone.RTT = datapath.Histogram{}
+	gone.Classes, gone.Lines = slices.Delete(gone.Classes, 1, 2), slices.Delete(gone.Lines, 1, 2)
 	m.take(gone)
-	if now := m.frame.Uplinks[1]; now.Packets != before.Packets+4000 || now.PacketsPerSecond != 4000 || len(now.Past) <= len(before.Past) {
-		t.Errorf("after %d packets, %v/s, and %d readings there are %d, %v/s, %d", before.Packets, before.PacketsPerSecond, len(before.Past), now.Packets, now.PacketsPerSecond, len(now.Past))
+	if now := m.frame.Uplinks[1]; now.Packets != before.Packets+5000 || now.PacketsPerSecond != 5000 || len(now.Past) <= len(before.Past) || now.RTT != nil {
+		t.Errorf("after %d packets, %v/s, there are %d, %v/s, round-trip times %v", before.Packets, before.PacketsPerSecond, now.Packets, now.PacketsPerSecond, now.RTT)
+	}
+	for k := range 11 {
+		m.take(x.next())
+		c, l := m.frame.Classes[1], m.frame.Matches[1]
+		if known := k > 0; (c.PacketsPerSecond == 1000) != known || (c.BitsPerSecond > 0) != known || (l.HitsPerSecond == 100) != known {
+			t.Errorf("%d s after it is back: %v packets/s, %v bit/s, %v hits/s", k, c.PacketsPerSecond, c.BitsPerSecond, l.HitsPerSecond)
+		}
+	}
+	if rtt := m.frame.Classes[1].RTT; rtt == nil {
+		t.Error("it has no round-trip times any more")
 	}
 }
 

@@ -46,6 +46,15 @@ func (r reading) add(t datapath.Tally, to ...where) {
 	}
 }
 
+// tally is what was counted by then; of what was not there, which may come back
+// with all that it ever counted, what is counted now.
+func (r reading) tally(w where, now datapath.Tally) datapath.Tally {
+	if t, known := r.tallies[w]; known {
+		return t
+	}
+	return now
+}
+
 // add adds what Traffic shows; connects that failed are all in Failed then.
 func add(sum *datapath.Tally, t datapath.Tally) {
 	sum.Packets += t.Packets
@@ -72,11 +81,11 @@ func add(sum *datapath.Tally, t datapath.Tally) {
 	}
 }
 
-// since is what a histogram counted since an earlier reading, which may be
-// of another class that had the name.
+// since is what a histogram counted since an earlier reading: nothing is known of
+// one that had more then, of another class, or with one that is gone.
 func since(h, earlier datapath.Histogram) datapath.Histogram {
 	if h.Count < earlier.Count {
-		return h
+		return datapath.Histogram{}
 	}
 	return h.Since(earlier)
 }
