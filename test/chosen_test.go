@@ -16,14 +16,17 @@ func TestApplicationsChoice(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
 	s.apply(t, traffic)
 	for _, f := range bothFamilies {
+		connection := in("closed.slice", f.job(lab.TCP, 1))
+		connection.Device = "up-a"
+		t.Run(fmt.Sprintf("device in closed.slice/tcp/%s", f), func(t *testing.T) { s.leaves(t, connection, byA) })
 		for _, kind := range []lab.Kind{lab.UDP, lab.SendTo, lab.Ping, lab.RawPing} {
-			device := in("app.slice", f.job(kind, 1))
-			device.Device = "up-a"
-			t.Run(fmt.Sprintf("device/%s/%s", kind, f), func(t *testing.T) {
-				s.account(t, ledger{"group a": misrouted(1, chosen)}, func() { s.leaves(t, device, byA) })
-			})
 			for _, cgroup := range []string{"app.slice", "closed.slice"} {
 				class := map[string]string{"app.slice": "group a", "closed.slice": "closed a"}[cgroup]
+				device := in(cgroup, f.job(kind, 1))
+				device.Device = "up-a"
+				t.Run(fmt.Sprintf("device in %s/%s/%s", cgroup, kind, f), func(t *testing.T) {
+					s.account(t, ledger{class: misrouted(1, chosen)}, func() { s.leaves(t, device, byA) })
+				})
 				t.Run(fmt.Sprintf("address in %s/%s/%s", cgroup, kind, f), func(t *testing.T) {
 					bound := in(cgroup, from(s.address(byA, f.service(1).Addr()), f.job(kind, 1)))
 					s.account(t, ledger{class: misrouted(1, chosen)}, func() { s.leaves(t, bound, byA) })

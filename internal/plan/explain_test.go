@@ -121,7 +121,7 @@ var resolveCases = []struct {
 		refusing(300, Blackhole, IPv4.Default())(h)
 	}, dst: "203.0.113.1", action: Blackhole, table: 300},
 	{name: "bound to the link of a link-local address", dst: "2001:db8:1::9", device: "eth0", action: Lookup, table: TableMain, uplink: "a", source: "2001:db8:1::2"},
-	{name: "bound to another link", dst: "2001:db8:1::9", device: "eth1", action: Lookup, table: TableMain, uplink: "b", source: "2001:db8:2::2", gateway: "2001:db8:2::1"},
+	{name: "bound to another link", dst: "2001:db8:1::9", device: "eth1", action: Lookup, table: 7001, uplink: "b", source: "2001:db8:2::2", gateway: "2001:db8:2::1"},
 	{name: "main has no default", host: func(h *host) {
 		kept := h.Routes[:0]
 		for _, r := range h.Routes {

@@ -32,16 +32,23 @@ type rung struct {
 	strict    bool     // leave out main's own routes
 	tables    []string // names, in Numbers.Tables
 	otherwise classes.Otherwise
+	follows   bool // in the gap right behind the rung before
 	why       string
 }
 
 // ladder writes the rules, for each family from the policy's base.
 func (m *maker) ladder() error {
 	for _, family := range Families {
-		priority := uint32(m.policy.Rules.Base)
+		next, behind := uint32(m.policy.Rules.Base), uint32(0)
 		for _, r := range m.rungs(family) {
+			priority := next
+			if r.follows {
+				priority = behind
+			} else {
+				next += step
+			}
 			rules := m.rules(family, r, priority)
-			priority += step
+			behind = priority + uint32(len(rules))
 			m.plan.Rules = append(m.plan.Rules, rules...)
 			if last := rules[len(rules)-1].Priority; last > lastPriority {
 				return fmt.Errorf("write the rules: priority %d is past main's: lower `rules: {base: %d}`, or join the matches on `src` into prefixes", last, m.policy.Rules.Base)
@@ -128,6 +135,8 @@ func (m *maker) ownsAddressIn(p netip.Prefix) bool {
 // uplinkRungs send what comes from an uplink's address by that uplink:
 // replies, bound sockets, and flows that were open before their class moved.
 // An address that several uplinks have (two modems of one make) says nothing.
+// Behind them, in the gap, is what is bound to the uplink's interface: the
+// application's choice wins over a class that refuses all other ways.
 func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 	for _, u := range m.plan.Uplinks {
 		seen := map[netip.Prefix]bool{}
@@ -140,8 +149,17 @@ func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 			rungs = append(rungs, rung{selector: selector{from: from}, strict: u.Strict, tables: []string{u.Name},
 				why: fmt.Sprintf("replies and bound sockets of uplink %s leave by it", u.Name)})
 		}
+		if u.Probes == 0 && m.refuses() && slices.ContainsFunc(u.Addresses, func(a netip.Prefix) bool { return FamilyOf(a.Addr()) == family }) {
+			rungs = append(rungs, rung{selector: selector{oif: u.Interface}, strict: u.Strict, tables: []string{u.Name}, follows: len(seen) > 0,
+				why: fmt.Sprintf("what is bound to %s leaves by it, of a class that refuses all other ways, too", u.Interface)})
+		}
 	}
 	return rungs
+}
+
+// refuses tells whether a class goes by no other way than its route's.
+func (m *maker) refuses() bool {
+	return slices.ContainsFunc(m.plan.Blocks, func(b Block) bool { return b.Way.Otherwise != classes.OtherwiseMain })
 }
 
 // symmetric is the source that stands for an uplink's address: the address

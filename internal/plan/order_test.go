@@ -21,7 +21,7 @@ type routing struct {
 // answer is where a packet goes: an action, or an interface and a gateway.
 func (k routing) answer(q Packet) string {
 	for _, r := range k.rules {
-		if r.Family != q.Family || q.Mark&r.Mask != r.Mark || r.From.IsValid() && !r.From.Contains(q.Src) {
+		if r.Family != q.Family || r.OIF != q.Interface && r.OIF != "" || q.Mark&r.Mask != r.Mark || r.From.IsValid() && !r.From.Contains(q.Src) {
 			continue
 		}
 		if r.Action != Lookup {
