@@ -10,7 +10,7 @@
 #include "core.h"
 #include "count.h"
 
-enum { CONNECTING = 16384 };
+enum { CONNECTING = 8192 };
 
 /*
  * When a socket sent its first SYN. The slot is a hash of the socket's
@@ -31,7 +31,7 @@ struct {
 
 static __always_inline struct connect_start *start_of(__u64 socket)
 {
-	__u32 slot = (__u32)(socket >> 6) * 0x9e3779b1U >> 18;
+	__u32 slot = (__u32)(socket >> 6) * 0x9e3779b1U >> 19;
 
 	return bpf_map_lookup_elem(&connecting, &slot);
 }
