@@ -16,12 +16,21 @@ import (
 func (h Host) eachIptablesUse(do func(markUse)) {
 	h.eachIptables(func(command, table, line string, words []string) {
 		for _, u := range iptablesUses(words) {
-			u.rule = fmt.Sprintf("%s -t %s %s", command, table, line)
-			u.remove = fmt.Sprintf("%s -t %s -D %s", command, table, forShell(words[1:]))
+			u.rule = iptablesRule(command, table, line)
+			u.remove = iptablesRemoval(command, table, words)
 			u.owner, u.comes = registry.OwnerOfFilter(words[1]), words[1] == "PREROUTING"
 			do(u)
 		}
 	})
+}
+
+// iptablesRule says which rule of iptables one is, and iptablesRemoval the command that removes it.
+func iptablesRule(command, table, line string) string {
+	return fmt.Sprintf("%s -t %s %s", command, table, line)
+}
+
+func iptablesRemoval(command, table string, words []string) string {
+	return fmt.Sprintf("%s -t %s -D %s", command, table, forShell(words[1:]))
 }
 
 // eachIptables calls do with every rule, as a line and in words.

@@ -7,8 +7,8 @@ import "waymark/internal/plan"
 // likened tells whether a rule of others says no more than what rules of ours before
 // it say, too: `ip rule del` with its words and without its priority removes ours.
 func (h Host) likened(r plan.Rule) bool {
-	return r.Action == plan.Lookup && r.Table == plan.TableMain && r.Suppress && r.Mask == 0 && r.Other == "" && r.OIF == "" &&
-		(!r.From.IsValid() || r.From.Bits() == 0) && int(r.Priority) >= h.base()
+	return r.Action == plan.Lookup && r.Table == plan.TableMain && r.Suppress && r.Mask == 0 && r.Other == "" && r.OIF == "" && r.IsFromAll() &&
+		int(r.Priority) >= h.base()
 }
 
 // likenedFinding is of wg-quick, which asks main first as Waymark does, and takes its

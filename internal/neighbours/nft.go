@@ -17,8 +17,8 @@ func (h Host) eachNftUse(do func(markUse)) {
 	for _, r := range h.nftRules() {
 		for _, x := range r.Expr {
 			for _, u := range nftUses(x, elements(ruleset, r)) {
-				u.rule = fmt.Sprintf("nft rule of table %s %s, chain %s, handle %d: %s", r.Family, r.Table, r.Chain, r.Handle, u.rule)
-				u.remove = fmt.Sprintf("nft delete rule %s %s %s handle %d", r.Family, r.Table, r.Chain, r.Handle)
+				u.rule = nftRule(r) + ": " + u.rule
+				u.remove = nftRemoval(r)
 				u.owner = registry.OwnerOfFilter(r.Table, r.Chain)
 				u.comes = slices.ContainsFunc(ruleset.Chains, func(c filters.Chain) bool {
 					return c.Hook == "prerouting" && c.Family == r.Family && c.Table == r.Table && c.Name == r.Chain
@@ -27,6 +27,15 @@ func (h Host) eachNftUse(do func(markUse)) {
 			}
 		}
 	}
+}
+
+// nftRule says which rule of nftables one is, and nftRemoval the command that removes it.
+func nftRule(r filters.Rule) string {
+	return fmt.Sprintf("nft rule of table %s %s, chain %s, handle %d", r.Family, r.Table, r.Chain, r.Handle)
+}
+
+func nftRemoval(r filters.Rule) string {
+	return fmt.Sprintf("nft delete rule %s %s %s handle %d", r.Family, r.Table, r.Chain, r.Handle)
 }
 
 // ruleset is nothing where what nft printed is none.

@@ -58,7 +58,7 @@ func (h Host) leaves(uplink string, family plan.Family) bool {
 	if h.Plan != nil {
 		return slices.ContainsFunc(h.Plan.Uplinks, func(u plan.Uplink) bool { return u.Interface == uplink && u.Families[family] })
 	}
-	return slices.ContainsFunc(h.Facts.Routes, func(r plan.Route) bool { return r.Family == family && r.IsDefault() && leadsBy(r, uplink) })
+	return slices.ContainsFunc(h.Facts.Routes, func(r plan.Route) bool { return r.Family == family && r.IsDefault() && r.LeadsBy(uplink) })
 }
 
 // leadsBack tells whether main leads back by an uplink: by a default route that it
@@ -71,9 +71,5 @@ func (h Host) leadsBack(uplink string, family plan.Family) bool {
 		return false
 	}
 	best := slices.MinFunc(defaults, func(a, b plan.Route) int { return cmp.Compare(a.Metric, b.Metric) }).Metric
-	return slices.ContainsFunc(defaults, func(r plan.Route) bool { return r.Metric == best && leadsBy(r, uplink) })
-}
-
-func leadsBy(r plan.Route, name string) bool {
-	return slices.ContainsFunc(r.Hops, func(n plan.NextHop) bool { return n.Interface == name })
+	return slices.ContainsFunc(defaults, func(r plan.Route) bool { return r.Metric == best && r.LeadsBy(uplink) })
 }

@@ -110,9 +110,8 @@ func (h Host) localFinding(r plan.Rule) Finding {
 
 // proxies tells whether a rule by the mark is one that a transparent proxy gets its
 // packets by (TPROXY): its table, none of the kernel's, leads nowhere but to this
-// host itself. Those of
-// classes do not come to it if they are at Waymark's rules first, or if it matches
-// what Waymark puts beside the mark.
+// host itself. Those of classes do not come to it if they are at Waymark's rules
+// first, or if it matches what Waymark puts beside the mark.
 func (h Host) proxies(r plan.Rule) bool {
 	t := registry.Tool{Mark: r.Mark, Mask: r.Mask}
 	if r.Mask == 0 || r.Action != plan.Lookup || r.Table == plan.TableDefault || t.Bits()&uint32(h.Mask) != 0 || (!t.Whole() && int(r.Priority) < h.base()) {

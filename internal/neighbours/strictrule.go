@@ -3,7 +3,6 @@
 package neighbours
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -26,10 +25,10 @@ func (h Host) strictRules() (rules []strictRule) {
 		if !slices.ContainsFunc(r.Expr, asksBackBy) {
 			continue
 		}
-		s := strictRule{what: fmt.Sprintf("nft rule of table %s %s, chain %s, handle %d is a strict reverse path filter", r.Family, r.Table, r.Chain, r.Handle),
+		s := strictRule{what: nftRule(r) + " is a strict reverse path filter",
 			owner: registry.OwnerOfFilter(r.Table, r.Chain), families: nftFamilies(r)}
 		if slices.ContainsFunc(r.Expr, func(x map[string]any) bool { _, drops := x["drop"]; return drops }) {
-			s.remove = fmt.Sprintf("nft delete rule %s %s %s handle %d", r.Family, r.Table, r.Chain, r.Handle)
+			s.remove = nftRemoval(r)
 		}
 		rules = append(rules, s)
 	}
@@ -37,12 +36,12 @@ func (h Host) strictRules() (rules []strictRule) {
 		if !slices.Contains(words, "rpfilter") || slices.Contains(words, "--loose") {
 			return
 		}
-		s := strictRule{what: fmt.Sprintf("%s -t %s %s is a strict reverse path filter", command, table, line), owner: registry.OwnerOfFilter(words[1]), families: []plan.Family{plan.IPv4}}
+		s := strictRule{what: iptablesRule(command, table, line) + " is a strict reverse path filter", owner: registry.OwnerOfFilter(words[1]), families: []plan.Family{plan.IPv4}}
 		if strings.HasPrefix(command, "ip6") {
 			s.families = []plan.Family{plan.IPv6}
 		}
 		if slices.Contains(words, "DROP") {
-			s.remove = fmt.Sprintf("%s -t %s -D %s", command, table, forShell(words[1:]))
+			s.remove = iptablesRemoval(command, table, words)
 		}
 		rules = append(rules, s)
 	})

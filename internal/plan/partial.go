@@ -21,8 +21,11 @@ func Partial(facts Facts) []Rule {
 // isForAll tells whether a rule looks up a table of somebody's for whoever sends.
 func (r Rule) isForAll() bool {
 	return r.Action == Lookup && r.Table != TableMain && r.Table != TableLocal && r.Table != TableDefault &&
-		r.Mask == 0 && r.OIF == "" && (!r.From.IsValid() || r.From.Bits() == 0) && (r.Other == "" || r.destination() != "")
+		r.Mask == 0 && r.OIF == "" && r.IsFromAll() && (r.Other == "" || r.destination() != "")
 }
+
+// IsFromAll tells whether a rule takes packets from whatever source.
+func (r Rule) IsFromAll() bool { return !r.From.IsValid() || r.From.Bits() == 0 }
 
 // destination is the prefix that a rule of others is for, if it looks at nothing
 // else; "": it is none.

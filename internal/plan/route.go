@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,11 @@ type Route struct {
 
 // IsDefault tells whether the route is a default route.
 func (r Route) IsDefault() bool { return r.Dst.Bits() == 0 }
+
+// LeadsBy tells whether one of its hops is by an interface.
+func (r Route) LeadsBy(name string) bool {
+	return slices.ContainsFunc(r.Hops, func(h NextHop) bool { return h.Interface == name })
+}
 
 // Equal tells whether two routes are the same to the kernel, whatever
 // their state.

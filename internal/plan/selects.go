@@ -71,5 +71,5 @@ func (r Rule) selectsAllOf(o Rule) bool {
 
 // from tells whether the sources of a rule are among this one's.
 func (r Rule) from(o Rule) bool {
-	return !r.From.IsValid() || r.From.Bits() == 0 || o.From.IsValid() && r.From.Bits() <= o.From.Bits() && r.From.Contains(o.From.Addr())
+	return r.IsFromAll() || o.From.IsValid() && r.From.Bits() <= o.From.Bits() && r.From.Contains(o.From.Addr())
 }

@@ -167,7 +167,7 @@ func (m *maker) homes(u classes.Uplink, link Link, family Family) bool {
 	return slices.ContainsFunc(link.Addresses, func(a netip.Prefix) bool { return FamilyOf(a.Addr()) == family }) ||
 		slices.ContainsFunc(m.facts.Routes, func(r Route) bool {
 			return r.Family == family && r.IsDefault() && r.Protocol != Protocol &&
-				slices.ContainsFunc(r.Hops, func(h NextHop) bool { return h.Interface == u.Interface })
+				r.LeadsBy(u.Interface)
 		})
 }
 

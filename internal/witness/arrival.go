@@ -71,7 +71,7 @@ const arrivalPort = 47114
 func (i *injection) behind(iface string, family plan.Family) netip.Addr {
 	for _, r := range i.Facts.Routes {
 		if r.Family != family || r.Table != plan.TableMain || r.IsDefault() || r.Dst.Addr().IsLinkLocalUnicast() ||
-			!slices.ContainsFunc(r.Hops, func(h plan.NextHop) bool { return h.Interface == iface }) {
+			!r.LeadsBy(iface) {
 			continue
 		}
 		a := r.Dst.Masked().Addr()
