@@ -31,23 +31,22 @@ struct {
 	__type(value, struct time_octave);
 } times SEC(".maps");
 
-static __always_inline const struct class_entry *class_of(__u32 mark)
-{
-	__u32 number = class_number(mark), none = 0;
-	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
-
-	if (class && class->flags & CLASS_IN_USE)
-		return class;
-	return bpf_map_lookup_elem(&classes, &none);
-}
-
-/* Whether there is a class of the number that a mark carries. */
-static __always_inline int has_class(__u32 mark)
+/* The class of the number that a mark carries; 0: there is none. */
+static __always_inline const struct class_entry *own_class(__u32 mark)
 {
 	__u32 number = class_number(mark);
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 
-	return class && class->flags & CLASS_IN_USE;
+	return class && class->flags & CLASS_IN_USE ? class : 0;
+}
+
+/* The same, or what stands for no class. */
+static __always_inline const struct class_entry *class_of(__u32 mark)
+{
+	const struct class_entry *class = own_class(mark);
+	__u32 none = 0;
+
+	return class ? class : bpf_map_lookup_elem(&classes, &none);
 }
 
 static __always_inline struct class_counters *counters_of(const struct class_entry *class, __u32 number)

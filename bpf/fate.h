@@ -74,7 +74,7 @@ static __always_inline __u32 heir_of(__u32 mark)
 /* The first mark of a socket that has none; a number that no class has is of before a `down`, or of another mask, or somebody else's. */
 static __always_inline __u32 first_mark(__u64 address, __u32 has)
 {
-	if (has && has_class(has))
+	if (has && own_class(has))
 		return has;
 	__u32 mark = classify_socket(address, order.to);
 
