@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -23,7 +22,7 @@ type emptyProgram struct {
 }
 
 func (e *emptyProgram) start(_ context.Context, a *arm) (err error) {
-	e.link, err = attach(a.lab.Host, a.lab.Uplink(0).Interface, ebpf.AttachTCXEgress, empty)
+	e.link, err = attach(a.lab.Host, a.lab.Uplink(0).Interface, empty)
 	return err
 }
 

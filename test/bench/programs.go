@@ -9,12 +9,13 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 
 	"waymark/internal/lab"
 )
 
 // empty is a program that lets everything pass.
-var empty = asm.Instructions{asm.Mov.Imm(asm.R0, tcxNext), asm.Return()}
+var empty = asm.Instructions{asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_UNSPEC)), asm.Return()}
 
 func loadProgram(name string, body asm.Instructions) (*ebpf.Program, error) {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.SchedCLS, Instructions: body, License: "GPL"})
@@ -24,9 +25,9 @@ func loadProgram(name string, body asm.Instructions) (*ebpf.Program, error) {
 	return p, nil
 }
 
-// attach puts a program on an interface of a node. It is gone when the link
-// is closed or the interface goes.
-func attach(n *lab.Node, iface string, where ebpf.AttachType, body asm.Instructions) (l link.Link, err error) {
+// attach puts a program at the way out of a node's interface. It is gone when
+// the link is closed or the interface goes.
+func attach(n *lab.Node, iface string, body asm.Instructions) (l link.Link, err error) {
 	p, err := loadProgram("bench", body)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func attach(n *lab.Node, iface string, where ebpf.AttachType, body asm.Instructi
 	err = n.Do(func() error {
 		device, err := net.InterfaceByName(iface)
 		if err == nil {
-			l, err = link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: p, Attach: where})
+			l, err = link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: p, Attach: ebpf.AttachTCXEgress})
 		}
 		return err
 	})

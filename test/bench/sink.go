@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
@@ -20,10 +20,7 @@ import (
 
 // sink is the far end of an arm's links: every router has all addresses of
 // the world, takes their datagrams as they arrive, and the first serves TCP.
-type sink struct {
-	*child
-	drops []link.Link
-}
+type sink struct{ *child }
 
 func newSink(ctx context.Context, l *lab.Lab) (s *sink, err error) {
 	s = &sink{}
@@ -36,11 +33,9 @@ func newSink(ctx context.Context, l *lab.Lab) (s *sink, err error) {
 		if _, err := r.Command("ip", "route", "add", "local", world.String(), "dev", "lo").Output(); err != nil {
 			return s, err
 		}
-		drop, err := attach(r, "down", ebpf.AttachTCXIngress, takeDatagrams)
-		if err != nil {
+		if err := take(r, "down"); err != nil {
 			return s, err
 		}
-		s.drops = append(s.drops, drop)
 	}
 	if s.child, err = startChild(ctx, l.Routers[0], "", "role:sink"); err != nil {
 		return s, err
@@ -56,28 +51,46 @@ func (s *sink) close() error {
 	if s == nil {
 		return nil
 	}
-	err := s.child.close()
-	for _, l := range s.drops {
-		err = errors.Join(err, l.Close())
-	}
-	return err
+	return s.child.close()
 }
 
-// The answers of a tcx program.
-const (
-	tcxNext   = -1
-	tcxStolen = 4
-)
+// take has takeDatagrams at the way in of a node's interface, as long as that
+// is there. It is a filter, since a tcx program cannot answer "stolen".
+func take(n *lab.Node, iface string) error {
+	p, err := loadProgram("take", takeDatagrams)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return n.Do(func() error {
+		device, err := net.InterfaceByName(iface)
+		if err != nil {
+			return err
+		}
+		at := netlink.QdiscAttrs{LinkIndex: device.Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}
+		err = netlink.QdiscAdd(&netlink.Clsact{QdiscAttrs: at})
+		if err == nil {
+			err = netlink.FilterAdd(&netlink.BpfFilter{
+				FilterAttrs: netlink.FilterAttrs{LinkIndex: device.Index, Parent: netlink.HANDLE_MIN_INGRESS, Priority: 1, Protocol: unix.ETH_P_IP},
+				Fd:          p.FD(), Name: "take", DirectAction: true,
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("add a filter to %s of %s: %w", iface, n.Name, err)
+		}
+		return nil
+	})
+}
 
-// takeDatagrams takes IPv4 packets of UDP, which is no drop and so counted nowhere. It runs in the sender's own
-// softirq, the same in every arm.
+// takeDatagrams takes packets of UDP, which is no drop and so counted nowhere.
+// It runs in the sender's own softirq, the same in every arm.
 var takeDatagrams = asm.Instructions{
 	asm.Mov.Reg(asm.R6, asm.R1),
 	asm.LoadAbs(14+9, asm.Byte), // the protocol, behind the Ethernet header
 	asm.JNE.Imm(asm.R0, unix.IPPROTO_UDP, "pass"),
-	asm.Mov.Imm(asm.R0, tcxStolen),
+	asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_STOLEN)),
 	asm.Return(),
-	asm.Mov.Imm(asm.R0, tcxNext).WithSymbol("pass"),
+	asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_UNSPEC)).WithSymbol("pass"),
 	asm.Return(),
 }
 
