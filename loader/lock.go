@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -97,23 +98,40 @@ func (l *Loader) shareDir(path string) (*os.File, error) {
 // lockPatience is how long somebody may hold the lock before we say so.
 const lockPatience = 500 * time.Millisecond
 
-// flock waits for the lock by asking again: a wait inside the kernel could
-// not be ended by who asked for it.
+// flock waits for the lock in the kernel, where those that wait have their turn
+// as they came and cost nothing: hundreds that ask again leave no CPU to the one
+// that has it. Who gives up leaves its turn to pass with the file, which is closed.
 func (l *Loader) flock(dir *os.File, how int) error {
-	said, began := false, time.Now()
+	if err := unix.Flock(int(dir.Fd()), how|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+		return err
+	}
+	raw, err := dir.SyscallConn()
+	if err != nil {
+		return err
+	}
+	turn := make(chan error, 1)
+	go func() {
+		var lockErr error
+		err := raw.Control(func(fd uintptr) {
+			lockErr = unix.EINTR
+			for errors.Is(lockErr, unix.EINTR) {
+				lockErr = unix.Flock(int(fd), how)
+			}
+		})
+		turn <- cmp.Or(err, lockErr)
+	}()
+	patience := time.NewTimer(lockPatience)
+	defer patience.Stop()
 	for {
-		err := unix.Flock(int(dir.Fd()), how|unix.LOCK_NB)
-		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return err
-		}
-		if !said && time.Since(began) > lockPatience && l.options.Waiting != nil {
-			said = true
-			l.options.Waiting(host.LockHolder(dir))
-		}
 		select {
+		case err := <-turn:
+			return err
+		case <-patience.C:
+			if l.options.Waiting != nil {
+				l.options.Waiting(host.LockHolder(dir))
+			}
 		case <-l.options.Done:
 			return fmt.Errorf("given up while %s holds it", host.LockHolder(dir))
-		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
