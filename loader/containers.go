@@ -46,9 +46,13 @@ func (l *Loader) containers(policy *classes.Policy, named []classes.Container, s
 	if len(named) == 0 {
 		return
 	}
-	for i, a := range l.ask(sockets(policy), named) {
-		if socket := sockets(policy)[i]; a.err != nil && state != nil {
-			for _, k := range state.Containers {
+	var before []plan.Container
+	if state != nil {
+		before = state.Containers
+	}
+	for i, a := range l.ask(sockets(policy), named, before) {
+		if socket := sockets(policy)[i]; a.err != nil {
+			for _, k := range before {
 				if k.Socket == socket && holdsAny(named, k.Identity) {
 					a.found = append(a.found, k)
 				}
@@ -75,7 +79,7 @@ type answer struct {
 
 // ask asks runtimes at once. One that hung is not waited for again and again:
 // what else there is to do and to heal is not to wait for it.
-func (l *Loader) ask(sockets []string, named []classes.Container) []answer {
+func (l *Loader) ask(sockets []string, named []classes.Container, before []plan.Container) []answer {
 	answers := make([]answer, len(sockets))
 	var asked sync.WaitGroup
 	begun := time.Now()
@@ -90,7 +94,7 @@ func (l *Loader) ask(sockets []string, named []classes.Container) []answer {
 		asked.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			answers[i].found, answers[i].err = l.containersAt(ctx, socket, named)
+			answers[i].found, answers[i].err = l.containersAt(ctx, socket, named, before)
 		})
 	}
 	asked.Wait()
@@ -120,13 +124,19 @@ func holdsAny(named []classes.Container, k classes.Identity) bool {
 	return slices.ContainsFunc(named, func(c classes.Container) bool { return c.Holds(k) })
 }
 
-func (l *Loader) containersAt(ctx context.Context, socket string, named []classes.Container) (all []plan.Container, err error) {
+// containersAt are a runtime's. One that the runtime is busy with is where it was before.
+func (l *Loader) containersAt(ctx context.Context, socket string, named []classes.Container, before []plan.Container) (all []plan.Container, err error) {
 	found, runtime, err := containers.Runtime{Socket: socket}.List(ctx, func(k classes.Identity) bool { return holdsAny(named, k) })
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range found {
-		all = append(all, plan.Container{Socket: socket, ID: c.ID, Identity: c.Identity, Cgroups: l.cgroupsOf(c, runtime)})
+		k := plan.Container{Socket: socket, ID: c.ID, Identity: c.Identity, Cgroups: l.cgroupsOf(c, runtime)}
+		known := slices.IndexFunc(before, func(b plan.Container) bool { return b.Socket == socket && b.ID == c.ID })
+		if c.Guessed && known >= 0 {
+			k.Cgroups = before[known].Cgroups
+		}
+		all = append(all, k)
 	}
 	return all, nil
 }

@@ -36,6 +36,7 @@ type Container struct {
 	classes.Identity
 	PID     int            // of its first process; 0 while it does not run, and for a pod
 	Cgroups []match.Cgroup // where its cgroup is when it runs, below the root of the runtime's cgroup tree
+	Guessed bool           // Cgroups is where such a one usually is: the runtime is busy with it
 }
 
 // Defaults are where the sockets of Docker, Podman, containerd and CRI-O are by

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"waymark/classes"
 	"waymark/internal/match"
@@ -79,10 +80,12 @@ func (d docker) list(ctx context.Context, wanted func(classes.Identity) bool) (l
 		ID     string `json:"Id"`
 		Names  []string
 		Labels map[string]string
+		State  string
 	}
 	if _, err := d.read(ctx, "/containers/json", url.Values{"all": {"true"}}, &all); err != nil {
 		return nil, err
 	}
+	var runs []bool
 	for _, one := range all {
 		c := Container{ID: one.ID, Identity: classes.Identity{Pod: one.Labels[podName], Namespace: one.Labels[podNamespace], Labels: one.Labels}}
 		for _, name := range one.Names { // others are those of links: /other/alias
@@ -93,20 +96,37 @@ func (d docker) list(ctx context.Context, wanted func(classes.Identity) bool) (l
 		if one.ID == "" || !wanted(c.Identity) {
 			continue
 		}
-		list = append(list, c)
+		list, runs = append(list, c), append(runs, one.State == "running")
 	}
-	return each(ctx, list, func(int) question {
-		return func(ctx context.Context, c *Container) error { return d.inspect(ctx, c, driver) }
+	return each(ctx, list, func(i int) question {
+		return func(ctx context.Context, c *Container) error { return d.inspect(ctx, c, runs[i], driver) }
 	})
 }
 
-// inspect fills in where a container is.
-func (d docker) inspect(ctx context.Context, c *Container, driver cgroupDriver) error {
+// How long a runtime may take to say where a container is. It does not while it
+// starts it, or copies from it: who waited for that would know of a new container
+// when it has sent its first packet.
+const (
+	untilStarted = 50 * time.Millisecond
+	untilCopied  = 500 * time.Millisecond
+)
+
+// inspect fills in where a container is, or where such a one usually is.
+func (d docker) inspect(ctx context.Context, c *Container, runs bool, driver cgroupDriver) error {
 	var more struct {
 		State      struct{ Pid int }
 		HostConfig struct{ CgroupParent string }
 	}
-	_, err := d.read(ctx, "/containers/"+c.ID+"/json", nil, &more)
+	patience := untilStarted
+	if runs {
+		patience = untilCopied
+	}
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := d.read(soon, "/containers/"+c.ID+"/json", nil, &more)
+	if soon.Err() != nil && ctx.Err() == nil {
+		c.Guessed, err = true, nil
+	}
 	if no, ok := err.(*refusal); ok && no.status == http.StatusNotFound {
 		return errGone
 	}

@@ -18,6 +18,9 @@ import (
 	"waymark/internal/match"
 )
 
+// busy is the answer of a runtime that works on the container, and gives none.
+const busy = "busy"
+
 // serve answers at a socket as a runtime does, until the test ends.
 func serve(t *testing.T, answers map[string]string, header string) Runtime {
 	t.Helper()
@@ -33,6 +36,10 @@ func serve(t *testing.T, answers map[string]string, header string) Runtime {
 	}
 	s := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		text, ok := answers[q.URL.Path]
+		if text == busy {
+			<-q.Context().Done()
+			return
+		}
 		w.Header().Set("Api-Version", "1.41")
 		ok = ok || q.URL.Path == "/_ping"
 		if header != "" {
@@ -86,6 +93,29 @@ func TestList(t *testing.T) {
 				t.Errorf("containers (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestListBusy has a runtime that starts one container and copies from another
+// meanwhile: the one is where it will be, and nobody is told of the other that it moved.
+func TestListBusy(t *testing.T) {
+	r := serve(t, map[string]string{"/info": `{"CgroupDriver": "cgroupfs"}`, "/containers/json": listed,
+		"/containers/a1/json": busy, "/containers/b2/json": busy,
+		"/containers/d4/json": `{"State": {"Pid": 77}, "HostConfig": {"CgroupParent": "app.slice"}}`}, "")
+	got, _, err := r.List(context.Background(), func(classes.Identity) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		got[i].Identity = classes.Identity{}
+	}
+	want := []Container{
+		{ID: "a1", Cgroups: match.Path("docker/a1"), Guessed: true},
+		{ID: "b2", Cgroups: match.Path("docker/b2"), Guessed: true},
+		{ID: "d4", Cgroups: match.Path("app.slice/d4"), PID: 77},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("containers (-want +got):\n%s", diff)
 	}
 }
 
