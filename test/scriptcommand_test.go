@@ -176,6 +176,7 @@ func (s *script) makeLab(ts *testscript.TestScript, args []string) (err error) {
 	}
 	ts.Setenv("CGROUP_ROOT", s.lab.CgroupRoot())
 	ts.Setenv("PINS", s.pins())
+	ts.Setenv("WAYMARK", s.waymark)
 	return nil
 }
 

@@ -128,6 +128,10 @@ func open(dir string, s Settings) (*Instance, error) {
 			i.Close()
 			return nil, fmt.Errorf("open map %s of %s: %w: traffic goes on as it is; `mount -o remount,rw %s`, or for a unit name it in ReadWritePaths=", name, dir, err, filepath.Dir(filepath.Dir(dir)))
 		}
+		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
+			i.Close()
+			return nil, fmt.Errorf("open map %s of %s: %w: traffic goes on as it is; raise the limit that is in the way (`ulimit -n`, LimitNOFILE=, memory) and try again", name, dir, err)
+		}
 		if err != nil {
 			i.Close()
 			return nil, fmt.Errorf("open map %s of %s: %v: the pins are damaged; `waymark down` removes them", name, dir, err)
