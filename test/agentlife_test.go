@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"waymark/internal/agent"
 	"waymark/internal/lab"
 )
 
@@ -115,6 +116,29 @@ func TestReload(t *testing.T) {
 	for _, line := range []string{"WATCHDOG=1", "STATUS=", "STOPPING=1"} {
 		a.notified(t, line, 0)
 	}
+}
+
+// TestRunDirectoryEmptied takes its lock and its record from an agent that runs: it has
+// them again, and no other begins beside it.
+func TestRunDirectoryEmptied(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	a := s.agent(t, groupBy("b"))
+	for _, file := range s.runFiles() {
+		s.check(t, os.Remove(file))
+	}
+	soon(t, "the agent is known again", func() error {
+		if r, err := agent.Read(s.Host.Inode()); err != nil || r == nil || r.PID != a.Process.Pid {
+			return fmt.Errorf("%v, %v", r, err)
+		}
+		return nil
+	})
+	second := s.Host.Command(s.command(t), append([]string{"run"}, s.write(t, groupBy("b"))...)...)
+	second.Env = s.environ(second)
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "runs already") {
+		t.Errorf("a second one: %v: %s", err, out)
+	}
+	a.stop(t)
+	s.ok(t, "down")
 }
 
 // TestReloadFromElsewhere has the policy behind a symbolic link, and then in a

@@ -130,6 +130,8 @@ func (a *Agent) tell() {
 	}
 	if err := a.lock.write(a.record); err != nil {
 		a.complain("record", err.Error())
+	} else {
+		a.settle("record")
 	}
 }
 
@@ -211,7 +213,7 @@ func (a *Agent) beat() {
 	}
 	if changed || a.Loader.Due() || a.limits.due(time.Now()) || time.Since(a.pace.last) > whole || a.misjudges() {
 		a.look(maps)
-	} else if len(a.record.Probes) > 0 {
+	} else if len(a.record.Probes) > 0 || !a.lock.kept() {
 		a.tell() // what they count goes on
 	}
 }

@@ -101,7 +101,9 @@ func (k *lock) release() {
 	if !k.loader.AppliedIn(k.loader.Netns()) {
 		_ = os.Remove(k.base + recordSuffix)
 	}
-	_ = os.Remove(k.base + lockSuffix)
+	if k.kept() {
+		_ = os.Remove(k.base + lockSuffix)
+	}
 	k.file.Close()
 	_ = os.Remove(runDir) // unless there are files in it
 }
@@ -112,8 +114,33 @@ func (k *lock) before() *Record {
 	return r
 }
 
+// kept tells whether its file is where others look for it.
+func (k *lock) kept() bool {
+	mine, err := k.file.Stat()
+	now, nowErr := os.Stat(k.base + lockSuffix)
+	return err == nil && nowErr == nil && os.SameFile(mine, now)
+}
+
+// keep takes it again where somebody emptied the run directory: who looks for the
+// agent would find none, and another could begin beside it.
+func (k *lock) keep() error {
+	if k.kept() {
+		return nil
+	}
+	fresh, err := takeLock(k.loader)
+	if err != nil {
+		return fmt.Errorf("keep the agent's lock: %w", err)
+	}
+	k.file.Close()
+	k.file = fresh.file
+	return nil
+}
+
 // write says something of the agent, by one rename.
 func (k *lock) write(r *Record) error {
+	if err := k.keep(); err != nil {
+		return err
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
