@@ -200,6 +200,8 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 {
 	__u32 fate = fate_in(due);
 
+	if (fate == FATE_RESET && is_within_host(address_of(sk)))
+		fate = FATE_MOVE; /* it takes its new class, and has no way to change for that */
 	if (stays(r, address_of(sk), due, fate, inbound)) {
 		struct class_counters *c = line_due(due);
 		if (c)

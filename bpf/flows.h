@@ -25,16 +25,9 @@ static __always_inline struct open_flows *flows_of(__u32 mark)
 /* Whether a flow that has a route leaves by another interface than an uplink: to the host itself, say. */
 static __always_inline int leaves_otherwise(const struct sock *sk)
 {
-	const struct dst_entry *route = 0;
-	const struct net_device *device = 0;
-	int ifindex = 0;
+	int ifindex = leaves_by(sk);
 
-	READ(route, sk->sk_dst_cache);
-	if (!route)
-		return 0;
-	READ(device, route->dev);
-	READ(ifindex, device->ifindex);
-	return uplink_behind(ifindex) == NO_UPLINK;
+	return ifindex && uplink_behind(ifindex) == NO_UPLINK;
 }
 
 /* The lowest uplink of a bitmap. */
@@ -46,16 +39,9 @@ static __always_inline __u32 lowest_of(__u64 uplinks)
 /* The uplink that a flow is tied to by its source, or left by last. */
 static __noinline __u32 flows_uplink(__u64 address)
 {
-	const struct sock *sk = (const struct sock *)address;
-	const struct dst_entry *route = 0;
-	const struct net_device *device = 0;
 	__u64 homes = homes_of(address);
-	int ifindex = 0;
 
-	READ(route, sk->sk_dst_cache);
-	READ(device, route->dev);
-	READ(ifindex, device->ifindex);
-	return homes ? lowest_of(homes) : uplink_behind(ifindex);
+	return homes ? lowest_of(homes) : uplink_behind(leaves_by((const struct sock *)address));
 }
 
 /* Tells who a flow is; returns 0 if there was room for it. */

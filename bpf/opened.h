@@ -138,6 +138,33 @@ __noinline int is_pinned(__u64 address, __u32 mark)
 	return class && homes && !(homes & ways_of(class));
 }
 
+/* The interface that a flow's packets leave by, as far as it has a route; 0: it has none. */
+static __always_inline int leaves_by(const struct sock *sk)
+{
+	const struct dst_entry *route = 0;
+	const struct net_device *device = 0;
+	int ifindex = 0;
+
+	READ(route, sk->sk_dst_cache);
+	READ(device, route->dev);
+	READ(ifindex, device->ifindex);
+	return ifindex;
+}
+
+/* Whether a flow is one of the host with itself: no uplink is its way, whatever its class. */
+__noinline int is_within_host(__u64 address)
+{
+	const struct sock *sk = (const struct sock *)address;
+	struct flow flow = {};
+
+	if (leaves_by(sk) == LOOPBACK)
+		return 1;
+	read_addresses(sk, &flow);
+	if (flow.family == AF_INET)
+		flow.addresses[1] = mapped(flow.addresses[1].word[0]);
+	return is_loopback(&flow.addresses[1]);
+}
+
 /* Whether the application said where a socket's packets leave, by its address or by a device. */
 static __always_inline int is_bound(const struct sock *sk)
 {

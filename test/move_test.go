@@ -183,3 +183,16 @@ func TestMoveTransfers(t *testing.T) {
 		})
 	}
 }
+
+// TestResetWithinHost resets the flows of a class: none of those is on its way out that
+// the host has with itself.
+func TestResetWithinHost(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.apply(t, groupBy("b"))
+	out, within := s.flow(t, "out", v4.job(lab.TCP, 1)), s.withinHost(t)
+	s.ok(t, "move", "class:group", "unclassed", "--existing", "reset")
+	s.wereReset(t, []*openFlow{out})
+	s.answered(t, within)
+	s.ok(t, "move", "--undo", "class:group")
+	s.answered(t, within)
+}

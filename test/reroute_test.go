@@ -91,6 +91,7 @@ func TestFlowsOfAFailedUplink(t *testing.T) {
 				s.accepts(t, f)
 			}
 			early, _ := s.tied(t, byB)
+			within := s.withinHost(t)
 
 			before := s.met(t)
 			s.dead(t, byB, true)
@@ -102,6 +103,7 @@ func TestFlowsOfAFailedUplink(t *testing.T) {
 			} else {
 				s.leave(t, free, byA)
 			}
+			s.answered(t, within)
 			late, bound := s.tied(t, byA)
 
 			before = s.met(t)
@@ -119,6 +121,29 @@ func TestFlowsOfAFailedUplink(t *testing.T) {
 			s.leave(t, late, byA)
 			s.shown(t, late)
 		})
+	}
+}
+
+// withinHost are flows of the host with itself.
+func (s *site) withinHost(t *testing.T) (flows []*openFlow) {
+	t.Helper()
+	const port = 119
+	must[*lab.Server](t)(s.Host.Serve(port))
+	for _, to := range []string{"127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.2.2", "2001:db8:2::2"} {
+		for _, kind := range []lab.Kind{lab.TCP, lab.UDP} {
+			job := lab.Job{Kind: kind, To: []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr(to), port)}}
+			flows = append(flows, s.flow(t, string(kind)+" to "+to, job))
+		}
+	}
+	return flows
+}
+
+func (s *site) answered(t *testing.T, flows []*openFlow) {
+	t.Helper()
+	for _, o := range flows {
+		if err := must[lab.Result](t)(o.client.Send(1, 16)).Err(); err != nil {
+			t.Errorf("%s: %v", o.name, err)
+		}
 	}
 }
 
