@@ -141,6 +141,22 @@ func TestRunDirectoryEmptied(t *testing.T) {
 	s.ok(t, "down")
 }
 
+// TestReloadDuringTrial changes the files while another policy is on trial: they are
+// applied when that went back.
+func TestReloadDuringTrial(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, groupBy("b"))
+	s.goes(t, "app.slice", byB)
+	s.ok(t, append([]string{"apply", "--confirm", "2s"}, s.writeAs(t, "other.txt", groupBy("c"))...)...)
+	s.goes(t, "app.slice", byC)
+	a.says(t, "took up what somebody applied")
+	s.write(t, groupBy("a"))
+	a.says(t, "waits for its confirmation")
+	s.goes(t, "app.slice", byC)
+	s.goes(t, "app.slice", byA)
+}
+
 // TestReloadFromElsewhere has the policy behind a symbolic link, and then in a
 // directory that somebody else writes to all the time.
 func TestReloadFromElsewhere(t *testing.T) {

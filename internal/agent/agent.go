@@ -59,6 +59,7 @@ type Agent struct {
 	files   []classes.File // as they were last tried
 	wanted  map[Object]bool
 	again   again
+	waits   bool            // the files are to be applied when a trial is over, whatever comes of it
 	policy  *classes.Policy // in force when it was last looked
 	ours    bool            // the state in force is of this agent's own apply, which no look has found yet
 	current *plan.Plan

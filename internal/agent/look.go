@@ -68,7 +68,7 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 		a.wanted = wantedBy(h.Plan)
 		if !a.ours {
 			a.Log.Info("took up what somebody applied, moved or confirmed", "classes", len(h.Plan.Classes))
-			if h.Policy == a.policy {
+			if h.Policy == a.policy || a.waits {
 				a.again.soon(time.Now()) // a move that was in the way may be taken back, or a trial be over
 			} else {
 				a.superseded()

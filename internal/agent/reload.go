@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waymark/classes"
+	"waymark/loader"
 )
 
 // reload applies the policy files, if they are not as they were last tried or
@@ -60,6 +61,7 @@ func (a *Agent) apply(always bool) error {
 	}
 	a.files = files
 	done, err := a.Loader.Apply(policy)
+	a.waits = errors.As(err, new(*loader.OnTrial))
 	if err != nil {
 		a.again.failed(time.Now())
 		return err
