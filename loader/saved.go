@@ -114,10 +114,11 @@ func (l *Loader) ApplySaved(saved *SavedPlan, trial time.Duration) (*Applied, er
 		if err != nil {
 			return err
 		}
-		if lines := saved.differs(now); len(lines) > 0 {
-			return &Drift{saved.Made, lines}
+		lines := saved.differs(now)
+		if len(lines) == 0 || w.changes.Empty() && wereMade(lines) {
+			return nil
 		}
-		return nil
+		return &Drift{saved.Made, lines}
 	}})
 }
 
@@ -133,6 +134,15 @@ func (s *SavedPlan) differs(now *SavedPlan) []string {
 		return []string{"~ interfaces, addresses or cgroups of the same names have other numbers"}
 	}
 	return nil
+}
+
+// wereMade tells whether changes that a saved plan asked for are all that is another:
+// it was applied already, and stands.
+func wereMade(lines []string) bool {
+	return !slices.ContainsFunc(lines, func(line string) bool {
+		change, was := strings.CutPrefix(line, "- ")
+		return !was || !strings.HasPrefix(change, "+ ") && !strings.HasPrefix(change, "- ") && !strings.HasPrefix(change, "~ ")
+	})
 }
 
 // lineDifference is what each of two texts has more of than the other.
