@@ -117,6 +117,24 @@ func TestLastUplinkStays(t *testing.T) {
 	s.dead(t, byB, false)
 }
 
+// An uplink that is not probed, whose link is up, and that has no address to send
+// from, is no other way: the one that leads nowhere stays beside it.
+func TestLastUplinkWithAddressStays(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice", "only.slice", "shared.slice")
+	policy, unprobed, _ := strings.Cut(probed("100ms"), "  - {name: b,")
+	_, unprobed, _ = strings.Cut(unprobed, "\n")
+	a := s.agent(t, policy+"  - {name: b, interface: up-b, gateway: [10.0.2.1, \"2001:db8:2::1\"]}\n"+unprobed)
+	s.goes(t, "only.slice", byA)
+	s.shell(t, "ip -4 addr flush dev up-b; ip -6 addr flush dev up-b scope global")
+	s.hasDefaults(t, 0)
+	s.dead(t, byA, true)
+	a.says(t, "no uplink passes its probes; a stays, for it did last")
+	s.goes(t, "only.slice", byA)
+	s.dead(t, byA, false)
+	s.check(t, s.Host.Restore("up-b"))
+}
+
 // What was withdrawn stays so while no agent runs, through an apply, and until
 // the policy has it probed no more.
 func TestWithdrawnOutlivesTheAgent(t *testing.T) {

@@ -26,8 +26,8 @@ func (a *Agent) probe(h *loader.Healed) {
 }
 
 // withdrawn are the uplinks that nothing is to be sent by, with the reason;
-// nil before the first of them was probed. The last one that has a link stays,
-// whatever its probes say: nothing is better than it.
+// nil before the first of them was probed. The last one that has a link and a next
+// hop stays, whatever its probes say: nothing is better than it.
 func (a *Agent) withdrawn() map[string]string {
 	if !a.probing || a.current == nil {
 		return nil
@@ -41,12 +41,15 @@ func (a *Agent) withdrawn() map[string]string {
 	}
 	last := probe.State{}
 	for _, u := range a.current.Uplinks {
-		if u.Up && down[u.Name] == "" {
+		if !u.Leads() {
+			continue
+		}
+		if down[u.Name] == "" {
 			a.settle("probes")
 			return down
 		}
 		for _, s := range states {
-			if u.Up && s.Uplink == u.Name && (last.Uplink == "" || s.Since.After(last.Since)) {
+			if s.Uplink == u.Name && (last.Uplink == "" || s.Since.After(last.Since)) {
 				last = s
 			}
 		}

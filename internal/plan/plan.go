@@ -55,9 +55,12 @@ type Uplink struct {
 	Strict    bool                    `json:"strict"`
 }
 
-// Usable tells whether classes leave by the uplink: its link is up, its probes
-// do not find that it leads nowhere, and of some family it has a way out.
-func (u *Uplink) Usable() bool { return u.Up && u.Withdrawn == "" && len(u.Families) > 0 }
+// Leads tells whether the uplink's link is up, and has a way out of some family.
+func (u *Uplink) Leads() bool { return u.Up && len(u.Families) > 0 }
+
+// Usable tells whether classes leave by the uplink: it leads out, as far as its
+// probes find.
+func (u *Uplink) Usable() bool { return u.Leads() && u.Withdrawn == "" }
 
 // Class is a class, in numbers.
 type Class struct {
