@@ -94,7 +94,11 @@ func printAgent(w io.Writer, r *agent.Record) error {
 func printProbes(b *strings.Builder, states []probe.State) {
 	for _, s := range states {
 		if s.Down != "" {
-			fmt.Fprintf(b, "  uplink %s leads nowhere since %s: %s\n", s.Uplink, s.Since.Format("2006-01-02 15:04:05 MST"), s.Down)
+			since := ""
+			if !s.Since.IsZero() {
+				since = s.Since.Format(" since 2006-01-02 15:04:05 MST")
+			}
+			fmt.Fprintf(b, "  uplink %s leads nowhere%s: %s\n", s.Uplink, since, s.Down)
 		}
 		for _, t := range s.Targets {
 			fmt.Fprintf(b, "  uplink %s, %s: %d%% lost, %s, %d of %d probes lost in all\n", s.Uplink, t.Name, t.Loss, t.Latency.Round(10*time.Microsecond), t.Lost, t.Sent)
