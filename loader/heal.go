@@ -67,6 +67,9 @@ func (l *Loader) Heal(do Healing) (*Healed, error) {
 	adopted := before != nil && l.memory != before
 	do.Maps = do.Maps && !adopted
 	h, err := l.heal(do, pinned)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New(err.Error()) // it is of something else: what is applied was there
+	}
 	if h != nil {
 		h.Adopted = adopted
 	}

@@ -3,6 +3,8 @@
 package loader
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -50,7 +52,7 @@ func restore(before map[string]string) (n int, err error) {
 		if !exists || current == old || !plan.Sets(name, current) {
 			continue
 		}
-		if err := host.SetSysctl(name, old); err != nil {
+		if err := setSysctl(name, old); err != nil {
 			return n, err
 		}
 		n++
@@ -93,7 +95,7 @@ func (a *apply) setSysctls(which func(name string) bool) {
 			continue
 		}
 		old := a.have.Sysctls[s.Name]
-		a.do(func() error { return host.SetSysctl(s.Name, s.Value) }, func() error { return host.SetSysctl(s.Name, old) })
+		a.do(func() error { return setSysctl(s.Name, s.Value) }, func() error { return setSysctl(s.Name, old) })
 	}
 }
 
@@ -104,7 +106,7 @@ func (a *apply) restoreSysctls(which func(name string) bool) {
 			continue
 		}
 		now := a.have.Sysctls[s.Name]
-		a.do(func() error { return host.SetSysctl(s.Name, s.Value) }, func() error { return host.SetSysctl(s.Name, now) })
+		a.do(func() error { return setSysctl(s.Name, s.Value) }, func() error { return setSysctl(s.Name, now) })
 	}
 }
 
@@ -114,4 +116,12 @@ func (a *apply) forgetSysctls() {
 	for _, s := range a.changes.GiveBack {
 		delete(a.next.Sysctls, s.Name)
 	}
+}
+
+// setSysctl has nothing to set at an interface that is gone by now.
+func setSysctl(name, value string) error {
+	if err := host.SetSysctl(name, value); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
