@@ -75,7 +75,7 @@ func only(c plan.Changes, keep func(Object) bool) plan.Changes {
 		AddRules:     filter(c.AddRules, func(r plan.Rule) bool { return keep(ruleObject(r)) }),
 		AddRoutes:    filter(c.AddRoutes, func(r plan.Route) bool { return keep(routeObject(r)) }),
 		SetSysctls:   filter(c.SetSysctls, func(s plan.Sysctl) bool { return keep(sysctlObject(s)) }),
-		GiveBack:     filter(c.GiveBack, func(s plan.Sysctl) bool { return keep(removed(sysctlObject(s))) }),
+		GiveBack:     filter(c.GiveBack, func(s plan.Sysctl) bool { return keep(sysctlObject(s)) }),
 		Detach:       filter(c.Detach, func(h plan.Hook) bool { return again(h) || keep(removed(hookObject(h))) }),
 		DeleteRules:  filter(c.DeleteRules, func(r plan.Rule) bool { return keep(removed(ruleObject(r))) }),
 		DeleteRoutes: filter(c.DeleteRoutes, func(r plan.Route) bool { return replaced(r) || keep(removed(routeObject(r))) }),

@@ -22,14 +22,17 @@ func TestOnly(t *testing.T) {
 	}
 	c := plan.Changes{
 		AddRules: []plan.Rule{rule}, AddRoutes: []plan.Route{by("10.0.2.1")}, DeleteRoutes: []plan.Route{by("10.0.2.3")},
-		Attach:  []plan.Hook{{Program: "egress", Place: "up-b", Pin: "egress-1"}},
-		Detach:  []plan.Hook{{Program: "egress", Place: "nowhere", Pin: "egress-1"}, {Program: "ingress", Place: "gone", Pin: "ingress-7"}},
-		Classes: true,
+		Attach: []plan.Hook{{Program: "egress", Place: "up-b", Pin: "egress-1"}},
+		Detach: []plan.Hook{{Program: "egress", Place: "nowhere", Pin: "egress-1"}, {Program: "ingress", Place: "gone", Pin: "ingress-7"}},
+		// What is given back is the host's own value, and nothing that is taken away.
+		GiveBack: []plan.Sysctl{{Name: "net/ipv6/conf/lo/forwarding", Value: "0"}},
+		Classes:  true,
 	}
 	want := []Object{
 		{Kind: "hook", Text: "egress at up-b"},
 		{Kind: "rule", Text: "ip -4 rule add priority 1001 from all lookup 7001 protocol 119"},
 		{Kind: "route", Text: "ip -4 route add default via 10.0.2.1 dev up-b table 7001 protocol 119"},
+		{Kind: "sysctl", Text: "net/ipv6/conf/lo/forwarding=0"},
 		{Kind: "hook", Text: "remove ingress at gone"},
 	}
 	if diff := cmp.Diff(want, objectsOf(c), cmpopts.IgnoreUnexported(Object{})); diff != "" {
