@@ -69,17 +69,30 @@ func tcp(to netip.AddrPort) ask {
 	}
 }
 
-// dns asks for the root's name servers: whatever the answer is, it is one.
+// dns asks for the root's name servers: whatever the answer is, it is one, but
+// that the server finds nobody itself, as a router's does when its line is dead.
 func dns(to netip.AddrPort) ask {
 	return func(ctx context.Context, w way) error {
 		id := uint16(time.Now().UnixNano())
 		query := binary.BigEndian.AppendUint16(nil, id)
 		query = append(query, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1) // recursion desired; one question: ".", NS, IN
-		return exchange(ctx, w, to, query, func(answer []byte) bool {
-			return len(answer) >= 12 && binary.BigEndian.Uint16(answer) == id && answer[2]&0x80 != 0
+		fails := false
+		err := exchange(ctx, w, to, query, func(answer []byte) bool {
+			if len(answer) < 12 || binary.BigEndian.Uint16(answer) != id || answer[2]&0x80 == 0 {
+				return false
+			}
+			fails = answer[3]&15 == serverFailure
+			return true
 		})
+		if fails {
+			return refusal("answers SERVFAIL")
+		}
+		return err
 	}
 }
+
+// serverFailure is the response code of that name.
+const serverFailure = 2
 
 // exchange sends one datagram and waits for one that is the answer.
 func exchange(ctx context.Context, w way, to netip.AddrPort, query []byte, isAnswer func([]byte) bool) error {

@@ -4,6 +4,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -58,7 +59,7 @@ func TestDNS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	answers := true
+	answers, code := true, byte(0)
 	go func() {
 		b := make([]byte, 512)
 		for {
@@ -69,6 +70,7 @@ func TestDNS(t *testing.T) {
 			other := append([]byte{b[0] + 1, b[1]}, b[2:n]...)
 			_, _ = s.WriteTo(other, from)
 			_, _ = s.WriteTo(b[:n], from) // a query is no answer
+			b[3] = code
 			if b[2] |= 0x80; answers {
 				_, _ = s.WriteTo(b[:n], from)
 			}
@@ -77,6 +79,14 @@ func TestDNS(t *testing.T) {
 	to := s.LocalAddr().(*net.UDPAddr).AddrPort()
 	if err := loopback(t, dns(to)); err != nil {
 		t.Errorf("a server that answers: %v", err)
+	}
+	code = 5 // refused
+	if err := loopback(t, dns(to)); err != nil {
+		t.Errorf("a server that refuses: %v", err)
+	}
+	code = serverFailure
+	if err := loopback(t, dns(to)); !errors.As(err, new(refusal)) {
+		t.Errorf("a server that fails: %v", err)
 	}
 	answers = false
 	if err := loopback(t, dns(to)); err == nil {
