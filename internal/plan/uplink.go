@@ -107,17 +107,19 @@ func (m *maker) gateway(u classes.Uplink, link Link, family Family, up *Uplink) 
 	}
 }
 
-// advertised is RTPROT_RA, of routes that came by router advertisements.
-const advertised = 9
+// Protocols of the routes that stay said when they are gone: RTPROT_STATIC, the last
+// of those by hand or from the kernel, and RTPROT_DHCP, whose lease has its address.
+const static, leased = 4, 16
 
 // lasting are the next hops that are still the host's when its routes are gone. A
 // router that advertised itself is asked again when a link returns, and takes
-// itself back while it is up: when its route is gone, so is it.
+// itself back while it is up, and so does a routing daemon: when its route is
+// gone, so is it.
 func (m *maker) lasting(u classes.Uplink, gateways map[Family]netip.Addr) map[Family]netip.Addr {
 	all := maps.Clone(gateways)
 	maps.DeleteFunc(all, func(f Family, g netip.Addr) bool {
 		return slices.ContainsFunc(m.facts.Routes, func(r Route) bool {
-			return r.Family == f && r.IsDefault() && r.Protocol == advertised &&
+			return r.Family == f && r.IsDefault() && r.Protocol > static && r.Protocol != leased && r.Protocol != Protocol &&
 				slices.ContainsFunc(r.Hops, func(h NextHop) bool { return h.Interface == u.Interface && h.Gateway == g })
 		})
 	})

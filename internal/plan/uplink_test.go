@@ -220,16 +220,18 @@ func TestTooManyRungs(t *testing.T) {
 }
 
 // TestAdvertisedNextHop has a router take itself back, as an advertisement with
-// the lifetime 0 does: unlike what somebody configured, it is not remembered.
+// the lifetime 0 does, or as BIRD and BGP do: unlike what somebody configured, it
+// is not remembered.
 func TestAdvertisedNextHop(t *testing.T) {
-	for protocol, want := range map[uint8]string{advertised: "via {}, from {6: 2001:db8:2::2/64}", 4: "via {6: fe80::1}, from {6: 2001:db8:2::2/64}"} {
+	stays, goes := "via {6: fe80::1}, from {6: 2001:db8:2::2/64}", "via {}, from {6: 2001:db8:2::2/64}"
+	for protocol, want := range map[uint8]string{3: stays, 4: stays, 16: stays, 9: goes, 12: goes, 186: goes} {
 		h := newHost()
 		h.link("eth0", "10.0.1.2/24")
 		h.link("eth1", "2001:db8:2::2/64")
 		before := h.Routes
 		h.route("eth1", "fe80::1", 1024).Protocol = protocol
 		p := h.make(t, fmt.Sprintf(uplinkPolicy, "auto"), Numbers{})
-		if diff := cmp.Diff("via {6: fe80::1}, from {6: 2001:db8:2::2/64}", found(p.UplinkNamed("b"))); diff != "" {
+		if diff := cmp.Diff(stays, found(p.UplinkNamed("b"))); diff != "" {
 			t.Errorf("protocol %d (-want +got):\n%s", protocol, diff)
 		}
 		h.Routes = before
