@@ -18,8 +18,13 @@ func natFindings(h Host) (found []Finding) {
 		return nil
 	}
 	translated := h.translated()
-	if len(translated) == 0 || translated["*"] {
+	if len(translated) == 0 {
 		return nil
+	}
+	if h.Plan != nil {
+		for _, s := range h.Plan.SNAT {
+			translated[s.Interface] = true
+		}
 	}
 	for _, u := range h.Uplinks {
 		if !translated[u] {
@@ -30,8 +35,7 @@ func natFindings(h Host) (found []Finding) {
 	return found
 }
 
-// translated are the interfaces out of which sources are rewritten; "*" stands
-// for all.
+// translated are the uplinks out of which others rewrite sources.
 func (h Host) translated() map[string]bool {
 	out := map[string]bool{}
 	for _, r := range h.nftRules() {
@@ -45,11 +49,8 @@ func (h Host) translated() map[string]bool {
 				nat = nat || is
 			}
 		}
-		if nat && !not {
-			addTo(out, names)
-		}
-		if nat && not && !ofSome(r) {
-			h.addBut(out, names)
+		if nat && (!not || !ofSome(r)) {
+			h.addUplinks(out, names, not)
 		}
 	}
 	h.eachIptables(func(_, table, _ string, words []string) {
@@ -61,30 +62,24 @@ func (h Host) translated() map[string]bool {
 			k = slices.Index(words, "-o")
 			switch not := slices.Index(words, "!"); {
 			case not < 0:
-				addTo(out, names)
+				h.addUplinks(out, names, false)
 			case not+1 == k && !slices.Contains(words, "-s"):
-				h.addBut(out, names)
+				h.addUplinks(out, names, true)
 			}
 		}
 	})
 	return out
 }
 
-func addTo(out map[string]bool, names []string) {
-	if names == nil {
-		names = []string{"*"}
-	}
-	for _, name := range names {
-		out[strings.TrimSuffix(name, "+")] = true
-	}
-}
-
-// addBut adds the uplinks that have none of the names.
-func (h Host) addBut(out map[string]bool, names []string) {
+// addUplinks adds the uplinks that have one of the names, or none of them; no name
+// is any. One may end in the sign for all that begin so, of iptables or of nft.
+func (h Host) addUplinks(out map[string]bool, names []string, but bool) {
 	for _, u := range h.Uplinks {
-		if !slices.ContainsFunc(names, func(n string) bool {
-			return n == u || strings.HasSuffix(n, "+") && strings.HasPrefix(u, strings.TrimSuffix(n, "+"))
-		}) {
+		named := names == nil || slices.ContainsFunc(names, func(n string) bool {
+			begin := strings.TrimRight(n, "+*")
+			return n == u || n != begin && strings.HasPrefix(u, begin)
+		})
+		if named != but {
 			out[u] = true
 		}
 	}

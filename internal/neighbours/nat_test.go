@@ -3,6 +3,7 @@
 package neighbours
 
 import (
+	"strings"
 	"testing"
 
 	"waymark/internal/filters"
@@ -27,12 +28,16 @@ func TestNatOfAllBut(t *testing.T) {
 		host Host
 		want int
 	}{
-		"nft, all but the LAN":          {Host{Nft: nft(but("lan0"))}, 0},
-		"nft, all but an uplink":        {Host{Nft: nft(but("eth0"))}, 1},
-		"nft, a bridge's sources":       {Host{Nft: nft(saddr + but("docker0"))}, 0},
-		"iptables, all but the LAN":     {Host{Iptables: iptables("-A POSTROUTING ! -o lan0 -j MASQUERADE")}, 0},
-		"iptables, all but an uplink":   {Host{Iptables: iptables("-A POSTROUTING ! -o wwan0 -j MASQUERADE")}, 1},
-		"iptables, one uplink and none": {Host{Iptables: iptables("-A POSTROUTING -o eth0 -j MASQUERADE\n-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE")}, 1},
+		"nft, all but the LAN":                {Host{Nft: nft(but("lan0"))}, 0},
+		"nft, all but an uplink":              {Host{Nft: nft(but("eth0"))}, 1},
+		"nft, a bridge's sources":             {Host{Nft: nft(saddr + but("docker0"))}, 0},
+		"iptables, all but the LAN":           {Host{Iptables: iptables("-A POSTROUTING ! -o lan0 -j MASQUERADE")}, 0},
+		"iptables, all but an uplink":         {Host{Iptables: iptables("-A POSTROUTING ! -o wwan0 -j MASQUERADE")}, 1},
+		"iptables, one uplink and the policy": {Host{Iptables: iptables("-A POSTROUTING -o eth0 -j MASQUERADE"), Plan: &plan.Plan{SNAT: []plan.SNAT{{Interface: "wwan0"}}}}, 0},
+		"iptables, all of a kind":             {Host{Iptables: iptables("-A POSTROUTING -o wwan+ -j MASQUERADE\n-A POSTROUTING -o eth0 -j MASQUERADE")}, 0},
+		"nft, all of a kind":                  {Host{Nft: nft(strings.Replace(but("wwan*"), "!=", "==", 1))}, 1},
+		"nft, the LAN's own, as of a hairpin": {Host{Nft: nft(strings.Replace(but("lan0"), "!=", "==", 1))}, 0},
+		"iptables, one uplink and none":       {Host{Iptables: iptables("-A POSTROUTING -o eth0 -j MASQUERADE\n-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE")}, 1},
 	} {
 		c.host.Facts, c.host.Uplinks = facts, []string{"eth0", "wwan0"}
 		if found := natFindings(c.host); len(found) != c.want {
