@@ -23,12 +23,7 @@ type dashboard struct {
 	Description string
 	Tags        []string
 	Templating  struct {
-		List []struct {
-			Name, Type        string
-			Datasource        reference
-			Definition        string
-			Multi, IncludeAll bool
-		}
+		List []variable
 	}
 	Annotations struct {
 		List []struct {
@@ -37,6 +32,13 @@ type dashboard struct {
 		}
 	}
 	Panels []panel
+}
+
+type variable struct {
+	Name, Type        string
+	Datasource        reference
+	Definition        string
+	Multi, IncludeAll bool
 }
 
 type panel struct {
@@ -158,9 +160,32 @@ func (d *dashboard) checkPanels(t *testing.T, file string) {
 	}
 }
 
+// TestDashboardsKeepToWhatIsChosen has all that is of an uplink be of those that
+// are chosen, and what every exporter has be of Waymark's.
+func TestDashboardsKeepToWhatIsChosen(t *testing.T) {
+	ofUplink := map[string]bool{}
+	for _, f := range metrics.Families() {
+		ofUplink[f.Name] = slices.Contains(f.Labels, "uplink")
+	}
+	for file, d := range dashboards(t) {
+		chosen := slices.ContainsFunc(d.Templating.List, func(v variable) bool { return v.Name == "uplink" })
+		for _, e := range d.expressions() {
+			for _, s := range selected.FindAllStringSubmatch(e, -1) {
+				if chosen && ofUplink[strings.TrimSuffix(s[1], "_bucket")] && !strings.Contains(s[2], `uplink=~"$uplink"`) {
+					t.Errorf("%s asks for %s of all uplinks in %s", file, s[1], e)
+				}
+			}
+			if strings.Contains(e, "process_") && !strings.Contains(e, "and on (job, instance) waymark_build_info") {
+				t.Errorf("%s asks every exporter of the host for %s", file, e)
+			}
+		}
+	}
+}
+
 var (
 	metricName = regexp.MustCompile(`\bwaymark_\w+`)
 	quoted     = regexp.MustCompile(`"[^"]*"`)
+	selected   = regexp.MustCompile(`\b(waymark_\w+)\{([^}]*)\}`)
 	selectors  = regexp.MustCompile(`\{([^}]*)\}`)
 )
 
