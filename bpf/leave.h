@@ -18,15 +18,21 @@ static __always_inline struct class_counters *line_of(const struct class_entry *
 	return counters_of(class, uplink);
 }
 
+/* By a hash of what left before it: one of QUEUE_SAMPLE in turn would have the same place in every burst of as many. */
+static __always_inline int is_queue_sample(__u32 packets, __u64 segments)
+{
+	return packets * 0x9e3779b1U < segments * (0xffffffffU / QUEUE_SAMPLE);
+}
+
 /* For a packet that carries a mark and is of a type of socket. */
 static __always_inline void count_typed(struct __sk_buff *skb, const struct class_entry *class, struct class_counters *c,
 					__u32 type, __u32 carried)
 {
 	__u32 segments = segments_of(skb);
-	__u64 before = c->packets, with = before + segments;
+	__u64 packets = c->packets + segments;
 
-	c->packets = with;
-	if (unlikely(before / QUEUE_SAMPLE != with / QUEUE_SAMPLE))
+	c->packets = packets;
+	if (unlikely(is_queue_sample(packets, segments)))
 		enter_queue(skb, class->slot, uplink);
 	c->bytes += skb->wire_len;
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
