@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,6 +64,7 @@ func TestPage(t *testing.T) {
 	b := s.browser(t)
 	b.step(t, nil, "open", "url", "http://"+pageAddress+"/", "user", "alice", "password", pagePassword)
 
+	t.Run("busiest", func(t *testing.T) { pageShowsBusiest(t, b) })
 	t.Run("numbers", func(t *testing.T) { s.pageCounts(t, b) })
 	t.Run("explain", func(t *testing.T) { pageExplains(t, b) })
 	t.Run("accessible", func(t *testing.T) { pageIsAccessible(t, b) })
@@ -92,6 +94,14 @@ func (b *browser) says(t *testing.T, words string) {
 		}
 		return err
 	})
+}
+
+// pageShowsBusiest has more rows than a lane has room for.
+func pageShowsBusiest(t *testing.T, b *browser) {
+	var rows []int
+	if b.step(t, &rows, "busiest", "rows", 1000); len(rows) != 100 || rows[0] != 0 || !slices.Equal(rows[98:], []int{998, 999}) {
+		t.Errorf("of 1000 rows these are shown, without the last two, which are busy: %v", rows)
+	}
 }
 
 // pageLetsGo hides the page, which other pages of its browser wait for then.

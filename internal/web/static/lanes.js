@@ -5,7 +5,7 @@
 import { $, el, text, list, count, perSecond, bits, bytes, seconds } from "./dom.js";
 import { openDetail } from "./detail.js";
 
-const shown = 100; // rows of a lane before the filter has to help
+const shown = 100; // rows of a lane, the busiest, before the filter has to help
 const minute = 60; // readings of the line
 const history = new Map();
 let frame = null;
@@ -57,10 +57,18 @@ function fillLane(lane, uplink) {
   }
   const wanted = $("filter").value.trim().toLowerCase();
   const rows = uplink.rows.filter((r) => r.class.name.toLowerCase().includes(wanted));
-  list(lane.querySelector("tbody"), rows.slice(0, shown), (r) => r.class.name, makeRow, fillRow);
+  list(lane.querySelector("tbody"), busiest(rows), (r) => r.class.name, makeRow, fillRow);
   const hint = lane.lastElementChild;
   hint.hidden = rows.length > 0 && rows.length <= shown;
-  text(hint, rows.length ? `${rows.length - shown} more classes: filter to see them` : wanted ? "No class here is called that." : "No class leaves by this uplink.");
+  text(hint, rows.length ? `${rows.length - shown} classes that have less to do: filter to see them` : wanted ? "No class here is called that." : "No class leaves by this uplink.");
+}
+
+// busiest is as many rows as are shown, in the order that they had.
+export function busiest(rows) {
+  const now = ({ lane: l }) => (l ? l.sentRate.bits + l.receivedRate.bits : 0);
+  const ever = ({ lane: l }) => (l ? l.sent.bytes + l.received.bytes : 0);
+  const chosen = new Set([...rows].sort((a, b) => now(b) - now(a) || ever(b) - ever(a)).slice(0, shown));
+  return rows.filter((r) => chosen.has(r));
 }
 
 function showProbe(p, probe) {

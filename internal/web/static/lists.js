@@ -7,8 +7,14 @@ import { showTurns } from "./turns.js";
 
 const most = 500; // rows of one list
 
+// cut is what there is room for; what there is more is said below.
+function cut(parent, rows) {
+  text($(`${parent.id}-more`), rows.length > most ? `${count(rows.length - most)} more are not shown; waymark status prints all.` : "");
+  return rows.slice(0, most);
+}
+
 function hits(parent, rows, key, first) {
-  list(parent, rows.slice(0, most), key,
+  list(parent, cut(parent, rows), key,
     (r) => el("tr", {}, el("td", {}, ...first(r)), el("td", { class: "n" }), el("td", { class: "n" })),
     (tr, r) => {
       text(tr.children[1], count(r.hits));
@@ -18,7 +24,7 @@ function hits(parent, rows, key, first) {
 
 function showDrops(drops) {
   $("drops-part").hidden = !drops?.length;
-  list($("drops"), (drops ?? []).slice(0, most), (d) => `${d.class} ${d.reason} ${d.place}`,
+  list($("drops"), cut($("drops"), drops ?? []), (d) => `${d.class} ${d.reason} ${d.place}`,
     (d) => el("tr", {}, el("th", { scope: "row" }, d.class), el("td", { class: "code" }, d.reason), el("td", { class: "code" }, d.place), el("td", { class: "n" })),
     (tr, d) => text(tr.lastElementChild, count(d.packets)));
 }
