@@ -81,6 +81,9 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 		if m.Author, _, _ = r.BasicAuth(); m.Author == "" {
 			m.Author = "the page"
 		}
+		if !m.DryRun {
+			defer p.stream.hurry()
+		}
 		return p.Move(ctx, m)
 	})
 }

@@ -82,7 +82,7 @@ type Page struct {
 func NewPage(o PageOptions) *Page {
 	p := &Page{PageOptions: o, token: rand.Text(), asking: make(chan bool, questionsAtOnce)}
 	p.reader = newReader(o)
-	p.stream = &stream{read: p.reader.frame, sleep: p.reader.forget, every: time.Second, limit: watchers}
+	p.stream = &stream{read: p.reader.frame, sleep: p.reader.forget, every: time.Second, limit: watchers, newer: make(chan bool, 1)}
 	files, err := fs.Sub(static, "static")
 	if err != nil {
 		panic(err) // the folder is part of the program

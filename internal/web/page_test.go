@@ -194,8 +194,13 @@ func TestMoveIsGuarded(t *testing.T) {
 	if want := (Move{Author: "alice", Subject: "x.service", To: "bulk", Fate: "keep", DryRun: true}); !slices.Equal(moved, []Move{want}) {
 		t.Errorf("moved %+v", moved)
 	}
+	tried := len(p.stream.newer)
+	ask(t, "POST", s.URL+"/move", strings.Replace(move, "true", "false", 1), whole...)
+	if done := len(p.stream.newer); tried != 0 || done != 1 {
+		t.Errorf("%d readings are hurried by a trial, %d by a move, want none and one", tried, done)
+	}
 	users = false
-	if answer, text := ask(t, "POST", s.URL+"/move", move, whole...); answer.StatusCode != http.StatusForbidden || len(moved) != 1 {
+	if answer, text := ask(t, "POST", s.URL+"/move", move, whole...); answer.StatusCode != http.StatusForbidden || len(moved) != 2 {
 		t.Errorf("without users any more: %d %s", answer.StatusCode, text)
 	}
 }

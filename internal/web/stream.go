@@ -9,8 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -25,6 +23,7 @@ type stream struct {
 	sleep func() // called when the last has gone
 	every time.Duration
 	limit int
+	newer chan bool // that something was changed by the page
 
 	mu      sync.Mutex
 	all     map[*watcher]bool
@@ -106,31 +105,11 @@ func (s *stream) run(ends <-chan struct{}) {
 	for {
 		begun, used := time.Now(), threadTime()
 		s.send(s.read())
-		select {
-		case <-ends:
+		if !s.wait(ends, begun, s.pace(threadTime()-used)) {
 			s.sleep()
 			return
-		case <-time.After(s.pace(threadTime()-used) - time.Since(begun)):
 		}
 	}
-}
-
-const (
-	share   = 192             // of a CPU's time, one part in so many is the page's
-	slowest = 5 * time.Second // however many classes are busy
-)
-
-// pace is the time from one reading to the next, when one takes so much CPU
-// time: with some hundreds of busy classes they come less often.
-func (s *stream) pace(took time.Duration) time.Duration {
-	return max(s.every, min(slowest, share*took))
-}
-
-// threadTime is the CPU time that the calling thread has used.
-func threadTime() time.Duration {
-	var u unix.Rusage
-	_ = unix.Getrusage(unix.RUSAGE_THREAD, &u) // it only fails for what there is not
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // send gives everyone what is new, and all to those who have seen nothing.

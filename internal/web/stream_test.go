@@ -196,3 +196,20 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+// TestHurry has what the page changed be read before its turn, and not at once
+// again and again.
+func TestHurry(t *testing.T) {
+	s := stream{every: 20 * time.Millisecond, newer: make(chan bool, 1)}
+	s.hurry()
+	s.hurry()
+	begun := time.Now()
+	if !s.wait(nil, begun, time.Hour) || time.Since(begun) < s.every || len(s.newer) != 0 {
+		t.Errorf("it went on after %s", time.Since(begun))
+	}
+	ended := make(chan struct{})
+	close(ended)
+	if s.wait(ended, begun, time.Hour) {
+		t.Error("it goes on though nobody looks")
+	}
+}
