@@ -115,7 +115,12 @@ struct sock {
 	void *sk_bpf_storage;
 };
 
+struct in6_pktinfo {
+	int ipi6_ifindex;
+};
+
 struct ipv6_pinfo {
+	struct in6_pktinfo sticky_pktinfo;
 	int ucast_oif;
 };
 

@@ -128,7 +128,7 @@ static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 	return locks_at((const struct sock *)address_of(sk));
 }
 
-/* The interface that an application has all leave by that its datagram socket sends in a family (IP_UNICAST_IF); 0: none. */
+/* The interface that an application has all leave by that its datagram socket sends in a family (IP_UNICAST_IF, or IPV6_PKTINFO of the socket, which goes before); 0: none. */
 static __noinline __u32 unicast_device(struct bpf_sock *sk, __u32 family)
 {
 	const struct inet_sock *inet = (const struct inet_sock *)address_of(sk);
@@ -142,7 +142,9 @@ static __noinline __u32 unicast_device(struct bpf_sock *sk, __u32 family)
 		return device;
 	}
 	READ(six, inet->pinet6);
-	READ(device, six->ucast_oif);
+	READ(device, six->sticky_pktinfo.ipi6_ifindex);
+	if (!device)
+		READ(device, six->ucast_oif);
 	return device;
 }
 

@@ -57,6 +57,8 @@ func TestOddSenders(t *testing.T) {
 			{"one interface", "", []netip.Addr{three}, []int{byA}, ledger{"tuple a": misrouted(1, chosen)}},
 			{"one interface, connected", "app.slice", []netip.Addr{one}, []int{byA}, ledger{"group a": misrouted(1, chosen)}},
 			{"one interface, connected", "", []netip.Addr{three}, []int{byA}, ledger{"tuple a": misrouted(1, chosen)}},
+			{"one beside, connected", "app.slice", []netip.Addr{one}, []int{byA}, ledger{"group a": misrouted(1, chosen)}},
+			{"one beside, connected", "closed.slice", []netip.Addr{one}, []int{byA}, ledger{"closed a": misrouted(1, chosen)}},
 		} {
 			t.Run(fmt.Sprintf("%s in %q to %v", c.how, c.cgroup, c.to), func(t *testing.T) {
 				want := map[netip.Addr]int{}

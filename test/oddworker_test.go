@@ -36,6 +36,7 @@ var oddities = map[string]func(to []netip.Addr) error{
 
 	"one interface":            func(to []netip.Addr) error { return sendByOneInterface(to[0], false) },
 	"one interface, connected": func(to []netip.Addr) error { return sendByOneInterface(to[0], true) },
+	"one beside, connected":    sendByOneBeside,
 }
 
 func beOdd(args []string) error {
@@ -164,6 +165,32 @@ func sendByOneInterface(to netip.Addr, connected bool) error {
 		err = unix.Sendto(fd, []byte("way"), 0, sockaddr(to, servicePort))
 	}
 	if err != nil {
+		return err
+	}
+	return awaitAnswer(fd)
+}
+
+// sendByOneBeside has an IPv6 socket do so by what is otherwise said beside a datagram; of IPv4 there is no such option.
+func sendByOneBeside(to []netip.Addr) error {
+	if to[0].Is4() {
+		return sendByOneInterface(to[0], true)
+	}
+	device, err := net.InterfaceByName("up-a")
+	if err != nil {
+		return err
+	}
+	fd, err := datagramSocket(to[0])
+	if err != nil {
+		return err
+	}
+	info := order.NativeEndian.AppendUint32(make([]byte, 16), uint32(device.Index))
+	if err := unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, string(info)); err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, sockaddr(to[0], servicePort)); err != nil {
+		return err
+	}
+	if _, err := unix.Write(fd, []byte("way")); err != nil {
 		return err
 	}
 	return awaitAnswer(fd)
