@@ -66,11 +66,20 @@ __noinline int cause_of(struct __sk_buff *skb, const struct flow *flow, __u32 tu
 	return sk->type == SOCK_STREAM || is_connected(sk) ? CAUSE_LATE : CAUSE_CHOSEN;
 }
 
+/* Whether the kernel made a packet by itself: a SYN-ACK, a RST, the last ACK of a connection, all of ICMP. Some have no socket, and have come in by no interface. */
+static __always_inline int made_by_kernel(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return !skb->ingress_ifindex;
+	sk = bpf_sk_fullsock(sk);
+	return !sk || (sk->type == SOCK_RAW && is_kernels(sk));
+}
+
 /*
  * Whether the application said where its packets leave: by device, by interface, or by VRF, or by
- * answering where it was asked. The kernel's own answers, a SYN-ACK, a RST,
- * the last ACK of a connection, all of ICMP, leave where the question came;
- * some have no socket, and have come in by no interface.
+ * answering where it was asked. The kernel's own answers leave where the question came.
  */
 static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow, __u32 tunnelled)
 {
@@ -78,11 +87,12 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 
 	if (tunnelled)
 		return 0;
-	if (!sk)
-		return !skb->ingress_ifindex;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->type == SOCK_RAW && is_kernels(sk)))
+	if (made_by_kernel(skb))
 		return 1;
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
 	if (sk->bound_dev_if && (sk->bound_dev_if == skb->ifindex || sk->bound_dev_if == master))
 		return 1;
 	if (unicast_device(sk, flow->family) == skb->ifindex)

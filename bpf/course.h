@@ -35,6 +35,15 @@ static __always_inline long ask4(struct __sk_buff *skb, struct bpf_fib_lookup *f
 	return bpf_fib_lookup(skb, fib, sizeof(*fib), BPF_FIB_LOOKUP_MARK | BPF_FIB_LOOKUP_SKIP_NEIGH);
 }
 
+/* The way of a flow by one uplink, past all rules. */
+static __always_inline long ask_table(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow,
+				      const struct uplink_entry *u)
+{
+	question(fib, flow);
+	fib->table = u->table;
+	return bpf_fib_lookup(skb, fib, sizeof(*fib), BPF_FIB_LOOKUP_DIRECT | BPF_FIB_LOOKUP_TBID | BPF_FIB_LOOKUP_SKIP_NEIGH);
+}
+
 /* The way of a class past all rules: the first of its uplinks' tables that has a route. */
 static __always_inline long ask_tables(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow,
 				       const struct class_entry *class)
@@ -48,10 +57,7 @@ static __always_inline long ask_tables(struct __sk_buff *skb, struct bpf_fib_loo
 		const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &index);
 		if (!u)
 			break;
-		question(fib, flow);
-		fib->table = u->table;
-		answer = bpf_fib_lookup(skb, fib, sizeof(*fib),
-					BPF_FIB_LOOKUP_DIRECT | BPF_FIB_LOOKUP_TBID | BPF_FIB_LOOKUP_SKIP_NEIGH);
+		answer = ask_table(skb, fib, flow, u);
 		if (answer != BPF_FIB_LKUP_RET_NOT_FWDED)
 			break;
 	}

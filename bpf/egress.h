@@ -3,6 +3,7 @@
 #ifndef WAYMARK_EGRESS_H
 #define WAYMARK_EGRESS_H
 
+#include "homewards.h"
 #include "leave.h"
 #include "packet.h"
 #include "repair.h"
@@ -121,6 +122,9 @@ static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const 
 	if (class && !on_course(class) && tunnelled)
 		mark = with_class(mark, 0);
 	if (!class_number(mark) && !is_whole(mark) && unseen(skb, tunnelled)) {
+		int sent = !tunnelled && made_by_kernel(skb) ? send_home(skb) : TCX_NEXT;
+		if (sent != TCX_NEXT)
+			return sent;
 		late = classify_unseen(skb, tunnelled);
 		mark = with_class(mark, late);
 		class = class_of(mark);

@@ -72,6 +72,41 @@ func TestPortForwards(t *testing.T) {
 		})
 	}
 	s.marksOfOthers(t)
+	s.refusals(t)
+}
+
+// refusals has a filter refuse what comes in by such ports: what the kernel
+// says of it leaves by the uplink whose address was asked.
+func (s *site) refusals(t *testing.T) {
+	t.Helper()
+	s.shell(t, `
+nft 'add chain inet theirs refuse { type filter hook forward priority 0; }'
+nft add rule inet theirs refuse udp dport 8 reject
+nft add rule inet theirs refuse tcp dport 8 reject with tcp reset
+`)
+	for uplink := range s.Routers {
+		for _, f := range bothFamilies {
+			for _, kind := range []lab.Kind{lab.TCP, lab.UDP} {
+				t.Run(fmt.Sprintf("refused by uplink %d/%s/%s", uplink, f, kind), func(t *testing.T) { s.refusedBy(t, uplink, f, kind) })
+			}
+		}
+	}
+	s.shell(t, "nft delete chain inet theirs refuse")
+}
+
+func (s *site) refusedBy(t *testing.T, uplink int, f ip, kind lab.Kind) {
+	t.Helper()
+	asked := s.address(uplink, f.service(1).Addr())
+	s.drain(t)
+	r := must[lab.Result](t)(s.Far.Run(lab.Job{Kind: kind, To: []netip.AddrPort{netip.AddrPortFrom(asked, 8080)}, Count: 1, Size: 16}))
+	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "ECONNREFUSED") {
+		t.Errorf("the far server was told %v, should be that its question is refused", err)
+	}
+	for n, packets := range s.collect(t, func(p lab.Packet) bool { return p.Src.Addr() == asked }) {
+		if (n == uplink) != (len(packets) > 0) {
+			t.Errorf("router %d got %v; what the kernel says should pass router %d", n, packets, uplink)
+		}
+	}
 }
 
 // answersCount checks that its class counts what a server has said by an

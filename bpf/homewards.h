@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel says itself of a packet that was forwarded in with a new
+ * destination (DNAT): "time exceeded", "too big", "unreachable", a RST of a
+ * filter's. It comes from no address when it is routed, so it goes main's way;
+ * then it gets the address that was asked, which may be another uplink's. That
+ * one is where the packet came in, and where the answer is not taken for forged.
+ */
+#ifndef WAYMARK_HOMEWARDS_H
+#define WAYMARK_HOMEWARDS_H
+
+#include "cause.h"
+
+/* The first uplink that a flow's source is of. */
+static __always_inline const struct uplink_entry *home_of_source(const struct flow *flow)
+{
+	__u64 homes = homes_of_source(flow);
+
+	for (__u32 i = 0; i < MAX_UPLINKS; i++) {
+		if (i >= uplink_limit)
+			break;
+		__u32 index = i;
+		if (has_source(i, homes, flow))
+			return bpf_map_lookup_elem(&uplinks, &index);
+	}
+	return 0;
+}
+
+/* Sends a packet by the uplink that its source is of, where it is counted; TCX_NEXT: it is right here, or there is no way there. */
+__noinline int send_home(struct __sk_buff *skb)
+{
+	struct flow flow = {};
+	struct bpf_fib_lookup fib;
+
+	if (!read_packet(skb, &flow) || source_is_free(&flow, skb->ifindex))
+		return TCX_NEXT;
+	struct words destination = flow.family == AF_INET ? mapped(flow.addresses[1].word[0]) : flow.addresses[1];
+	const struct uplink_entry *home = home_of_source(&flow);
+	if (!home || goes_past_uplinks(skb->mark, &destination) || ask_table(skb, &fib, &flow, home))
+		return TCX_NEXT;
+	struct way way = way_of(&fib);
+	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
+}
+
+#endif
