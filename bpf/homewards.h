@@ -9,7 +9,7 @@
 #ifndef WAYMARK_HOMEWARDS_H
 #define WAYMARK_HOMEWARDS_H
 
-#include "cause.h"
+#include "repair.h"
 
 /* The first uplink that a flow's source is of. */
 static __always_inline const struct uplink_entry *home_of_source(const struct flow *flow)
@@ -26,17 +26,24 @@ static __always_inline const struct uplink_entry *home_of_source(const struct fl
 	return 0;
 }
 
+/* Asks for the way of what comes from a flow's source: the rules', or for IPv6, where they cannot be asked, that of the uplink. */
+static __always_inline long ask_homewards(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow)
+{
+	if (flow->family == AF_INET)
+		return ask4(skb, fib, flow, skb->mark, flow->addresses[0].word[0]);
+	const struct uplink_entry *home = bits_in_main(skb) > 0 ? 0 : home_of_source(flow);
+	return home ? ask_table(skb, fib, flow, home) : BPF_FIB_LKUP_RET_NOT_FWDED;
+}
+
 /* Sends a packet by the uplink that its source is of, where it is counted; TCX_NEXT: it is right here, or there is no way there. */
 __noinline int send_home(struct __sk_buff *skb)
 {
 	struct flow flow = {};
 	struct bpf_fib_lookup fib;
 
-	if (!read_packet(skb, &flow) || source_is_free(&flow, skb->ifindex))
+	if (!read_packet(skb, &flow) || is_for_link(skb, &flow) || source_is_free(&flow, skb->ifindex))
 		return TCX_NEXT;
-	struct words destination = flow.family == AF_INET ? mapped(flow.addresses[1].word[0]) : flow.addresses[1];
-	const struct uplink_entry *home = home_of_source(&flow);
-	if (!home || goes_past_uplinks(skb->mark, &destination) || ask_table(skb, &fib, &flow, home))
+	if (ask_homewards(skb, &fib, &flow) || fib.ifindex == skb->ifindex)
 		return TCX_NEXT;
 	struct way way = way_of(&fib);
 	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
