@@ -49,7 +49,7 @@ func (h Host) translated() map[string]bool {
 				nat = nat || is
 			}
 		}
-		if nat && (!not || !ofSome(r)) {
+		if nat && !limited(r, "daddr", "==") && (!not || !limited(r, "saddr", "")) {
 			h.addUplinks(out, names, not)
 		}
 	}
@@ -61,7 +61,7 @@ func (h Host) translated() map[string]bool {
 			}
 			k = slices.Index(words, "-o")
 			switch not := slices.Index(words, "!"); {
-			case not < 0:
+			case not < 0 && !slices.Contains(words, "-d"):
 				h.addUplinks(out, names, false)
 			case not+1 == k && !slices.Contains(words, "-s"):
 				h.addUplinks(out, names, true)
@@ -85,11 +85,14 @@ func (h Host) addUplinks(out map[string]bool, names []string, but bool) {
 	}
 }
 
-// ofSome tells whether a rule of nftables is for some sources only, as Docker's
-// for its networks.
-func ofSome(r filters.Rule) bool {
-	text, _ := json.Marshal(r.Expr)
-	return strings.Contains(string(text), `"field":"saddr"`)
+// limited tells whether a rule of nftables is for some addresses only: sources, as
+// Docker's for its networks, or destinations, as for a container that asks itself.
+func limited(r filters.Rule, field, op string) bool {
+	return slices.ContainsFunc(r.Expr, func(x map[string]any) bool {
+		m, _ := x["match"].(map[string]any)
+		text, _ := json.Marshal(m["left"])
+		return (op == "" || m["op"] == op) && strings.Contains(string(text), `"field":"`+field+`"`)
+	})
 }
 
 // outInterfaces are those that a match of nft's names; not says that it takes all

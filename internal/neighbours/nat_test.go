@@ -37,6 +37,8 @@ func TestNatOfAllBut(t *testing.T) {
 		"iptables, all of a kind":             {Host{Iptables: iptables("-A POSTROUTING -o wwan+ -j MASQUERADE\n-A POSTROUTING -o eth0 -j MASQUERADE")}, 0},
 		"nft, all of a kind":                  {Host{Nft: nft(strings.Replace(but("wwan*"), "!=", "==", 1))}, 1},
 		"nft, the LAN's own, as of a hairpin": {Host{Nft: nft(strings.Replace(but("lan0"), "!=", "==", 1))}, 0},
+		"iptables, one and a hairpin":         {Host{Iptables: iptables("-A POSTROUTING -o eth0 -j MASQUERADE\n-A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -j MASQUERADE")}, 1},
+		"nft, one's destinations":             {Host{Nft: nft(strings.Replace(saddr, "saddr", "daddr", 1) + strings.Replace(but("eth0"), "!=", "==", 1))}, 0},
 		"iptables, one uplink and none":       {Host{Iptables: iptables("-A POSTROUTING -o eth0 -j MASQUERADE\n-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE")}, 1},
 	} {
 		c.host.Facts, c.host.Uplinks = facts, []string{"eth0", "wwan0"}
