@@ -15,7 +15,7 @@ var connectionFamilies = []Family{
 		tallies(func(t *datapath.Tally) uint64 { return t.Connections.Accepted })),
 	counter("waymark_class_connections_closed_total", "TCP connections that ended, opened and accepted ones, however they did.", byUplink,
 		tallies(func(t *datapath.Tally) uint64 { return t.Connections.Closed })),
-	counter("waymark_class_connect_failures_total", "TCP connections that were never established, by reason: refused, unreachable, timeout, other. What a rule or route of IPv4 refuses at once, as of a class without a way out, never was one, and is not counted.", []string{"class", "uplink", "reason"},
+	counter("waymark_class_connect_failures_total", "TCP connections that were never established, by reason: refused, unreachable (there is no way, or a filter forbids it), timeout, other. What a rule or route of IPv4 refuses at once, as of a class without a way out, never was one, and is not counted.", []string{"class", "uplink", "reason"},
 		reasons([]string{"refused", "unreachable", "timeout", "other"}, func(t *datapath.Tally) []uint64 {
 			c := &t.Connections
 			return []uint64{c.Refused, c.Unreachable, c.TimedOut, c.Failed}
@@ -31,7 +31,7 @@ var connectionFamilies = []Family{
 }
 
 var histogramFamilies = []Family{
-	histogram("waymark_class_tcp_rtt_seconds", fmt.Sprintf("Round-trip time of TCP, one measurement of the kernel's in each round trip, however many segments it has. Of those below %v, once a connection has received %d segments, one of %d is taken, and counts for all.", datapath.RTTShort, datapath.RTTEach, datapath.RTTSample), byUplink,
+	histogram("waymark_class_tcp_rtt_seconds", fmt.Sprintf("Round-trip time of TCP, one measurement of the kernel's in each round trip, however many segments it has: where they are not equally late, a tenth or so from the mean of all. Of those below %v, once a connection has received %d segments, one of %d is taken, and counts for all.", datapath.RTTShort, datapath.RTTEach, datapath.RTTSample), byUplink,
 		distributions(func(t *datapath.Tally) *datapath.Histogram { return &t.RTT })),
 	histogram("waymark_class_tcp_connect_seconds", "Time from the first SYN to the established connection.", byUplink,
 		distributions(func(t *datapath.Tally) *datapath.Histogram { return &t.Connect })),

@@ -29,7 +29,7 @@ var trafficFamilies = []Family{
 		tallies(func(t *datapath.Tally) uint64 { return t.Foreign })),
 	counter("waymark_class_send_errors_total", "Datagrams, and connects of datagram sockets, that a hook of Waymark's refused.", byClass,
 		sums(func(t *datapath.Tally) uint64 { return t.SendErrors })),
-	counter("waymark_class_failed_sends_total", "Datagrams that could not be sent, whoever refused them, by the error: unreachable, refused (an earlier one was, at the other end), too_big, no_buffers, other.", []string{"class", "reason"}, failedSends),
+	counter("waymark_class_failed_sends_total", "Datagrams that could not be sent, whoever refused them, by the error: unreachable (there is no way, or a filter of the host's forbids it), refused (an earlier one was, at the other end), too_big, no_buffers, other.", []string{"class", "reason"}, failedSends),
 	counter("waymark_class_dropped_packets_total", "Packets that the kernel dropped, by its reason and the function that did.", []string{"class", "reason", "place"},
 		func(in *input, s *series) {
 			for i := range sampled(in).Drops {
