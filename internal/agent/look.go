@@ -21,7 +21,8 @@ func (a *Agent) look(maps bool) {
 	withdrawn := a.withdrawn()
 	a.awaitWithdrawal(withdrawn)
 	h, err := a.heal(loader.Healing{Maps: maps, Withdrawn: withdrawn, Choose: a.choose})
-	if err != nil && h != nil && !errors.Is(err, fs.ErrNotExist) {
+	inParts := err != nil && h != nil && !errors.Is(err, fs.ErrNotExist)
+	if inParts {
 		h, err = a.healInParts(err)
 	}
 	a.pace.looked(time.Now(), processorTime()-used)
@@ -45,7 +46,9 @@ func (a *Agent) look(maps bool) {
 		a.watchOver(h, begun)
 	}
 	a.limits.forget(time.Now())
-	if h == nil || h.Filled || h.Adopted {
+	// One part or other may have filled the maps, or the attempt that went back;
+	// of maps that somebody changed it is not known which.
+	if h == nil || h.Filled || h.Adopted || inParts && !maps {
 		pulse, _ := a.Loader.Pulse(a.current)
 		a.pulse.Maps = pulse.Maps
 	}
