@@ -149,6 +149,21 @@ static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const 
 }
 
 /*
+ * Whether the kernel itself reports the groups that it is in (IGMP, MLD). It keeps
+ * the room that is left in such a packet where a mark would be.
+ */
+static __noinline int is_report(struct __sk_buff *skb)
+{
+	struct ipv4_header v4 = {};
+	struct ipv6_header v6 = {};
+
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return !load(skb, 0, &v4, sizeof(v4)) && v4.protocol == IPPROTO_IGMP;
+	return skb->protocol == bpf_htons(ETH_P_IPV6) && !load(skb, 0, &v6, sizeof(v6)) && !v6.next &&
+	       (v6.destination[0] & 0xff) == 0xff;
+}
+
+/*
  * Nearly every packet is classed and on its way. What it needs stands here in a
  * row and makes no call, for what it costs is the lines of code that it fetches.
  */
@@ -159,6 +174,8 @@ static __always_inline int egress_impl(struct __sk_buff *skb)
 
 	if (from.type == SOCK_DGRAM && from.noted)
 		mark = noted_mark(skb, carried);
+	else if (unlikely(skb->priority == TC_PRIO_CONTROL) && !from.mark && is_report(skb))
+		mark = carried = skb->mark = 0;
 	__u32 number = class_number(mark);
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 	if (!number || !class || (class->flags & (CLASS_IN_USE | CLASS_ANSWERS)) != CLASS_IN_USE || !on_course(class))

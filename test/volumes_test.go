@@ -61,6 +61,7 @@ func tallyOf(t *testing.T, s *loader.Sample, class string) (sum datapath.Tally) 
 }
 
 func addTally(sum *datapath.Tally, o datapath.Tally) {
+	sum.Foreign += o.Foreign
 	sum.Packets += o.Packets
 	sum.Bytes += o.Bytes
 	sum.Segments += o.Segments

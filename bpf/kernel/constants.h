@@ -59,6 +59,7 @@ enum {
 	IPPROTO_AH = 51,
 	IPPROTO_DSTOPTS = 60,
 	IPPROTO_SCTP = 132,
+	IPPROTO_IGMP = 2,
 	IPPROTO_ICMPV6 = 58,
 	IPPROTO_MH = 135,
 	IPPROTO_UDPLITE = 136,
@@ -69,6 +70,7 @@ enum {
 enum { ETH_P_IP = 0x0800, ETH_P_IPV6 = 0x86dd, ETH_P_8021Q = 0x8100, ETH_P_8021AD = 0x88a8 };
 enum { VLAN_ID = 0x0fff }; /* in a tag; 0 is a priority alone */
 enum { BPF_HDR_START_NET = 1 };
+enum { TC_PRIO_CONTROL = 7 };
 enum { TC_ACT_SHOT = 2, TC_ACT_REDIRECT = 7 };
 enum { TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_CLOSE = 7 };
 enum {
