@@ -13,7 +13,7 @@ import (
 // guest loads no module by itself.
 var guestModules = []string{
 	"veth", "bridge", "bonding", "8021q", "dummy", "vrf", "sch_ingress", "cls_bpf", "cls_u32", "act_bpf", "act_gact",
-	"nf_tables", "nft_ct", "nft_nat", "nft_chain_nat", "tun", "inet_diag", "tcp_diag", "udp_diag", "raw_diag",
+	"nf_tables", "nft_ct", "nft_nat", "nft_chain_nat", "nft_reject_inet", "tun", "inet_diag", "tcp_diag", "udp_diag", "raw_diag",
 	"ipip", "ip_gre", "ip6_tunnel", "ip6_gre", "vxlan", "wireguard",
 }
 
