@@ -9,13 +9,12 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
 
 	"waymark/internal/lab"
 )
 
 // empty is a program that lets everything pass.
-var empty = asm.Instructions{asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_UNSPEC)), asm.Return()}
+var empty = asm.Instructions{asm.Mov.Imm(asm.R0, tcNext), asm.Return()}
 
 func loadProgram(name string, body asm.Instructions) (*ebpf.Program, error) {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.SchedCLS, Instructions: body, License: "GPL"})

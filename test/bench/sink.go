@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"time"
 
 	"github.com/cilium/ebpf/asm"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
@@ -54,43 +52,31 @@ func (s *sink) close() error {
 	return s.child.close()
 }
 
-// take has takeDatagrams at the way in of a node's interface, as long as that
-// is there. It is a filter, since a tcx program cannot answer "stolen".
+// take has takeDatagrams at the way in of a node's interface.
 func take(n *lab.Node, iface string) error {
 	p, err := loadProgram("take", takeDatagrams)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	return n.Do(func() error {
-		device, err := net.InterfaceByName(iface)
-		if err != nil {
-			return err
-		}
-		at := netlink.QdiscAttrs{LinkIndex: device.Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}
-		err = netlink.QdiscAdd(&netlink.Clsact{QdiscAttrs: at})
-		if err == nil {
-			err = netlink.FilterAdd(&netlink.BpfFilter{
-				FilterAttrs: netlink.FilterAttrs{LinkIndex: device.Index, Parent: netlink.HANDLE_MIN_INGRESS, Priority: 1, Protocol: unix.ETH_P_IP},
-				Fd:          p.FD(), Name: "take", DirectAction: true,
-			})
-		}
-		if err != nil {
-			return fmt.Errorf("add a filter to %s of %s: %w", iface, n.Name, err)
-		}
-		return nil
-	})
+	return n.FilterIn(iface, p.FD())
 }
 
-// takeDatagrams takes packets of UDP, which is no drop and so counted nowhere.
+// The answers of a tc program, of which tcx takes the first for the second.
+const (
+	tcStolen = 4
+	tcNext   = -1
+)
+
+// takeDatagrams takes IPv4 packets of UDP, which is no drop and so counted nowhere.
 // It runs in the sender's own softirq, the same in every arm.
 var takeDatagrams = asm.Instructions{
 	asm.Mov.Reg(asm.R6, asm.R1),
 	asm.LoadAbs(14+9, asm.Byte), // the protocol, behind the Ethernet header
 	asm.JNE.Imm(asm.R0, unix.IPPROTO_UDP, "pass"),
-	asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_STOLEN)),
+	asm.Mov.Imm(asm.R0, tcStolen),
 	asm.Return(),
-	asm.Mov.Imm(asm.R0, int32(netlink.TC_ACT_UNSPEC)).WithSymbol("pass"),
+	asm.Mov.Imm(asm.R0, tcNext).WithSymbol("pass"),
 	asm.Return(),
 }
 
