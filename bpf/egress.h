@@ -122,10 +122,10 @@ static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const 
 	if (class && !on_course(class) && tunnelled)
 		mark = with_class(mark, 0);
 	if (!class_number(mark) && !is_whole(mark) && unseen(skb, tunnelled)) {
-		int sent = !tunnelled && made_by_kernel(skb) ? send_home(skb) : TCX_NEXT;
+		late = classify_unseen(skb, tunnelled);
+		int sent = !tunnelled && made_by_kernel(skb) ? send_home(skb, late) : TCX_NEXT;
 		if (sent != TCX_NEXT)
 			return sent;
-		late = classify_unseen(skb, tunnelled);
 		mark = with_class(mark, late);
 		class = class_of(mark);
 		if (late)

@@ -26,24 +26,29 @@ static __always_inline const struct uplink_entry *home_of_source(const struct fl
 	return 0;
 }
 
-/* Asks for the way of what comes from a flow's source: the rules', or for IPv6, where they cannot be asked, that of the uplink. */
-static __always_inline long ask_homewards(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow)
+/*
+ * Asks for the way of what comes from a flow's source: the rules', or for IPv6,
+ * where they cannot be asked, that of the uplink. A class may have a rule for
+ * the source itself that comes before the uplink's: what one takes is left to it.
+ */
+static __always_inline long ask_homewards(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow,
+					  __u32 class_mark)
 {
 	if (flow->family == AF_INET)
 		return ask4(skb, fib, flow, skb->mark, flow->addresses[0].word[0]);
-	const struct uplink_entry *home = bits_in_main(skb) > 0 ? 0 : home_of_source(flow);
+	const struct uplink_entry *home = class_mark || bits_in_main(skb) > 0 ? 0 : home_of_source(flow);
 	return home ? ask_table(skb, fib, flow, home) : BPF_FIB_LKUP_RET_NOT_FWDED;
 }
 
 /* Sends a packet by the uplink that its source is of, where it is counted; TCX_NEXT: it is right here, or there is no way there. */
-__noinline int send_home(struct __sk_buff *skb)
+__noinline int send_home(struct __sk_buff *skb, __u32 class_mark)
 {
 	struct flow flow = {};
 	struct bpf_fib_lookup fib;
 
 	if (!read_packet(skb, &flow) || is_for_link(skb, &flow) || source_is_free(&flow, skb->ifindex))
 		return TCX_NEXT;
-	if (ask_homewards(skb, &fib, &flow) || fib.ifindex == skb->ifindex)
+	if (ask_homewards(skb, &fib, &flow, class_mark) || fib.ifindex == skb->ifindex)
 		return TCX_NEXT;
 	struct way way = way_of(&fib);
 	return bpf_redirect_neigh(way.ifindex, &way.hop, sizeof(way.hop), 0);
