@@ -29,8 +29,9 @@ test: test-packages check-generated
 test-long:
 	CGO_ENABLED=0 $(SUDO) go test -count=1 -timeout 6h -run '^(TestOracle|TestTenThousandCgroups|TestCgroupsDuringApplies|TestBornInCgroup|TestKilled|TestCycles|TestConvergence|TestFailBack|TestFlapOfAThousand|TestUpgrade|TestRestarts|TestTwoAtOnce|TestLoad)$$' ./test -long
 
-# What it costs beside what people use today, a quarter of an hour on an idle
-# machine: every arm, every size, the bounds. BENCH="-rules 1,100" is a part of it.
+# What it costs beside what people use today: every arm, every size, the bounds. A
+# quarter of an hour on an idle machine that is quiet, over an hour on one that is
+# not, where it takes more turns. BENCH="-rules 1,100" is a part of it.
 BENCH ?= -json build/bench.json
 bench: test-packages
 	CGO_ENABLED=0 go build -trimpath -o build/bench ./test/bench
