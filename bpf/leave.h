@@ -18,10 +18,12 @@ static __always_inline struct class_counters *line_of(const struct class_entry *
 	return counters_of(class, uplink);
 }
 
-/* By a hash of what left before it: one of QUEUE_SAMPLE in turn would have the same place in every burst of as many. */
-static __always_inline int is_queue_sample(__u32 packets, __u64 segments)
+/* Of every QUEUE_SAMPLE one, at a place among them that a hash chooses: the same place each time would be the same one of every burst of as many. */
+static __always_inline int is_queue_sample(__u32 before, __u32 segments)
 {
-	return packets * 0x9e3779b1U < segments * (0xffffffffU / QUEUE_SAMPLE);
+	__u32 chosen = before / QUEUE_SAMPLE * 0x9e3779b1U / (0xffffffffU / QUEUE_SAMPLE + 1);
+
+	return chosen - before % QUEUE_SAMPLE < segments;
 }
 
 /* For a packet that carries a mark and is of a type of socket. */
@@ -29,10 +31,10 @@ static __always_inline void count_typed(struct __sk_buff *skb, const struct clas
 					__u32 type, __u32 carried)
 {
 	__u32 segments = segments_of(skb);
-	__u64 packets = c->packets + segments;
+	__u64 before = c->packets;
 
-	c->packets = packets;
-	if (unlikely(is_queue_sample(packets, segments)))
+	c->packets = before + segments;
+	if (unlikely(is_queue_sample(before, segments)))
 		enter_queue(skb, class->slot, uplink);
 	c->bytes += skb->wire_len;
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
