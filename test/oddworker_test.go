@@ -139,6 +139,25 @@ func awaitAnswer(fd int) error {
 
 // sendByOneInterface has all that the socket sends leave by an interface: up-a.
 func sendByOneInterface(to netip.Addr, connected bool) error {
+	level, option := unix.IPPROTO_IP, unix.IP_UNICAST_IF
+	if to.Is6() {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF
+	}
+	return sendWithOption(to, connected, level, option, func(index uint32) []byte { return order.BigEndian.AppendUint32(nil, index) })
+}
+
+// sendByOneBeside has an IPv6 socket do so by what is otherwise said beside a datagram; of IPv4 there is no such option.
+func sendByOneBeside(to []netip.Addr) error {
+	if to[0].Is4() {
+		return sendByOneInterface(to[0], true)
+	}
+	return sendWithOption(to[0], true, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, func(index uint32) []byte {
+		return order.NativeEndian.AppendUint32(make([]byte, 16), index) // behind an address: none
+	})
+}
+
+// sendWithOption sends by a socket with an option that names the interface up-a.
+func sendWithOption(to netip.Addr, connected bool, level, option int, value func(index uint32) []byte) error {
 	device, err := net.InterfaceByName("up-a")
 	if err != nil {
 		return err
@@ -147,13 +166,7 @@ func sendByOneInterface(to netip.Addr, connected bool) error {
 	if err != nil {
 		return err
 	}
-	index := make([]byte, 4)
-	order.BigEndian.PutUint32(index, uint32(device.Index))
-	level, option := unix.IPPROTO_IP, unix.IP_UNICAST_IF
-	if to.Is6() {
-		level, option = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF
-	}
-	if err := unix.SetsockoptString(fd, level, option, string(index)); err != nil {
+	if err := unix.SetsockoptString(fd, level, option, string(value(uint32(device.Index)))); err != nil {
 		return err
 	}
 	if connected {
@@ -165,32 +178,6 @@ func sendByOneInterface(to netip.Addr, connected bool) error {
 		err = unix.Sendto(fd, []byte("way"), 0, sockaddr(to, servicePort))
 	}
 	if err != nil {
-		return err
-	}
-	return awaitAnswer(fd)
-}
-
-// sendByOneBeside has an IPv6 socket do so by what is otherwise said beside a datagram; of IPv4 there is no such option.
-func sendByOneBeside(to []netip.Addr) error {
-	if to[0].Is4() {
-		return sendByOneInterface(to[0], true)
-	}
-	device, err := net.InterfaceByName("up-a")
-	if err != nil {
-		return err
-	}
-	fd, err := datagramSocket(to[0])
-	if err != nil {
-		return err
-	}
-	info := order.NativeEndian.AppendUint32(make([]byte, 16), uint32(device.Index))
-	if err := unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, string(info)); err != nil {
-		return err
-	}
-	if err := unix.Connect(fd, sockaddr(to[0], servicePort)); err != nil {
-		return err
-	}
-	if _, err := unix.Write(fd, []byte("way")); err != nil {
 		return err
 	}
 	return awaitAnswer(fd)
