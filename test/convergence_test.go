@@ -3,21 +3,13 @@
 package test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
 )
@@ -124,144 +116,65 @@ func (s *site) check(t *testing.T, err error) {
 }
 
 // converges breaks b again and again, and says how long it took each time until
-// every class had sent by a, and how long they take to send by b.
+// the first class had sent by a, and until all had; and how long they take to send
+// by b. All of them need their turn for that, so it also says when the last packet
+// was sent that came nowhere: each later one of every class has its way.
 func (s *site) converges(t *testing.T, c *choir, rounds int, what string, breaks func(bool)) {
 	t.Helper()
-	var one, all, whole []time.Duration
+	var one, all, lost, whole []time.Duration
 	for range rounds {
 		s.arrivesBy(t, c, byB)
 		begun := time.Now()
-		_, last := s.arrivesBy(t, c, byB)
-		whole = append(whole, last.Sub(begun))
+		whole = append(whole, s.arrivesBy(t, c, byB).last.Sub(begun))
 		breaks(true)
 		begun = time.Now()
-		first, last := s.arrivesBy(t, c, byA)
-		one, all = append(one, first.Sub(begun)), append(all, last.Sub(begun))
+		came := s.arrivesBy(t, c, byA)
+		one, all = append(one, came.first.Sub(begun)), append(all, came.last.Sub(begun))
+		lost = append(lost, max(0, came.lost.Sub(begun)))
 		breaks(false)
 	}
 	s.arrivesBy(t, c, byB)
-	t.Logf("%s: a class sends by a after %s; all after %s; with nothing broken after %s", what, spread(one), spread(all), spread(whole))
+	t.Logf("%s: a class sends by a after %s; all after %s; with nothing broken after %s; nothing that was sent is lost after %s",
+		what, spread(one), spread(all), spread(whole), spread(lost))
 }
 
+// arrival is when packets of a choir came by a router: the first, and that of the
+// class that was last; and when the last was sent that came by none.
+type arrival struct{ first, last, lost time.Time }
+
 // arrivesBy has the choir sing until a packet of each class that may go by a router
-// has passed it, and returns when the first did, and the last.
-func (s *site) arrivesBy(t *testing.T, c *choir, router int) (first, last time.Time) {
+// has passed it.
+func (s *site) arrivesBy(t *testing.T, c *choir, router int) (came arrival) {
 	t.Helper()
 	s.drain(t) // what was sent before is no news
+	var songs []song
 	seen := map[uint16]bool{}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(c.rest) {
-		s.check(t, c.sing())
-		at := s.collect(t, func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_UDP && c.ports[p.Dst.Port()] })
+		songs = append(songs, must[[]song](t)(c.sing())...)
+		at := s.collect(t, c.isSung)
 		for _, p := range at[byA] {
 			if isClosed(int(p.Dst.Port())) {
 				t.Fatalf("router a got %s, of a class that may not leave there", p)
 			}
 		}
+		for _, p := range slices.Concat(at...) {
+			heard(songs, p)
+		}
 		for _, p := range at[router] {
 			if port := p.Dst.Port(); !seen[port] {
-				seen[port], last = true, p.Time
+				seen[port], came.last = true, p.Time
 			}
-			if first.IsZero() {
-				first = p.Time
+			if came.first.IsZero() {
+				came.first = p.Time
 			}
 		}
 		if len(seen) == c.wanted(router) {
-			return first, last
+			came.lost = lastLost(songs, router)
+			return came
 		}
 	}
 	t.Fatalf("%d of %d classes go by router %d", len(seen), c.wanted(router), router)
-	return first, last
-}
-
-// A choir has a socket in each of some classes of thousandBy, and sends a datagram
-// by each when it is told to, from all CPUs but one: the kernel has to hear of a
-// carrier meanwhile.
-type choir struct {
-	voices []*crowd
-	ports  map[uint16]bool
-	rest   time.Duration // between two songs: where there is none, the kernel hears of a carrier late
-}
-
-// swallowed is an address whose packets end in the routers: what is done with them
-// from there on would be done in the time of who sends them.
-var swallowed = netip.MustParseAddr("203.0.113.250")
-
-func (s *site) swallow(t *testing.T) {
-	t.Helper()
-	for _, r := range s.Routers {
-		s.check(t, r.Handle().RouteAdd(&netlink.Route{Dst: ipNet(netip.PrefixFrom(swallowed, swallowed.BitLen())), Type: unix.RTN_BLACKHOLE}))
-	}
-}
-
-// choir has one class in so many. What it sends has to be swallowed.
-func (s *site) choir(t *testing.T, every int) *choir {
-	t.Helper()
-	c := &choir{voices: make([]*crowd, max(1, runtime.NumCPU()-1)), ports: map[uint16]bool{}, rest: time.Millisecond}
-	args := make([][]string, len(c.voices))
-	for n := 0; n < thousand; n += every {
-		c.ports[uint16(firstPort+n)] = true
-		voice := len(c.ports) % len(args)
-		args[voice] = append(args[voice], fmt.Sprint(firstPort+n))
-	}
-	for k := range c.voices {
-		c.voices[k] = s.hire(t, s.Host, "", append([]string{"be-a-choir", swallowed.String()}, args[k]...)...)
-		c.voices[k].answer(t)
-	}
-	return c
-}
-
-// sing has each of its sockets send.
-func (c *choir) sing() error {
-	for _, v := range c.voices {
-		if _, err := io.WriteString(v.in, "sing\n"); err != nil {
-			return err
-		}
-	}
-	for _, v := range c.voices {
-		if _, err := v.out.ReadString('\n'); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// wanted is how many of its classes may go by a router.
-func (c *choir) wanted(router int) (n int) {
-	for port := range c.ports {
-		if router == byB || !isClosed(int(port)) {
-			n++
-		}
-	}
-	return n
-}
-
-// singTogether is a worker that has a socket for each port of an address, and sends a
-// datagram by each for every line that it is told. One that is refused, or finds
-// no neighbour, is what is measured.
-func singTogether(args []string) error {
-	to, err := netip.ParseAddr(args[0])
-	if err != nil {
-		return err
-	}
-	ports := args[1:]
-	voices, at := make([]*net.UDPConn, len(ports)), make([]netip.AddrPort, len(ports))
-	for k, text := range ports {
-		if voices[k], err = net.ListenUDP("udp4", nil); err != nil {
-			return err
-		}
-		port, err := strconv.ParseUint(text, 10, 16)
-		if err != nil {
-			return err
-		}
-		at[k] = netip.AddrPortFrom(to, uint16(port))
-	}
-	fmt.Println("ready")
-	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); fmt.Println("sung") {
-		for k, voice := range voices {
-			_, _ = voice.WriteToUDPAddrPort([]byte{0}, at[k])
-		}
-	}
-	return nil
+	return came
 }
 
 const tenThousand = 10_000

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 
 	"waymark/internal/lab"
 	"waymark/loader"
@@ -88,7 +87,7 @@ func TestFlapOfAThousand(t *testing.T) {
 	at := make([][]lab.Packet, len(s.captures))
 	for time.Since(begun) < time.Minute {
 		s.flap(t, 10)
-		for n, got := range s.collect(t, func(p lab.Packet) bool { return p.Proto == unix.IPPROTO_UDP && c.ports[p.Dst.Port()] }) {
+		for n, got := range s.collect(t, c.isSung) {
 			at[n] = append(at[n], got...)
 		}
 	}
@@ -120,7 +119,7 @@ func (c *choir) singOn() (end func() error) {
 				failed <- nil
 				return
 			case <-time.After(time.Millisecond):
-				if err := c.sing(); err != nil {
+				if _, err := c.sing(); err != nil {
 					failed <- err
 					return
 				}
