@@ -102,11 +102,11 @@ func (i *Instance) Holds(p *plan.Plan) (bool, error) {
 
 // holdsClasses leaves numbers aside that no class has any more.
 func (i *Instance) holdsClasses(p *plan.Plan) (bool, error) {
-	have, err := entriesOf[bpf.WaymarkClassEntry](i.maps.Classes)
+	numbers, entries := classEntries(p)
+	have, err := firstEntries[bpf.WaymarkClassEntry](i.maps.Classes, min(i.maps.Classes.MaxEntries(), slices.Max(numbers)+1))
 	if err != nil {
 		return false, err
 	}
-	numbers, entries := classEntries(p)
 	for k, n := range numbers {
 		if int(n) >= len(have) || have[n] != entries[k] {
 			return false, nil
@@ -126,9 +126,7 @@ func (i *Instance) holdsUplinks(p *plan.Plan) (bool, error) {
 			return true
 		}
 		want := uplinkEntry(p, u)
-		if want.LinkHeader == 0 { // the interface may have gone since
-			want.LinkHeader = have[u.Number].LinkHeader
-		}
+		want.LinkHeader = have[u.Number].LinkHeader // stays while the interface does, and to ask is to list them all
 		return have[u.Number] != want
 	}), nil
 }
@@ -150,14 +148,17 @@ func (i *Instance) holdsMarks(p *plan.Plan) (bool, error) {
 }
 
 // entriesOf are the values of an array.
-func entriesOf[T any](m *ebpf.Map) ([]T, error) {
+func entriesOf[T any](m *ebpf.Map) ([]T, error) { return firstEntries[T](m, m.MaxEntries()) }
+
+// firstEntries are the first n of them.
+func firstEntries[T any](m *ebpf.Map, n uint32) ([]T, error) {
 	var cursor ebpf.MapBatchCursor
-	keys, values := make([]uint32, m.MaxEntries()), make([]T, m.MaxEntries())
-	n, err := m.BatchLookup(&cursor, keys, values, nil)
+	keys, values := make([]uint32, n), make([]T, n)
+	found, err := m.BatchLookup(&cursor, keys, values, nil)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, fmt.Errorf("read the maps: %w", err)
 	}
-	return values[:n], nil
+	return values[:found], nil
 }
 
 // putEntries writes the values of an array, from the first on.

@@ -4,6 +4,7 @@ package datapath
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -86,21 +87,33 @@ func findFunctions(addresses []uint64, names map[uint64]string) {
 // /proc/kallsyms is: the last that begins before. A list that hides its
 // addresses names none.
 func nameFunctions(list io.Reader, addresses []uint64, names map[uint64]string) error {
-	begins := map[uint64]uint64{}
+	type function struct {
+		begin uint64
+		name  []byte
+	}
+	// Nearly every line is nearer to each address than the one before: no name is made of it yet.
+	nearest := make([]function, len(addresses))
 	lines := bufio.NewScanner(list)
 	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 3 || !strings.Contains("tTwW", fields[1]) {
+		address, rest, _ := bytes.Cut(lines.Bytes(), []byte(" "))
+		kind, name, ok := bytes.Cut(rest, []byte(" "))
+		if !ok || !bytes.Contains([]byte("tTwW"), kind) {
 			continue
 		}
-		begin, err := strconv.ParseUint(fields[0], 16, 64)
+		begin, err := strconv.ParseUint(string(address), 16, 64)
 		if err != nil || begin == 0 {
 			continue
 		}
-		for _, a := range addresses {
-			if begin <= a && begin > begins[a] {
-				begins[a], names[a] = begin, fields[2]
+		for k, a := range addresses {
+			if n := &nearest[k]; begin <= a && begin > n.begin {
+				n.begin, n.name = begin, append(n.name[:0], name...)
 			}
+		}
+	}
+	for k, n := range nearest {
+		if n.begin > 0 {
+			name, _, _ := bytes.Cut(n.name, []byte("\t")) // behind it stands the module
+			names[addresses[k]] = string(name)
 		}
 	}
 	return lines.Err()

@@ -16,7 +16,9 @@ import (
 // PutUplinks writes the entry of every uplink.
 func (i *Instance) PutUplinks(p *plan.Plan) error {
 	for _, u := range p.Uplinks {
-		if err := i.maps.Uplinks.Put(uint32(u.Number), uplinkEntry(p, u)); err != nil {
+		entry := uplinkEntry(p, u)
+		entry.LinkHeader = linkHeader(net.InterfaceByIndex(u.Index))
+		if err := i.maps.Uplinks.Put(uint32(u.Number), entry); err != nil {
 			return err
 		}
 	}
@@ -29,7 +31,7 @@ var familyFlags = map[plan.Family]bpf.WaymarkUplinkFlags{
 }
 
 func uplinkEntry(p *plan.Plan, u plan.Uplink) bpf.WaymarkUplinkEntry {
-	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, LinkHeader: linkHeader(net.InterfaceByIndex(u.Index)), Vrf: uint32(u.VRF.Index)}
+	entry := bpf.WaymarkUplinkEntry{Ifindex: uint32(u.Index), Table: u.Table, Vrf: uint32(u.VRF.Index)}
 	if u.Up && u.Withdrawn == "" {
 		entry.Flags |= uint32(bpf.WaymarkUplinkFlagsUPLINK_USABLE)
 	}
