@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-
 	"waymark/internal/lab"
 )
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"waymark/internal/lab"
 	"waymark/loader"
 )
