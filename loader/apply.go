@@ -125,6 +125,7 @@ type apply struct {
 
 func (a *apply) run() error {
 	a.journal()
+	a.verify()
 	a.withdraw()
 	a.attach(a.guards)
 	a.addRoutes()

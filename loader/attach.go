@@ -16,6 +16,16 @@ func (a *apply) guards(h plan.Hook) bool {
 	return !a.fresh && h.Program == plan.EgressProgram
 }
 
+// verify readies the programs of all hooks that are missing.
+func (a *apply) verify() {
+	a.do(func() error {
+		if err := a.instance.Verify(a.changes.Attach); err != nil {
+			return blame(err)
+		}
+		return nil
+	}, func() error { return nil })
+}
+
 // attach attaches those hooks of a kind that are missing.
 func (a *apply) attach(which func(plan.Hook) bool) {
 	for _, h := range a.changes.Attach {

@@ -24,10 +24,14 @@ import (
 // is pinned there already, by this instance or by one that it takes over from,
 // is given the program anew if it is in the right place, and replaced otherwise.
 func (i *Instance) Attach(h plan.Hook) error {
-	program, err := i.load(h)
-	if err != nil {
-		return err
+	program, verified := i.verified[h]
+	if !verified {
+		var err error
+		if program, err = i.load(h); err != nil {
+			return err
+		}
 	}
+	delete(i.verified, h)
 	defer program.Close()
 	if h.Traces() {
 		return i.attachTracepoint(h, program)

@@ -25,10 +25,11 @@ type Instance struct {
 	told     []byte    // the memory of maps.IncomingTold, once it was asked for
 	retired  plan.Mask // of the instance that this one takes over from
 	maps     bpf.WaymarkMaps
-	runs     []run                    // where another build's lines of counters have our fields; nil: where ours have
-	older    *Instance                // that this one takes over from; nil for none
-	waited   <-chan error             // the end of a wait for running programs; nil: none was begun
-	replaced map[string]*ebpf.Program // the older one's programs by the pin of the hook that was taken over
+	runs     []run                       // where another build's lines of counters have our fields; nil: where ours have
+	older    *Instance                   // that this one takes over from; nil for none
+	waited   <-chan error                // the end of a wait for running programs; nil: none was begun
+	replaced map[string]*ebpf.Program    // the older one's programs by the pin of the hook that was taken over
+	verified map[plan.Hook]*ebpf.Program // programs that wait to be attached
 }
 
 // Create makes the maps of a new instance and pins them in dir, which must
@@ -156,6 +157,7 @@ func (i *Instance) Rename(dir string) error {
 // Close lets go of the instance without changing it.
 func (i *Instance) Close() {
 	_ = i.endWait() // who needed it would have asked
+	i.forgetVerified()
 	for _, m := range i.named() {
 		m.Close()
 	}
