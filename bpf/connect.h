@@ -34,7 +34,7 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 		mark = datagram_mark(sk, note_of(sk), class_mark);
 	else if (class_mark)
 		mark = with_class(mark, class_mark);
-	else if (class_number(mark) && connects_again(sk))
+	else if (is_classed(mark) && connects_again(sk))
 		mark = with_class(mark, classify_again(sk, flow));
 	if (mark != sk->mark && !is_whole(sk->mark))
 		set_mark(ctx, mark);

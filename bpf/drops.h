@@ -29,7 +29,7 @@ const volatile __u32 queue_purge;
  */
 static __always_inline int was_delivered(const struct sk_buff *skb, __u32 reason)
 {
-	return queue_purge && reason == queue_purge && !class_number(skb->mark);
+	return queue_purge && reason == queue_purge && !is_classed(skb->mark);
 }
 
 static __always_inline int is_ours(const struct sk_buff *skb, const struct sock *sk)
@@ -46,7 +46,7 @@ static __always_inline void count_drop(const struct sk_buff *skb, __u64 location
 
 	if (!is_ours(skb, sk) || is_off(OFF_DROPS) || was_delivered(skb, reason))
 		return;
-	if (sk && is_full(sk) && !class_number(mark))
+	if (sk && is_full(sk) && !is_classed(mark))
 		mark = sk->sk_mark;
 	const struct class_entry *class = class_of(mark);
 	struct drop_key key = {.slot = class ? class->slot : 0, .reason = reason, .location = location};

@@ -89,7 +89,7 @@ static __always_inline int unseen(struct __sk_buff *skb, __u32 tunnelled)
  */
 static __always_inline int strays(const struct __sk_buff *skb, __u32 mark, const struct class_entry *class)
 {
-	return class->flags & CLASS_ANYWHERE && class_number(skb->mark) && !class_number(mark) && class->hops &&
+	return class->flags & CLASS_ANYWHERE && is_classed(skb->mark) && !is_classed(mark) && class->hops &&
 	       class->route[0] != uplink;
 }
 
@@ -116,12 +116,12 @@ static __always_inline int answer(struct __sk_buff *skb)
 /* The verdict on a packet that has no class by its mark, or is not where that class goes first. */
 static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const struct class_entry *class)
 {
-	__u32 late = 0, tunnelled = !class_number(mark) || (class && !on_course(class)) ? is_tunnelled(skb) : 0;
+	__u32 late = 0, tunnelled = !is_classed(mark) || (class && !on_course(class)) ? is_tunnelled(skb) : 0;
 
 	/* The way of what a tunnel carries is not the tunnel's. */
 	if (class && !on_course(class) && tunnelled)
 		mark = with_class(mark, 0);
-	if (!class_number(mark) && !is_whole(mark) && unseen(skb, tunnelled)) {
+	if (!is_classed(mark) && !is_whole(mark) && unseen(skb, tunnelled)) {
 		late = classify_unseen(skb, tunnelled);
 		int sent = !tunnelled && made_by_kernel(skb) ? send_home(skb, late) : TCX_NEXT;
 		if (sent != TCX_NEXT)
@@ -141,7 +141,7 @@ static __always_inline int out_of_line(struct __sk_buff *skb, __u32 mark, const 
 	if (!c)
 		return TCX_NEXT;
 	count(skb, class, c);
-	if (!class->slot && class_number(mark)) { /* the number has no class */
+	if (!class->slot && is_classed(mark)) { /* the number has no class */
 		c->misroutes[CAUSE_FOREIGN] += segments_of(skb);
 		decide(mark, CAUSE_FOREIGN, OUTCOME_LEFT);
 	}

@@ -79,7 +79,7 @@ static __noinline long tell(struct bpf_iter_meta *meta, __u64 address, __u32 mar
 /* Whether a flow's source keeps it from the uplink that its class takes now. */
 static __always_inline int has_not_followed(const struct sock *sk, __u32 mark)
 {
-	return class_number(mark) && is_pinned(address_of(sk), mark) && !is_bound(sk);
+	return is_classed(mark) && is_pinned(address_of(sk), mark) && !is_bound(sk);
 }
 
 static __always_inline int is_asked_for(const struct sock *sk)
@@ -103,7 +103,7 @@ static __always_inline void count_flow(struct bpf_iter_meta *meta, void *socket,
 
 	READ(mark, sk->sk_mark);
 	mark = udp_class_mark(mark, note, 1);
-	if (!asked && (order.elsewhere ? !kept : !class_number(mark) && leaves_otherwise(sk)))
+	if (!asked && (order.elsewhere ? !kept : !is_classed(mark) && leaves_otherwise(sk)))
 		return;
 	accepted |= note && note->flags & NOTE_INBOUND;
 	__u32 due = kept ? classify_socket(address_of(sk), order.to) : mark;

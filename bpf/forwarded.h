@@ -46,7 +46,7 @@ static __always_inline int ingress_impl(struct __sk_buff *skb)
 	/* What is tagged comes in once more, by the VLAN's own interface. */
 	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
 		return TCX_NEXT;
-	if (class_number(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
+	if (is_classed(skb->mark) || is_whole(skb->mark) || !read_packet(skb, &flow))
 		return TCX_NEXT;
 	struct bpf_sock *sk = socket_behind(skb);
 	int behind = may_be_behind(skb, &flow), orphan = !behind && (!sk || sk->type == SOCK_RAW);

@@ -33,7 +33,7 @@ static __always_inline int guard_mark(struct bpf_sockopt *ctx)
 	if ((void *)(value + 1) > ctx->optval_end)
 		return 1;
 	__u32 ours = sk->mark & mask;
-	if (!class_number(ours) || is_whole(*value))
+	if (!is_classed(ours) || is_whole(*value))
 		return 1;
 	if (*value & mask && (*value & mask) != ours) {
 		count_refusal(ours);

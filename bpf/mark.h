@@ -21,6 +21,12 @@ const volatile __u32 mask;
 const volatile __u32 retired_mask;
 const volatile struct mask_run mask_runs[MASK_RUNS];
 
+/* Whether a mark has a number at all: the cheap half of class_number. */
+static __always_inline int is_classed(__u32 mark)
+{
+	return (mark & mask) != 0;
+}
+
 static __always_inline __u32 class_number(__u32 mark)
 {
 	__u32 number = 0;

@@ -39,7 +39,7 @@ __noinline __u32 concern_of(__u64 address, __u32 mark)
 {
 	const struct class_entry *class = class_of(mark);
 
-	if (!class || !class_number(mark) || class->flags & CLASS_ANYWHERE)
+	if (!class || !is_classed(mark) || class->flags & CLASS_ANYWHERE)
 		return NO_CONCERN;
 	__u64 was = ways_among(class, order.usable_before), is = ways_among(class, order.usable);
 	if (was == is || !is || is_within_host(address))

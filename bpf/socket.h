@@ -131,7 +131,7 @@ static __noinline int note_datagram(struct bpf_sock *sk, struct socket_note *not
 {
 	if (!note)
 		note = note_of(sk);
-	if (!note && flags & NOTE_SOURCE && class_number(mark))
+	if (!note && flags & NOTE_SOURCE && is_classed(mark))
 		note = bpf_sk_storage_get(&notes, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!note)
 		return 0;

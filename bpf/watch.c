@@ -66,7 +66,7 @@ static __noinline void judge(void)
 	l->open = 0;
 	if (d->count == l->decisions)
 		return;
-	if (class_number(d->mark))
+	if (is_classed(d->mark))
 		l->sight.mark = d->mark; /* classed only now */
 	if (d->cause == CAUSE_UNKNOWN)
 		return;
@@ -109,7 +109,7 @@ int watch_after(struct __sk_buff *skb)
 	struct watch_look *l = bpf_map_lookup_elem(&look, &zero);
 
 	judge();
-	if (l && l->sight.flow.family && !l->sight.later && class_number(l->sight.mark))
+	if (l && l->sight.flow.family && !l->sight.later && is_classed(l->sight.mark))
 		note_flow(&l->sight);
 	return TCX_NEXT;
 }
@@ -171,9 +171,9 @@ int watch_dropped(__u64 *ctx)
 	judge();
 	if (reason == NOT_DROPPED_YET || reason == CONSUMED || !see(&s, skb, receiver))
 		return 0;
-	if (!class_number(s.mark) && s.sk && reason != queue_purge)
+	if (!is_classed(s.mark) && s.sk && reason != queue_purge)
 		see_for_socket(&s, skb);
-	if (!class_number(s.mark))
+	if (!is_classed(s.mark))
 		return 0;
 	struct watch_told *t = told_of(&s.flow);
 	__u64 packets = t ? due(&t->dropped_ns, &t->dropped) : 0;

@@ -193,7 +193,7 @@ int accepted(struct bpf_sock_ops *ctx)
 	if (!sk)
 		return ALLOW;
 	follow_connection(ctx, sk);
-	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !class_number(sk->mark))
+	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !is_classed(sk->mark))
 		return ALLOW;
 	if (bpf_get_netns_cookie(ctx) != netns_cookie)
 		return ALLOW;
