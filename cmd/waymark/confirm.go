@@ -36,11 +36,17 @@ func newConfirm(e env) *cobra.Command {
 	return c
 }
 
+// carriesOut is who does what is overdue: the process that waited for it is gone.
+const carriesOut = "the agent, or the next command that changes something,"
+
 // goesBack says when a state goes back, and how to have it otherwise.
 func goesBack(g *loader.GoesBack) string {
 	to := fmt.Sprintf("state %d", g.To)
 	if g.To == 0 {
 		to = "nothing applied"
+	}
+	if g.In == 0 {
+		return fmt.Sprintf("was not confirmed in time: %s goes back to %s", carriesOut, to)
 	}
 	return fmt.Sprintf("goes back in %d s unless confirmed, to %s: `waymark confirm` keeps it, `waymark rollback` goes back now", g.In, to)
 }

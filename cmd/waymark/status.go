@@ -195,10 +195,14 @@ func printBeside(t io.Writer, s *loader.Status) {
 
 // timeLeft says when an override goes back by itself.
 func timeLeft(o loader.Override) string {
-	if o.Until == 0 {
+	left := o.Left()
+	switch {
+	case o.Until == 0:
 		return ""
+	case left <= 0:
+		return fmt.Sprintf(", whose time is over: %s takes it back", carriesOut)
 	}
-	return fmt.Sprintf(", for another %s", max(0, o.Left()).Round(time.Second))
+	return fmt.Sprintf(", for another %s", max(time.Second, left.Round(time.Second)))
 }
 
 func nextHops(u plan.Uplink) string {
