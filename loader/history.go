@@ -86,8 +86,11 @@ func (l *Loader) Rollback(n int) (*Returned, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n == 0 && now.Trial != nil {
+	switch {
+	case n == 0 && now.Trial != nil:
 		return l.goBack(now, now.Trial.Back, "")
+	case n == 0 && now.Lapsed != 0: // who asks may have meant that one, and been a moment late
+		return nil, fmt.Errorf("rollback: state %d was not confirmed, and is gone back on already: `waymark status` lists the states: say which", now.Lapsed)
 	}
 	dir, err := l.dir()
 	if err != nil {

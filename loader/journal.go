@@ -94,11 +94,14 @@ func (s *State) say(want wanted) (err error) {
 // follow gives the state its place after the one before.
 func (s *State) follow(before *State, want wanted) error {
 	if s.same(before) {
-		s.Number, s.Author, s.Change, s.Applied, s.Trial = before.Number, before.Author, before.Change, before.Applied, before.Trial
+		s.Number, s.Author, s.Change, s.Applied, s.Trial, s.Lapsed = before.Number, before.Author, before.Change, before.Applied, before.Trial, before.Lapsed
 		return nil
 	}
 	if before.Trial != nil && want.back == 0 {
 		return &OnTrial{*before.Trial, before.Number}
+	}
+	if want.why != "" {
+		s.Lapsed = before.Number
 	}
 	s.Number = before.Number + 1
 	s.Change = changeFrom(before, s, want)

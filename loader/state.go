@@ -43,6 +43,7 @@ type State struct {
 	Author     string            `json:"author"`               // who applied it
 	Change     string            `json:"change"`               // its difference from the one before, in a line
 	Trial      *Trial            `json:"trial,omitempty"`      // it goes back by itself; nil: it stays
+	Lapsed     int               `json:"lapsed,omitempty"`     // number of the state that this one came back in place of, for nobody confirmed it
 	Withdrawn  map[string]string `json:"withdrawn,omitempty"`  // plan.Facts.Withdrawn
 	Usable     []string          `json:"usable"`               // names of the uplinks that could be used when open flows last met their fate; nil in a state of an older binary
 	Unfinished unfinished        `json:"unfinished,omitempty"` // a change is under way, or was interrupted
