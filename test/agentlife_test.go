@@ -142,19 +142,22 @@ func TestRunDirectoryEmptied(t *testing.T) {
 }
 
 // TestReloadDuringTrial changes the files while another policy is on trial: they are
-// applied when that went back.
+// applied when that went back, and the agent says once that they wait.
 func TestReloadDuringTrial(t *testing.T) {
 	s := newSite(t, lab.Options{Uplinks: 3})
 	s.cgroups(t, "app.slice")
 	a := s.agent(t, groupBy("b"))
 	s.goes(t, "app.slice", byB)
-	s.ok(t, append([]string{"apply", "--confirm", "2s"}, s.writeAs(t, "other.txt", groupBy("c"))...)...)
+	s.ok(t, append([]string{"apply", "--confirm", "5s"}, s.writeAs(t, "other.txt", groupBy("c"))...)...)
 	s.goes(t, "app.slice", byC)
 	a.says(t, "took up what somebody applied")
 	s.write(t, groupBy("a"))
-	a.says(t, "waits for its confirmation")
+	a.says(t, "the policy files wait until state 2, which is on trial")
 	s.goes(t, "app.slice", byC)
 	s.goes(t, "app.slice", byA)
+	if log := a.logged(); strings.Count(log, "on trial") != 1 || strings.Contains(log, "ERROR") {
+		t.Errorf("its log is %s", log)
+	}
 }
 
 // TestReloadFromElsewhere has the policy behind a symbolic link, and then in a

@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -10,10 +12,15 @@ import (
 )
 
 // complain says what is wrong, once for as long as it is.
-func (a *Agent) complain(about, text string) {
+func (a *Agent) complain(about, text string) { a.say(slog.LevelError, about, text) }
+
+// await says what it waits for, once: nothing is wrong with that.
+func (a *Agent) await(about, text string) { a.say(slog.LevelInfo, about, text) }
+
+func (a *Agent) say(level slog.Level, about, text string) {
 	if a.said[about] != text {
 		a.said[about] = text
-		a.Log.Error(text)
+		a.Log.Log(context.Background(), level, text)
 	}
 }
 

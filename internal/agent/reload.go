@@ -35,6 +35,11 @@ func (a *Agent) attempt(always bool) {
 }
 
 func (a *Agent) refused(err error) {
+	var trial *loader.OnTrial
+	if errors.As(err, &trial) {
+		a.await("policy", fmt.Sprintf("the policy files wait until state %d, which is on trial, is confirmed or gone back on", trial.Number))
+		return
+	}
 	a.complain("policy", fmt.Sprintf("the policy is not applied, the one before stays: %v", err))
 }
 
