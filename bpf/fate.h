@@ -165,6 +165,17 @@ static __noinline void note_kept(struct sock_common *sk, struct socket_note *not
 	note->flags |= fresh.flags;
 }
 
+/* Books a flow that stays under the class that it would have. */
+static __always_inline void keep(struct sock_common *sk, struct socket_note *note, __u32 has, __u32 due)
+{
+	struct class_counters *c = line_due(due);
+
+	if (c)
+		c->kept_sockets++;
+	if (!order.rehearses)
+		note_kept(sk, note, has);
+}
+
 static __noinline void reset_socket(struct walk_result *r, struct bpf_iter_meta *meta, struct sock_common *sk, __u32 due)
 {
 	struct class_counters *c = line_due(due);
@@ -203,11 +214,7 @@ static __always_inline int takes(struct walk_result *r, struct bpf_iter_meta *me
 	if (fate == FATE_RESET && is_within_host(address_of(sk)))
 		fate = FATE_MOVE; /* it takes its new class, and has no way to change for that */
 	if (stays(r, address_of(sk), due, fate, inbound)) {
-		struct class_counters *c = line_due(due);
-		if (c)
-			c->kept_sockets++;
-		if (!order.rehearses)
-			note_kept(sk, note, has);
+		keep(sk, note, has, due);
 		return 0;
 	}
 	if (order.holds)

@@ -70,10 +70,12 @@ static __always_inline void remark_tcp_impl(struct bpf_iter_meta *meta, struct s
 		if (!order.elsewhere && is_for_good())
 			set_tcp_mark(r, tcp, mark, first ? &r->marked : 0);
 	} else if (first) {
-		if (asked)
+		if (asked) {
 			r->inbound++;
-		else
+			keep(skc, note, has, due);
+		} else {
 			set_tcp_mark(r, tcp, mark, &r->marked);
+		}
 	} else if (takes(r, meta, skc, note, has, due, asked)) {
 		if (set_tcp_mark(r, tcp, mark, &r->moved))
 			count_moved(due);

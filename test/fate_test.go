@@ -225,3 +225,26 @@ func TestKeptUntilAnotherChange(t *testing.T) {
 		s.sends(t, job, c).stays(t, step.router, v4.homeless())
 	}
 }
+
+// TestAcceptedBeforeApply has connections that were accepted before there were
+// classes: each change that gives them another class keeps them, and says so.
+func TestAcceptedBeforeApply(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.cgroups(t, "other.slice", "empty.slice")
+	before, changes := changedPolicies("reset")
+	s.listen(t, "app.slice", 108)
+	for _, f := range bothFamilies {
+		asked := lab.Job{Kind: lab.TCP, To: []netip.AddrPort{netip.AddrPortFrom(s.address(byA, f.service(1).Addr()), 108)}, Timeout: 5e9}
+		c := must[*lab.Client](t)(s.Far.Open(asked))
+		s.check(t, c.Opened.Err())
+		defer func() { s.check(t, must[lab.Result](t)(c.Send(1, 16)).Err()); s.check(t, c.Close()) }()
+	}
+	for n, policy := range []string{before, changes["the sockets are another class"], before} {
+		if got := s.apply(t, policy).Sockets; got.Inbound != 2 || got.Reset != 0 {
+			t.Errorf("apply %d says %v", n+1, got)
+		}
+		if kept := s.kept(t); kept != 2 {
+			t.Errorf("apply %d: status counts %d flows that were left as they were, want 2", n+1, kept)
+		}
+	}
+}
