@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
@@ -188,4 +189,31 @@ var programNumber = regexp.MustCompile(`program \d+`)
 func (s *site) unnumbered(t *testing.T) string {
 	t.Helper()
 	return programNumber.ReplaceAllString(s.state(t), "program")
+}
+
+// TestHealedInPartsIsNoDamage has an uplink come back whose hook finds no room: what
+// else there is to follow is done in parts, which fill the maps as the attempt before
+// them did. Nobody changed those.
+func TestHealedInPartsIsNoDamage(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	iface := s.Uplink(byC).Interface
+	a := s.agent(t, threeUplinks+closedGroup("b"))
+	s.shell(t, fmt.Sprintf("ip link set %[1]s down; ip link set %[1]s name gone", iface))
+	soon(t, "the uplink waits", func() error {
+		if len(s.status(t).Waiting) == 0 {
+			return errors.New("it is there")
+		}
+		return nil
+	})
+	s.before = "" // was without what is others' there
+	for range 63 {
+		s.attachTCX(t, "gone")
+	}
+	s.shell(t, fmt.Sprintf("ip link set gone name %[1]s; ip link set %[1]s up", iface))
+	a.says(t, "heal: attach egress to "+iface)
+	time.Sleep(3 * time.Second) // some beats
+	if n := s.heals(t, "map"); n != 0 {
+		t.Errorf("the maps are said to have been changed %d times", n)
+	}
 }
