@@ -31,7 +31,7 @@ func (w way) control(_, _ string, c syscall.RawConn) error {
 	return errors.Join(err, failed)
 }
 
-// from is the source for a destination, as network.
+// from is the source for a destination, as network; nil: the kernel's choice.
 func (w way) from(to netip.Addr, network string) net.Addr {
 	source, ok := w.source[to.Is4()]
 	switch {
@@ -39,12 +39,18 @@ func (w way) from(to netip.Addr, network string) net.Addr {
 		return nil
 	case network == "tcp":
 		return &net.TCPAddr{IP: source.AsSlice()}
+	case network == "udp":
+		return &net.UDPAddr{IP: source.AsSlice()}
 	}
-	return &net.UDPAddr{IP: source.AsSlice()}
+	return &net.IPAddr{IP: source.AsSlice()}
 }
 
+// dial connects as network, of "tcp", "udp" and those that have no ports.
 func (w way) dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
 	d := net.Dialer{Control: w.control, LocalAddr: w.from(to.Addr(), network), KeepAlive: -1}
+	if to.Port() == 0 {
+		return d.DialContext(ctx, network, to.Addr().String())
+	}
 	return d.DialContext(ctx, network, to.String())
 }
 
@@ -77,7 +83,7 @@ func dns(to netip.AddrPort) ask {
 		query := binary.BigEndian.AppendUint16(nil, id)
 		query = append(query, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1) // recursion desired; one question: ".", NS, IN
 		fails := false
-		err := exchange(ctx, w, to, query, func(answer []byte) bool {
+		err := exchange(ctx, w, "udp", to, query, func(answer []byte) bool {
 			if len(answer) < 12 || binary.BigEndian.Uint16(answer) != id || answer[2]&0x80 == 0 {
 				return false
 			}
@@ -94,17 +100,15 @@ func dns(to netip.AddrPort) ask {
 // serverFailure is the response code of that name.
 const serverFailure = 2
 
-// exchange sends one datagram and waits for one that is the answer.
-func exchange(ctx context.Context, w way, to netip.AddrPort, query []byte, isAnswer func([]byte) bool) error {
-	c, err := w.dial(ctx, "udp", to)
+// exchange sends one datagram and waits for one that is the answer, as long as
+// ctx lasts.
+func exchange(ctx context.Context, w way, network string, to netip.AddrPort, query []byte, isAnswer func([]byte) bool) error {
+	c, err := w.dial(ctx, network, to)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	deadline, _ := ctx.Deadline()
-	if err := c.SetDeadline(deadline); err != nil {
-		return err
-	}
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	if _, err := c.Write(query); err != nil {
 		return err
 	}

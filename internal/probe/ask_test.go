@@ -106,6 +106,31 @@ func TestICMP(t *testing.T) {
 	}
 }
 
+// TestEndsAtOnce has a probe end that nobody answers, and whose time is not over:
+// who follows an uplink whose link goes down waits for that.
+func TestEndsAtOnce(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: raw sockets")
+	}
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	w := way{device: "lo", source: map[bool]netip.Addr{true: netip.MustParseAddr("127.0.0.1")}}
+	nobody := netip.MustParseAddr("127.255.255.255") // a broadcast address, which no kernel answers for
+	for name, a := range map[string]ask{"dns": dns(silent.LocalAddr().(*net.UDPAddr).AddrPort()), "icmp": icmp(nobody)} {
+		ctx, end := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, end)
+		begun := time.Now()
+		if err := a(ctx, w); err == nil {
+			t.Errorf("%s: an answer of nobody", name)
+		} else if took := time.Since(begun); took > time.Second || took < 50*time.Millisecond {
+			t.Errorf("%s: it ended after %s: %v", name, took, err)
+		}
+	}
+}
+
 // FuzzReply has no packet be too short or too odd to be judged.
 func FuzzReply(f *testing.F) {
 	f.Add([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 2}, true)

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Types of ICMP messages.
@@ -19,88 +17,19 @@ const (
 )
 
 // icmp is an echo request by a raw socket: a ping socket would need
-// net.ipv4.ping_group_range.
+// net.ipv4.ping_group_range. The socket is connected, and hears of all ICMP only
+// what comes from the target.
 func icmp(to netip.Addr) ask {
-	return func(ctx context.Context, w way) error {
-		fd, err := echoSocket(to, w)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		id, sequence := uint16(os.Getpid()), uint16(time.Now().UnixNano()>>10)
-		if err := unix.Sendto(fd, echoRequest(to, id, sequence), 0, sockaddr(to)); err != nil {
-			return err
-		}
-		return awaitReply(ctx, fd, to, id, sequence)
-	}
-}
-
-func echoSocket(to netip.Addr, w way) (int, error) {
-	family, protocol := unix.AF_INET, unix.IPPROTO_ICMP
+	network := "ip4:icmp"
 	if to.Is6() {
-		family, protocol = unix.AF_INET6, unix.IPPROTO_ICMPV6
+		network = "ip6:ipv6-icmp"
 	}
-	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
-	if err != nil {
-		return -1, err
+	return func(ctx context.Context, w way) error {
+		id, sequence := uint16(os.Getpid()), uint16(time.Now().UnixNano()>>10)
+		return exchange(ctx, w, network, netip.AddrPortFrom(to, 0), echoRequest(to, id, sequence), func(packet []byte) bool {
+			return isReply(packet, to, id, sequence)
+		})
 	}
-	if err = unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, w.device); err == nil {
-		if source, ok := w.source[to.Is4()]; ok {
-			err = unix.Bind(fd, sockaddr(source))
-		}
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-func sockaddr(a netip.Addr) unix.Sockaddr {
-	if a.Is4() {
-		return &unix.SockaddrInet4{Addr: a.As4()}
-	}
-	return &unix.SockaddrInet6{Addr: a.As16()}
-}
-
-// awaitReply waits for the answer among all ICMP that comes in.
-func awaitReply(ctx context.Context, fd int, to netip.Addr, id, sequence uint16) error {
-	deadline, _ := ctx.Deadline()
-	packet := make([]byte, 1500)
-	for {
-		left := time.Until(deadline)
-		if left <= 0 {
-			return context.DeadlineExceeded
-		}
-		waiting := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(waiting, int(left.Milliseconds())+1)
-		if err != nil && err != unix.EINTR {
-			return err
-		}
-		if n <= 0 {
-			continue
-		}
-		size, from, err := unix.Recvfrom(fd, packet, 0)
-		if err == unix.EAGAIN {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if sameAddress(from, to) && isReply(packet[:size], to, id, sequence) {
-			return nil
-		}
-	}
-}
-
-func sameAddress(from unix.Sockaddr, to netip.Addr) bool {
-	switch from := from.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(from.Addr) == to
-	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(from.Addr) == to
-	}
-	return false
 }
 
 // echoRequest is one; the kernel fills in the checksum of IPv6.

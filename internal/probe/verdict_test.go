@@ -29,6 +29,7 @@ var verdictCases = []struct {
 	{"back by the other", "{icmp: [192.0.2.1, 192.0.2.2], hold: 0s}", []string{"xxxxxxx", "xxx...."}, "++---++"},
 	{"loss", "{icmp: [192.0.2.1], loss: 20%, hold: 0s}", []string{"..x..x..x..x"}, "+++++++++---"},
 	{"loss within", "{icmp: [192.0.2.1], loss: 40%, hold: 0s}", []string{"..x..x..x..x"}, "++++++++++++"},
+	{"loss at the limit, and one beyond", "{icmp: [192.0.2.1], loss: 20%, hold: 0s}", []string{"..........x....x....x....x....x....x..x."}, "++++++++++++++++++++++++++++++++++++++--"},
 	{"loss, by more probes than are remembered", "{icmp: [192.0.2.1], loss: 20%, down: 50, hold: 0s}", []string{"..x..x..x..x..x..x.."}, "+++++++++++++++++++-"},
 	{"latency", "{icmp: [192.0.2.1], latency: 200ms, hold: 0s}", []string{".....sssssss"}, "+++++++++---"},
 	{"its link is lost", "{icmp: [192.0.2.1], hold: 0s}", []string{".c...."}, "+---++"},
