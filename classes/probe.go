@@ -5,7 +5,6 @@ package classes
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +19,7 @@ type Probe struct {
 	DNS      []netip.AddrPort // a query for the root's name servers, that is answered
 	HTTP     []string         // http:// URLs whose host is an address: GET, a status below 500
 	Interval time.Duration    // at least 100 ms
-	Timeout  time.Duration    // after which an answer does not count; the interval, but at most a second, when the policy is silent
+	Timeout  time.Duration    // after which an answer does not count; the interval, but at most a second, and at least twice the latency, when the policy is silent
 	Down     int              // misses in a row that make a target bad, of all targets the uplink
 	Up       int              // answers in a row of one target that make the uplink good again
 	Hold     time.Duration    // an uplink that was bad, or whose link was lost since, stays so for at least that long
@@ -64,57 +63,16 @@ func (d *decoder) probe(u *Uplink, n *node) {
 	if p.Timeout == 0 {
 		p.Timeout = p.usualTimeout()
 	}
+	if p.Latency >= p.Timeout && len(d.problems) == before {
+		d.problem(n, fmt.Sprintf("latency: %s is no limit with timeout: %s, after which an answer is lost", p.Latency, p.Timeout), fmt.Sprintf("write timeout: %s, or a lower latency", 2*p.Latency))
+	}
 	u.Probe = &p
 }
 
-func (p *Probe) usualTimeout() time.Duration { return min(p.Interval, time.Second) }
-
-func (d *decoder) target(n *node) (netip.Addr, bool) {
-	text, ok := d.scalar(n, "the address of a target")
-	if !ok {
-		return netip.Addr{}, false
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
-		d.problem(n, fmt.Sprintf("%q is not the address of a target", text), "write an address beyond the uplink, such as 192.0.2.1: names would have to be resolved by the uplink that is in doubt")
-		return a, false
-	}
-	return a, true
-}
-
-// portTarget reads an address and a port; with a port for those that name none.
-func portTarget(usual uint16) func(*decoder, *node) (netip.AddrPort, bool) {
-	return func(d *decoder, n *node) (netip.AddrPort, bool) {
-		text, ok := d.scalar(n, "the address and port of a target")
-		if !ok {
-			return netip.AddrPort{}, false
-		}
-		to, err := netip.ParseAddrPort(text)
-		if a, plain := netip.ParseAddr(text); plain == nil && usual != 0 {
-			to, err = netip.AddrPortFrom(a, usual), nil
-		}
-		if a := to.Addr(); err != nil || to.Port() == 0 || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
-			d.problem(n, fmt.Sprintf("%q is not the address and port of a target", text), `write it like "192.0.2.2:443" or "[2001:db8::2]:443"`)
-			return to, false
-		}
-		return to, true
-	}
-}
-
-func (d *decoder) urlTarget(n *node) (string, bool) {
-	text, ok := d.scalar(n, "the URL of a target")
-	if !ok {
-		return "", false
-	}
-	u, err := url.Parse(text)
-	if err == nil {
-		_, err = netip.ParseAddr(u.Hostname())
-	}
-	if err != nil || u.Scheme != "http" || u.User != nil {
-		d.problem(n, fmt.Sprintf("%q is not the URL of a target", text), "write it like http://192.0.2.2/ready, with an address: names would have to be resolved by the uplink that is in doubt")
-		return "", false
-	}
-	return text, true
+// usualTimeout leaves room for answers beyond the limit, which else would be lost
+// and not late.
+func (p *Probe) usualTimeout() time.Duration {
+	return max(min(p.Interval, time.Second), 2*p.Latency)
 }
 
 // duration reads one as Go writes them, 100ms or 1m30s.

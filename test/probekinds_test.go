@@ -140,7 +140,8 @@ func TestProbeKinds(t *testing.T) {
 }
 
 // TestProbeLimits has a router lose every second packet, and hold each back: of
-// no probe so many are lost in a row that this would tell, but the limits do.
+// no probe so many are lost in a row that this would tell, but the limits do: no
+// answer that is late is lost with the usual timeout.
 func TestProbeLimits(t *testing.T) {
 	for _, limit := range []struct {
 		name, says string
@@ -162,7 +163,7 @@ func TestProbeLimits(t *testing.T) {
 		t.Run(limit.name, func(t *testing.T) {
 			s := newSite(t, lab.Options{})
 			s.cgroups(t, "app.slice")
-			a := s.agent(t, probedBy("icmp: [203.0.113.1], timeout: 2s, down: 50, "+limit.name))
+			a := s.agent(t, probedBy("icmp: [203.0.113.1], down: 50, "+limit.name))
 			s.goes(t, "app.slice", byA)
 			d := must[*lab.Delay](t)(limit.begin(s))
 			a.says(t, limit.says)
