@@ -138,9 +138,13 @@ func (u *Uplink) next(family Family, gateway netip.Addr, leads bool) {
 // own, or one that the host's own default route by it lends. IPv6 also borrows
 // one of a prefix that was delegated to the host, and is on no uplink.
 func (m *maker) hasSource(u classes.Uplink, link Link, gateway netip.Addr) bool {
-	family := FamilyOf(gateway)
-	return m.homes(u, link, family) || gateway.Is6() && gateway.IsLinkLocalUnicast() && slices.ContainsFunc(m.facts.Own, func(a netip.Addr) bool {
-		return a.Is6() && a.IsGlobalUnicast() && !a.IsPrivate() && !m.onUplink(a)
+	return m.homes(u, link, FamilyOf(gateway)) || gateway.Is6() && gateway.IsLinkLocalUnicast() && m.spares(IPv6)
+}
+
+// spares tells whether the host has an address of a family that is on no uplink.
+func (m *maker) spares(family Family) bool {
+	return slices.ContainsFunc(m.facts.Own, func(a netip.Addr) bool {
+		return FamilyOf(a) == family && a.IsGlobalUnicast() && (a.Is4() || !a.IsPrivate()) && !m.onUplink(a)
 	})
 }
 
@@ -164,13 +168,23 @@ func (m *maker) carries(u classes.Uplink, link Link, family Family) bool {
 }
 
 // homes tells whether a link has an address of a family, or the host a default
-// route by it.
+// route by it that lends one.
 func (m *maker) homes(u classes.Uplink, link Link, family Family) bool {
 	return slices.ContainsFunc(link.Addresses, func(a netip.Prefix) bool { return FamilyOf(a.Addr()) == family }) ||
 		slices.ContainsFunc(m.facts.Routes, func(r Route) bool {
 			return r.Family == family && r.IsDefault() && r.Protocol != Protocol &&
-				r.LeadsBy(u.Interface)
+				r.LeadsBy(u.Interface) && m.lends(r)
 		})
+}
+
+// lends tells whether what leaves by a route of the host has an address that is no
+// uplink's. An IPv6 route stays when the link's last address is gone, and the kernel
+// then takes any there is.
+func (m *maker) lends(r Route) bool {
+	if r.Source.IsValid() {
+		return !m.onUplink(r.Source)
+	}
+	return m.spares(r.Family) || !slices.ContainsFunc(m.facts.Own, func(a netip.Addr) bool { return FamilyOf(a) == r.Family && m.onUplink(a) })
 }
 
 // autoGateway is the next hop of the host's best default route through the

@@ -52,7 +52,16 @@ func TestNextHop(t *testing.T) {
 		{"as written", "10.0.2.7", with(eth1("10.0.2.2/24", "2001:db8:2::2/64"), route("10.0.2.1", 0, TableMain, 4), route("fe80::1", 0, TableMain, 4)), memory, "via {4: 10.0.2.7}, from {4: 10.0.2.2/24, 6: 2001:db8:2::2/64}"},
 		{"as written, without an address", "10.0.2.7", eth1(), Numbers{}, "via {4: no address for 10.0.2.7}, from {}"},
 		{"as written, with one of the other family", "10.0.2.7", eth1("2001:db8:2::2/64"), Numbers{}, "via {4: no address for 10.0.2.7}, from {6: 2001:db8:2::2/64}"},
-		{"as written, with a borrowed address", "10.0.2.7", with(eth1(), route("10.0.2.7", 0, 300, 4)), Numbers{}, "via {4: 10.0.2.7}, from {}"},
+		{"as written, with a borrowed address", "10.0.2.7", with(eth1(), route("10.0.2.7", 0, 300, 4), func(h *host) { h.Own = append(h.Own, addr("192.0.2.9")) }), Numbers{}, "via {4: 10.0.2.7}, from {}"},
+		{"a default route that stays without an address, and another uplink's", "auto", with(eth1("10.0.2.2/24"), route("2001:db8:2::1", 0, TableMain, 4), func(h *host) {
+			h.link("eth0", "2001:db8:1::2/64")
+			h.Own = append(h.Own, addr("2001:db8:1::2"), addr("fe80::2"))
+		}), Numbers{}, "via {6: no address for 2001:db8:2::1}, from {4: 10.0.2.2/24}"},
+		{"a default route that prefers another uplink's address", "auto", with(eth1("10.0.2.2/24"), func(h *host) {
+			h.link("eth0", "2001:db8:1::2/64")
+			h.Own = append(h.Own, addr("2001:db8:1::2"), addr("2001:db8:77::1"))
+			h.route("eth1", "2001:db8:2::1", 0).Source = addr("2001:db8:1::2")
+		}), Numbers{}, "via {6: no address for 2001:db8:2::1}, from {4: 10.0.2.2/24}"},
 		{"the one remembered, without an address", "auto", eth1(), memory, "via {4: no address for 10.0.2.254}, from {}"},
 		{"as written, with an address of a delegated prefix", "fe80::1", with(eth1(), func(h *host) { h.Own = append(h.Own, addr("2001:db8:77::1")) }), Numbers{}, "via {6: fe80::1}, from {}"},
 		{"as written, with another uplink's address", "fe80::1", with(eth1(), func(h *host) {
