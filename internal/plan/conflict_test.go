@@ -49,7 +49,7 @@ var conflictCases = []struct {
 	{"a rule between the rungs", foreign(func(r *Rule) { r.Priority = 1005 }), nil},
 	{"an IPv6 rule where only IPv4 has one", func(h *host) {
 		h.change("eth1", func(l *Link) { l.Addresses = l.Addresses[:1] })
-		foreign(func(r *Rule) { r.Family, r.Priority = IPv6, 1030 })(h)
+		foreign(func(r *Rule) { r.Family, r.Priority = IPv6, 1010 })(h)
 	}, nil},
 	{"our priority", foreign(func(r *Rule) { r.Priority, r.From = 1011, prefix("192.0.2.0/24") }), Conflicts{{
 		"IPv4 rule priority 1011",

@@ -33,6 +33,7 @@ type rung struct {
 	tables    []string // names, in Numbers.Tables
 	otherwise classes.Otherwise
 	follows   bool // in the gap right behind the rung before
+	vacant    bool // its numbers are kept for an address that may come, and there is nothing now
 	why       string
 }
 
@@ -46,6 +47,9 @@ func (m *maker) ladder() error {
 				priority = behind
 			} else {
 				next += step
+			}
+			if r.vacant {
+				continue
 			}
 			rules := m.rules(family, r, priority)
 			behind = priority + uint32(len(rules))
@@ -136,10 +140,12 @@ func (m *maker) ownsAddressIn(p netip.Prefix) bool {
 // replies, bound sockets, and flows that were open before their class moved.
 // An address that several uplinks have (two modems of one make) says nothing.
 // Behind them, in the gap, is what is bound to the uplink's interface: the
-// application's choice wins over a class that refuses all other ways.
+// application's choice wins over a class that refuses all other ways. An uplink
+// has a place without an address, too: IPv6 addresses go with their link, and
+// the rules behind are not to be written anew for that.
 func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 	for _, u := range m.plan.Uplinks {
-		seen := map[netip.Prefix]bool{}
+		before, seen := len(rungs), map[netip.Prefix]bool{}
 		for _, a := range u.Addresses {
 			from := m.symmetric(u, a)
 			if FamilyOf(a.Addr()) != family || seen[from] || len(m.holders(a.Addr())) > 1 {
@@ -152,6 +158,9 @@ func (m *maker) uplinkRungs(family Family) (rungs []rung) {
 		if u.Probes == 0 && m.refuses() && slices.ContainsFunc(u.Addresses, func(a netip.Prefix) bool { return FamilyOf(a.Addr()) == family }) {
 			rungs = append(rungs, rung{selector: selector{oif: u.Interface}, strict: u.Strict, tables: []string{u.Name}, follows: len(seen) > 0,
 				why: fmt.Sprintf("what is bound to %s leaves by it, of a class that refuses all other ways, too", u.Interface)})
+		}
+		if len(rungs) == before {
+			rungs = append(rungs, rung{vacant: true})
 		}
 	}
 	return rungs

@@ -250,3 +250,21 @@ func TestAdvertisedNextHop(t *testing.T) {
 		}
 	}
 }
+
+// TestLostAddressKeepsTheLadder has an uplink's IPv6 address go, as it does with
+// its link, and come back: no rule but its own changes.
+func TestLostAddressKeepsTheLadder(t *testing.T) {
+	h := twoUplinks()
+	before := h.make(t, conflictPolicy, Numbers{})
+	h.change("eth0", func(l *Link) { l.Addresses = l.Addresses[:1] })
+	after := h.make(t, conflictPolicy, before.Numbers)
+	changes := after.Diff(holding(before))
+	if len(changes.AddRules) != 0 || len(changes.DeleteRules) == 0 {
+		t.Errorf("rules are added: %v, and deleted: %v; want none added", changes.AddRules, changes.DeleteRules)
+	}
+	for _, r := range changes.DeleteRules {
+		if !r.From.IsValid() || r.Family != IPv6 {
+			t.Errorf("%s goes, which is not of the address", r)
+		}
+	}
+}
