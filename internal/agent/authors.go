@@ -115,6 +115,14 @@ func (a *authors) named(o Object) string {
 	return a.of[o.where].name
 }
 
+// know tells whether somebody asked for a change of an object.
+func (a *authors) know(o Object) bool {
+	a.Lock()
+	defer a.Unlock()
+	_, known := a.of[o.where]
+	return known
+}
+
 // forget drops what was noted before a look that put everything back.
 func (a *authors) forget(before time.Time) {
 	a.Lock()

@@ -155,9 +155,11 @@ func (a *Agent) withoutHeld(c plan.Changes) plan.Changes {
 
 // book counts and tells of one object that was put back, or followed: what
 // the plan did not want before, or does not want any more, is the host's own
-// change and no damage; nor is a hook whose interface is gone.
+// change and no damage; nor is a hook whose interface is gone, or a route that the
+// kernel dropped with an address or a link that is back by now.
 func (a *Agent) book(o Object) {
-	damage := a.wanted[o] || o.Removed() && o.Kind != "hook" && !a.wanted[o.added()]
+	dropped := o.Kind == "route" && !a.authors.know(o)
+	damage := a.wanted[o] && !dropped || o.Removed() && o.Kind != "hook" && !a.wanted[o.added()]
 	if o.Kind != "pin" && o.Kind != "map" && (a.wanted == nil || !damage) {
 		a.Log.Info("followed the host", "kind", o.Kind, "object", o.Text)
 		return

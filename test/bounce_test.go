@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"waymark/internal/lab"
+)
+
+// TestBouncedAddress has a client take an uplink's address away and give it back at
+// once, as one does that renews its lease, again and again: the kernel drops all
+// routes with that, the agent has them back each time, and neither counts it as
+// damage nor holds it back as somebody's who will not stop.
+func TestBouncedAddress(t *testing.T) {
+	s := newSite(t, lab.Options{})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, twoUplinks+"classes: [{name: group, route: [b, a], match: [{cgroup: app.slice}]}]\n")
+	s.goes(t, "app.slice", byB)
+	for range 5 {
+		s.shell(t, "printf 'addr del 10.0.2.2/24 dev up-b\\naddr add 10.0.2.2/24 brd + dev up-b\\n' | ip -batch -")
+		s.hasDefaults(t, 1)
+		time.Sleep(100 * time.Millisecond)
+	}
+	s.goes(t, "app.slice", byB)
+	if n := s.heals(t, "route"); n != 0 {
+		t.Errorf("%d routes count as put back:\n%s", n, a.logged())
+	}
+	s.shell(t, "ip route del default table "+fmt.Sprint(s.status(t).Uplinks[byB].Table))
+	s.hasDefaults(t, 1)
+	soon(t, "what somebody takes away counts", func() error {
+		if n := s.heals(t, "route"); n != 1 || !strings.Contains(a.logged(), "put back") {
+			return fmt.Errorf("%d routes count as put back", n)
+		}
+		return nil
+	})
+}
