@@ -120,13 +120,11 @@ func Owner(u Use) (owner *Tool) {
 }
 
 // knownFor counts what of a use the tool is known for. Some of its bits count
-// for less than just its mask, and for nothing where it claims most there are.
+// for less than just its mask, and for nothing where it claims most there are; a
+// table counts for nothing by itself where administrators number theirs.
 func (t Tool) knownFor(u Use) (n int) {
-	const few = 8
+	const few, byHand = 8, 255
 	if t.Priorities.holds(u.Priority) {
-		n += 2
-	}
-	if t.Tables.holds(u.Table) {
 		n += 2
 	}
 	switch {
@@ -135,6 +133,9 @@ func (t Tool) knownFor(u Use) (n int) {
 		n += 3
 	case u.Mask&^t.Mask == 0 && bits.OnesCount32(t.Mask) <= few:
 		n++
+	}
+	if t.Tables.holds(u.Table) && (n > 0 || u.Table > byHand) {
+		n += 2
 	}
 	return n
 }

@@ -36,6 +36,9 @@ func TestOwner(t *testing.T) {
 		{Use{Mark: 0x1bd77, Mask: Whole}, "NetBird"},
 		{Use{Mark: 0x1be00, Mask: Whole}, ""},
 		{Use{Mark: 1717, Mask: Whole}, "Portmaster"},
+		{Use{Priority: 1500, Table: 200}, ""},
+		{Use{Priority: 111, Table: 200}, "Cilium"},
+		{Use{Table: 51820}, "wg-quick"},
 		{Use{Mark: 0x20, Mask: 0x60}, "Talos KubeSpan"},
 		{Use{Mark: 0x10000, Mask: 0xffff0000, Table: 52}, "Calico"},
 	} {
