@@ -49,6 +49,10 @@ func listenUnix(path string) (net.Listener, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("listen on %s%s: write the whole path, as unix:/run/waymark.sock", unixPrefix, path)
 	}
+	// Nobody listens on a file of another kind either, and it is somebody's.
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
+		return nil, fmt.Errorf("listen on %s%s: something else than a socket is there: name another path", unixPrefix, path)
+	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
 		return nil, taken(unixPrefix + path)

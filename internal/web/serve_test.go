@@ -185,6 +185,10 @@ func TestWrongAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
+	precious := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(precious, []byte("classes: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for address, want := range map[string]string{
 		"9955":                  "listen on 9955: it is no address: write HOST:PORT, as 127.0.0.1:9955, or unix:/PATH",
 		"":                      "listen on : it is no address: write HOST:PORT, as 127.0.0.1:9955, or unix:/PATH",
@@ -193,6 +197,7 @@ func TestWrongAddresses(t *testing.T) {
 		"fd:999":                "listen on fd:999: this process was given no such listening socket: bad file descriptor",
 		"unix:/nosuch/run.sock": "listen on unix:/nosuch/run.sock: no such file or directory",
 		"unix:" + path:          "listen on unix:" + path + ": address already in use: end the process that does, or name another address with --listen",
+		"unix:" + precious:      "listen on unix:" + precious + ": something else than a socket is there: name another path",
 		busy.Addr().String():    "listen on " + busy.Addr().String() + ": address already in use: end the process that does, or name another address with --listen",
 		"192.0.2.1:1":           "listen on 192.0.2.1:1: cannot assign requested address",
 	} {
@@ -202,6 +207,9 @@ func TestWrongAddresses(t *testing.T) {
 				l.Close()
 			}
 		}
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("what was at a path that is no socket's: %v", err)
 	}
 }
 
