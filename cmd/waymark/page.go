@@ -26,9 +26,9 @@ func (s *source) withPage(o listening, do func(http.Handler) error) error {
 			return err
 		}
 		options := web.PageOptions{Host: host, Source: l.Meter(), Explain: s.explainToPage,
-			Authenticated: func() bool { return web.Authenticated(o.config) },
-			Past:          func() (web.Past, error) { return pastForPage(l) },
-			Agent:         func() (*web.Agent, error) { return agentForPage(l) }}
+			LetIn: func(r *http.Request) bool { return web.LetIn(o.config, r) },
+			Past:  func() (web.Past, error) { return pastForPage(l) },
+			Agent: func() (*web.Agent, error) { return agentForPage(l) }}
 		if name, _, err := net.SplitHostPort(o.address); err == nil {
 			options.Names = []string{name}
 		}

@@ -67,7 +67,7 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this page was loaded before waymark started anew, or is another one: load it again", http.StatusForbidden)
 		return
 	}
-	if !p.Authenticated() {
+	if !p.LetIn(r) {
 		http.Error(w, "the web configuration has no users any more, and without a password nothing is changed", http.StatusForbidden)
 		return
 	}

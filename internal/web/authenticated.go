@@ -3,6 +3,7 @@
 package web
 
 import (
+	"net/http"
 	"os"
 	"strings"
 
@@ -32,9 +33,16 @@ func configured(config string) (c configuration) {
 	return c
 }
 
+// LetIn tells whether who sent a request that is served had to show a password
+// or a certificate for it. The file is read again for every request, and users
+// that it has hold at once; a certificate is asked for as a connection begins, by
+// one that was encrypted from the start: of that only the connection itself tells.
+func LetIn(config string, r *http.Request) bool {
+	return len(configured(config).Users) > 0 || r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+}
+
 // Authenticated tells whether a web configuration file, as it is now, lets
-// nobody in without a password or a certificate. The file is read again for
-// every request that is served.
+// nobody in without a password or a certificate, from the start.
 func Authenticated(config string) bool {
 	c := configured(config)
 	return len(c.Users) > 0 || strings.HasPrefix(c.TLS.ClientAuth, "RequireAndVerify")

@@ -3,8 +3,12 @@
 package web
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +26,13 @@ func TestAuthenticated(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "web.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
+		}
+		// By a connection that began under another configuration.
+		if users := strings.Contains(text, "alice"); LetIn(file, &http.Request{}) != users || LetIn(file, &http.Request{TLS: &tls.ConnectionState{}}) != users {
+			t.Errorf("%q: one who showed nothing is let in", text)
+		}
+		if !LetIn(file, &http.Request{TLS: &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{}}}}) {
+			t.Errorf("%q: a certificate that was verified is none", text)
 		}
 		if got := [2]bool{Authenticated(file), Encrypted(file)}; got != want {
 			t.Errorf("%q: authenticated, encrypted %v; want %v", text, got, want)

@@ -29,13 +29,13 @@ var headers = map[string]string{
 // by a name of its own that it has turned to this address (DNS rebinding),
 // which is a Host that this host does not go by; or across origins, which
 // browsers say.
-func guard(next http.Handler, answersTo func(host string) bool) http.Handler {
+func guard(next http.Handler, answersTo func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range headers {
 			w.Header().Set(name, value)
 		}
 		switch {
-		case !answersTo(r.Host):
+		case !answersTo(r):
 			http.Error(w, "this page is not served as "+r.Host+": ask for it by the host's address, by localhost, or by the name in --listen", http.StatusMisdirectedRequest)
 		default:
 			next.ServeHTTP(w, r)
@@ -44,16 +44,16 @@ func guard(next http.Handler, answersTo func(host string) bool) http.Handler {
 }
 
 // answersTo tells whether a Host is one that this host goes by.
-func (p *Page) answersTo(host string) bool {
-	name, _, err := net.SplitHostPort(host)
+func (p *Page) answersTo(r *http.Request) bool {
+	name, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
-		name = strings.Trim(host, "[]")
+		name = strings.Trim(r.Host, "[]")
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" {
 		return true
 	}
-	return p.Authenticated() || name != "" && slices.ContainsFunc(append(p.Names, p.Host), func(known string) bool { return strings.EqualFold(known, name) })
+	return p.LetIn(r) || name != "" && slices.ContainsFunc(append(p.Names, p.Host), func(known string) bool { return strings.EqualFold(known, name) })
 }
 
 // asked lets through what comes from the page, or from no page at all.

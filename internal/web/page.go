@@ -61,10 +61,10 @@ type PageOptions struct {
 	Explain func(context.Context, Question) (json.RawMessage, error)
 	// Move moves traffic, or says what a move would do. nil: the page only shows.
 	Move func(context.Context, Move) (json.RawMessage, error)
-	// Authenticated tells whether every request that comes here had a password.
+	// LetIn tells whether a request comes here for a password or a certificate.
 	// It may be for any Host then: a browser has none for a stranger's name.
-	Authenticated func() bool
-	Names         []string // names that this host is asked by, beside Host and its addresses
+	LetIn func(*http.Request) bool
+	Names []string // names that this host is asked by, beside Host and its addresses
 }
 
 // Page is the page, and what it is made of, as a handler. Close it when

@@ -44,7 +44,7 @@ func sampleOf(at time.Time, n uint64) *loader.Sample {
 
 func newPage(t *testing.T, change func(*PageOptions)) (*Page, *httptest.Server) {
 	t.Helper()
-	o := PageOptions{Host: "gw", Source: &counting{}, Authenticated: func() bool { return false },
+	o := PageOptions{Host: "gw", Source: &counting{}, LetIn: func(*http.Request) bool { return false },
 		Past:  func() (Past, error) { return Past{}, nil },
 		Agent: func() (*Agent, error) { return nil, nil },
 		Explain: func(_ context.Context, q Question) (json.RawMessage, error) {
@@ -140,7 +140,7 @@ func TestWhoMayAsk(t *testing.T) {
 			t.Errorf("%s %v: %d %s; want %d", c.path, c.headers, answer.StatusCode, text, c.code)
 		}
 	}
-	_, s = newPage(t, func(o *PageOptions) { o.Authenticated = func() bool { return true } })
+	_, s = newPage(t, func(o *PageOptions) { o.LetIn = func(*http.Request) bool { return true } })
 	if answer, _ := ask(t, "GET", s.URL, "", "Host", "any.example"); answer.StatusCode != 200 {
 		t.Errorf("behind a password by any name: %d", answer.StatusCode)
 	}
@@ -167,7 +167,7 @@ func TestMoveIsGuarded(t *testing.T) {
 	}
 	users, moved := true, []Move{}
 	p, s := newPage(t, func(o *PageOptions) {
-		o.Authenticated = func() bool { return users }
+		o.LetIn = func(*http.Request) bool { return users }
 		o.Move = func(_ context.Context, m Move) (json.RawMessage, error) {
 			moved = append(moved, m)
 			return json.RawMessage("{}"), nil
