@@ -90,7 +90,7 @@ func (o *listening) serve(ctx context.Context, on net.Listener, l *loader.Loader
 		log.Warn("passwords cross the network for everyone to read: tls_server_config in --web.config.file encrypts them", "address", on.Addr().String())
 	}
 	log.Info("serving "+what, "address", on.Addr().String())
-	return web.Serve(ctx, on, web.Options{Handler: mux, Config: o.config, Log: log})
+	return web.Serve(ctx, on, web.Options{Handler: mux, Named: o.named(), Config: o.config, Log: log})
 }
 
 // newExporter makes an exporter of a loader that nobody else uses.

@@ -26,12 +26,9 @@ func (s *source) withPage(o listening, do func(http.Handler) error) error {
 			return err
 		}
 		options := web.PageOptions{Host: host, Source: l.Meter(), Explain: s.explainToPage,
-			LetIn: func(r *http.Request) bool { return web.LetIn(o.config, r) },
+			Named: o.named(),
 			Past:  func() (web.Past, error) { return pastForPage(l) },
 			Agent: func() (*web.Agent, error) { return agentForPage(l) }}
-		if name, _, err := net.SplitHostPort(o.address); err == nil {
-			options.Names = []string{name}
-		}
 		if o.changes {
 			options.Move = s.moveForPage
 		}
@@ -39,6 +36,16 @@ func (s *source) withPage(o listening, do func(http.Handler) error) error {
 		defer page.Close()
 		return do(page)
 	})
+}
+
+// named are the names that are answered to.
+func (o *listening) named() web.Named {
+	host, _ := os.Hostname() // "": it goes by its addresses
+	n := web.Named{Names: []string{host}, LetIn: func(r *http.Request) bool { return web.LetIn(o.config, r) }}
+	if name, _, err := net.SplitHostPort(o.address); err == nil {
+		n.Names = append(n.Names, name)
+	}
+	return n
 }
 
 func pastForPage(l *loader.Loader) (p web.Past, err error) {

@@ -24,27 +24,41 @@ var headers = map[string]string{
 	"Cache-Control":                "no-store",
 }
 
-// guard lets through what the page itself asks for, and those who open it.
-// A stranger's page that a browser here has open can reach this address too:
-// by a name of its own that it has turned to this address (DNS rebinding),
-// which is a Host that this host does not go by; or across origins, which
-// browsers say.
-func guard(next http.Handler, answersTo func(*http.Request) bool) http.Handler {
+// sealed has the headers on every answer.
+func sealed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range headers {
 			w.Header().Set(name, value)
 		}
-		switch {
-		case !answersTo(r):
-			http.Error(w, "this page is not served as "+r.Host+": ask for it by the host's address, by localhost, or by the name in --listen", http.StatusMisdirectedRequest)
-		default:
-			next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Named are those who may ask: for any Host who comes by LetIn, and everybody
+// else by the host's addresses, localhost and the names. A stranger's page that
+// a browser here has open can reach an address too: by a name of its own that it
+// has turned to that address (DNS rebinding), which is a Host that this host does
+// not go by; or across origins, which browsers say.
+type Named struct {
+	Names []string
+	// LetIn tells whether a request comes for a password or a certificate: a
+	// browser has none for a stranger's name.
+	LetIn func(*http.Request) bool
+}
+
+// guard lets through who is named right.
+func (n Named) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !n.answersTo(r) {
+			http.Error(w, "nothing is served here as "+r.Host+": ask by the host's address, by localhost, or by the name in --listen", http.StatusMisdirectedRequest)
+			return
 		}
+		next.ServeHTTP(w, r)
 	})
 }
 
 // answersTo tells whether a Host is one that this host goes by.
-func (p *Page) answersTo(r *http.Request) bool {
+func (n Named) answersTo(r *http.Request) bool {
 	name, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		name = strings.Trim(r.Host, "[]")
@@ -53,7 +67,7 @@ func (p *Page) answersTo(r *http.Request) bool {
 	if _, err := netip.ParseAddr(name); err == nil || name == "localhost" {
 		return true
 	}
-	return p.LetIn(r) || name != "" && slices.ContainsFunc(append(p.Names, p.Host), func(known string) bool { return strings.EqualFold(known, name) })
+	return n.LetIn(r) || name != "" && slices.ContainsFunc(n.Names, func(known string) bool { return strings.EqualFold(known, name) })
 }
 
 // asked lets through what comes from the page, or from no page at all.

@@ -61,10 +61,7 @@ type PageOptions struct {
 	Explain func(context.Context, Question) (json.RawMessage, error)
 	// Move moves traffic, or says what a move would do. nil: the page only shows.
 	Move func(context.Context, Move) (json.RawMessage, error)
-	// LetIn tells whether a request comes here for a password or a certificate.
-	// It may be for any Host then: a browser has none for a stranger's name.
-	LetIn func(*http.Request) bool
-	Names []string // names that this host is asked by, beside Host and its addresses
+	Named
 }
 
 // Page is the page, and what it is made of, as a handler. Close it when
@@ -95,7 +92,7 @@ func NewPage(o PageOptions) *Page {
 	if o.Move != nil {
 		mux.HandleFunc("POST /move", asked(p.move))
 	}
-	p.handler = guard(mux, p.answersTo)
+	p.handler = p.guard(mux)
 	return p
 }
 

@@ -44,7 +44,7 @@ func sampleOf(at time.Time, n uint64) *loader.Sample {
 
 func newPage(t *testing.T, change func(*PageOptions)) (*Page, *httptest.Server) {
 	t.Helper()
-	o := PageOptions{Host: "gw", Source: &counting{}, LetIn: func(*http.Request) bool { return false },
+	o := PageOptions{Host: "gw", Source: &counting{}, Named: Named{[]string{"gw"}, func(*http.Request) bool { return false }},
 		Past:  func() (Past, error) { return Past{}, nil },
 		Agent: func() (*Agent, error) { return nil, nil },
 		Explain: func(_ context.Context, q Question) (json.RawMessage, error) {
@@ -58,7 +58,7 @@ func newPage(t *testing.T, change func(*PageOptions)) (*Page, *httptest.Server) 
 	}
 	p := NewPage(o)
 	p.stream.every = 100 * time.Millisecond
-	s := httptest.NewServer(p)
+	s := httptest.NewServer(sealed(p))
 	t.Cleanup(func() { p.Close(); s.Close() })
 	return p, s
 }
@@ -108,7 +108,7 @@ func TestPageHeaders(t *testing.T) {
 
 // TestWhoMayAsk tries what a stranger's page could have a browser send.
 func TestWhoMayAsk(t *testing.T) {
-	_, s := newPage(t, func(o *PageOptions) { o.Names = []string{"page.example"} })
+	_, s := newPage(t, func(o *PageOptions) { o.Names = []string{"gw", "page.example"} })
 	own := strings.TrimPrefix(s.URL, "http://")
 	for _, c := range []struct {
 		path    string

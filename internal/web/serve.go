@@ -26,6 +26,9 @@ const (
 // Options are what is served, and to whom.
 type Options struct {
 	Handler http.Handler
+	// Who may ask at an address that is the host's own alone: what is there for
+	// its own processes is not for the pages that its browsers have open.
+	Named
 	// Config is the path of a web configuration file of the Prometheus
 	// exporters, with certificates, users and their passwords' bcrypt hashes;
 	// "" for plain HTTP without passwords.
@@ -50,7 +53,11 @@ func Serve(ctx context.Context, l net.Listener, o Options) error {
 	if o.Config == "" && !Private(l) {
 		o.Log.Warn("whoever reaches this address can read what it serves: --web.config.file adds TLS and passwords", "address", l.Addr().String())
 	}
-	server := &http.Server{Handler: o.Handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	handler := sealed(o.Handler)
+	if a, isTCP := l.Addr().(*net.TCPAddr); isTCP && a.IP.IsLoopback() {
+		handler = sealed(o.guard(o.Handler))
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog:    slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	done := make(chan struct{})

@@ -67,7 +67,7 @@ func serve(t *testing.T, address, config string) *served {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, l, Options{Handler: mux, Config: config, Log: slog.New(slog.NewTextHandler(s.log, nil))})
+		ended <- Serve(ctx, l, Options{Handler: mux, Named: Named{[]string{"waymark"}, func(r *http.Request) bool { return LetIn(config, r) }}, Config: config, Log: slog.New(slog.NewTextHandler(s.log, nil))})
 	}()
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
@@ -114,6 +114,43 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: it has something to say: %s", address, log)
 		}
 	}
+}
+
+// TestRebound asks by a name that a stranger has turned to the address.
+func TestRebound(t *testing.T) {
+	const url = "http://rebound.example/-/healthy"
+	for address, want := range map[string]int{"127.0.0.1:0": http.StatusMisdirectedRequest, "[::1]:0": http.StatusMisdirectedRequest, "0.0.0.0:0": 200, "unix:" + filepath.Join(t.TempDir(), "web.sock"): 200} {
+		if code, body := serve(t, address, "").get(t, url, "", ""); code != want {
+			t.Errorf("%s: %d %s, want %d", address, code, body, want)
+		}
+	}
+	if code, body := serve(t, "127.0.0.1:0", webConfig(t)).get(t, strings.Replace(url, "http", "https", 1), "alice", "fakepassword"); code != 200 {
+		t.Errorf("with a password: %d %s", code, body)
+	}
+}
+
+// TestHeadersOfAll has the headers on what is none of the page's, too.
+func TestHeadersOfAll(t *testing.T) {
+	s := serve(t, "0.0.0.0:0", "")
+	for _, path := range []string{"/-/healthy", "/-/ready", "/nothing", "//-/healthy"} {
+		answer, err := s.client.Transport.RoundTrip(must(http.NewRequest(http.MethodGet, "http://waymark"+path, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		for name, value := range headers {
+			if got := answer.Header.Get(name); got != value && name != "Cache-Control" {
+				t.Errorf("%s: %s is %q", path, name, got)
+			}
+		}
+	}
+}
+
+func must(r *http.Request, err error) *http.Request {
+	if err != nil {
+		panic(err)
+	}
+	return r
 }
 
 func TestOpenToAllIsSaid(t *testing.T) {
