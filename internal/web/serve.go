@@ -67,8 +67,8 @@ func Serve(ctx context.Context, l net.Listener, o Options) error {
 			<-done
 		}
 	}()
-	quiet := slog.New(slog.DiscardHandler)
-	if err := toolkit.Serve(l, server, &toolkit.FlagConfig{WebConfigFile: &o.Config}, quiet); !errors.Is(err, http.ErrServerClosed) {
+	complaints := slog.New(&complaint{Handler: o.Log.With("file", o.Config).Handler()})
+	if err := toolkit.Serve(l, server, &toolkit.FlagConfig{WebConfigFile: &o.Config}, complaints); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 	}
 	return nil

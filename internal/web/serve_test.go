@@ -153,6 +153,27 @@ func must(r *http.Request, err error) *http.Request {
 	return r
 }
 
+// TestConfigurationBreaks spoils a web configuration while it is served by.
+func TestConfigurationBreaks(t *testing.T) {
+	users := filepath.Join(t.TempDir(), "web.yaml")
+	if err := os.WriteFile(users, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, "127.0.0.1:0", users)
+	s.get(t, "http://waymark/-/healthy", "", "")
+	if err := os.WriteFile(users, []byte("basic_auth_user: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if code, _ := s.get(t, "http://waymark/-/healthy", "", ""); code != http.StatusInternalServerError {
+			t.Errorf("answered %d", code)
+		}
+	}
+	if log := s.log.String(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "basic_auth_user not found") || !strings.Contains(log, "file="+users) {
+		t.Errorf("the log: %s", log)
+	}
+}
+
 func TestOpenToAllIsSaid(t *testing.T) {
 	s := serve(t, "0.0.0.0:0", "")
 	s.get(t, "http://waymark/-/healthy", "", "")
