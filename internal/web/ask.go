@@ -68,7 +68,7 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !p.LetIn(r) {
-		http.Error(w, "the web configuration has no users any more, and without a password nothing is changed", http.StatusForbidden)
+		http.Error(w, "nothing is changed without a password or a certificate, and the web configuration asks for none any more; one that asks for certificates does so when waymark is started anew", http.StatusForbidden)
 		return
 	}
 	p.answer(w, r, func(ctx context.Context) (json.RawMessage, error) {
