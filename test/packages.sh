@@ -24,6 +24,7 @@ need node nodejs
 need npm npm
 need prometheus prometheus
 need promtool prometheus
+need prometheus-node-exporter prometheus-node-exporter
 need clang-19 clang-19
 need llvm-strip-19 llvm-19
 while [ $# -ge 2 ]; do

@@ -16,6 +16,8 @@ import (
 type Exporter struct {
 	source   Source
 	families []Family
+	labels   []string // names of those that were added to what is written
+	written  textForm
 
 	lock   sync.Mutex // held while series are filled and written
 	series []*series
@@ -26,7 +28,7 @@ type Exporter struct {
 
 // New is an exporter of a source.
 func New(s Source) *Exporter {
-	e := &Exporter{source: s, families: Families()}
+	e := &Exporter{source: s, families: Families(), written: plainText}
 	for _, f := range e.families {
 		e.series = append(e.series, newSeries(f))
 	}

@@ -16,6 +16,7 @@ import (
 // than by expfmt, which puts together the name and the labels of every line
 // again.
 type textForm struct {
+	labels   string               // that every series has before its own
 	metaName func(Family) string  // what HELP and TYPE call a family
 	help     *strings.Replacer    // escapes its help
 	bound    func(float64) string // of a bucket
@@ -94,12 +95,15 @@ type classic struct {
 func partsOf(f Family, form *textForm) *parts {
 	meta := form.metaName(f)
 	p := &parts{form: form, meta: "# HELP " + meta + " " + form.help.Replace(f.Help) + "\n# TYPE " + meta + " " + typeName(f.Type) + "\n"}
-	begin := "{"
+	begin := "{" + form.labels
 	p.end, p.more = "} ", ","
-	if len(f.Labels) == 0 {
+	switch {
+	case len(f.Labels) > 0 && form.labels != "":
+		begin += ","
+	case len(f.Labels) == 0 && form.labels == "":
 		begin, p.end, p.more = "", " ", ""
 	}
-	p.number, p.bucket, p.sum, p.count = f.Name+begin, f.Name+"_bucket{", f.Name+"_sum"+begin, f.Name+"_count"+begin
+	p.number, p.bucket, p.sum, p.count = f.Name+begin, f.Name+"_bucket{"+strings.TrimPrefix(begin, "{"), f.Name+"_sum"+begin, f.Name+"_count"+begin
 	p.longest = p.bound("+Inf")
 	return p
 }
