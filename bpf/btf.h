@@ -48,9 +48,22 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
+struct ipv4_devconf {
+	int data[32];
+};
+
+struct in_device {
+	struct ipv4_devconf cnf;
+};
+
+struct netns_ipv4 {
+	struct ipv4_devconf *devconf_all;
+};
+
 struct net {
 	struct hlist_head *dev_index_head;
 	__u64 net_cookie;
+	struct netns_ipv4 ipv4;
 };
 
 typedef struct {
@@ -63,6 +76,7 @@ struct net_device {
 	int ifindex;
 	struct hlist_node index_hlist;
 	possible_net_t nd_net;
+	struct in_device *ip_ptr;
 };
 
 struct dst_entry {
@@ -126,6 +140,7 @@ struct ipv6_pinfo {
 
 struct inet_sock {
 	struct ipv6_pinfo *pinet6;
+	__u32 inet_saddr; /* of IPv6: what was bound, and not what it is */
 	int uc_index;
 };
 

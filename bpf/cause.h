@@ -102,9 +102,24 @@ static __always_inline int chosen(struct __sk_buff *skb, const struct flow *flow
 }
 
 /*
+ * Whether a raw socket was bound to its source. The kernel notes it for IPv6; for IPv4 it
+ * is known of what connecting would not have given it: this uplink's own for datagrams.
+ */
+static __always_inline int is_raw_bound(struct bpf_sock *sk)
+{
+	const struct inet_sock *inet = (const struct inet_sock *)address_of(sk);
+	__u32 here = uplink, bound = 0;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &here);
+
+	if (sk->family == AF_INET)
+		return sk->src_ip4 && !(sk->dst_ip4 && u && u->source4 == sk->src_ip4);
+	READ(bound, inet->inet_saddr);
+	return bound != 0;
+}
+
+/*
  * Whether it was the application that said where its packets come from: by
- * a bind, in the header it wrote, or with the datagram. (The kernel notes
- * no bind of a raw socket; but only a connect would give it another source.)
+ * a bind, in the header it wrote, or with the datagram.
  */
 __noinline int named_source(struct __sk_buff *skb, const struct flow *flow, __u32 tunnelled)
 {
@@ -114,10 +129,8 @@ __noinline int named_source(struct __sk_buff *skb, const struct flow *flow, __u3
 		return 0;
 	if (socket_locks(sk) & SOCK_BINDADDR_LOCK || sk->protocol == IPPROTO_RAW)
 		return 1;
-	if (sk->type == SOCK_RAW && sk->family == AF_INET)
-		return sk->src_ip4 && !sk->dst_ip4;
 	if (sk->type == SOCK_RAW)
-		return sk->src_ip6[0] && !sk->dst_ip6[0];
+		return is_raw_bound(sk);
 	struct socket_note *note = bpf_sk_storage_get(&notes, sk, 0, 0);
 	return note && sent_flags(sk, note, flow) & NOTE_SOURCE;
 }

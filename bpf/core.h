@@ -173,7 +173,34 @@ static __always_inline int is_kernels(struct bpf_sock *sk)
 	return READ_BITS(kernel_sk, sk_kern_sock);
 }
 
+enum { RP_FILTER = 7 };
 enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLISIONS = 16 };
+
+/* The address of an interface of a socket's network namespace; 0: it is gone. */
+__noinline __u64 device_at(__u64 socket, __u32 ifindex)
+{
+	const struct sock *kernel_sk = (const struct sock *)socket;
+	const struct hlist_node *node = 0;
+	const struct hlist_head *heads = 0;
+	const struct net *net = 0;
+
+	if (!FIELD_INFO(net->dev_index_head, FIELD_EXISTS))
+		return 0;
+	READ(net, kernel_sk->__sk_common.skc_net.net);
+	READ(heads, net->dev_index_head);
+	READ(node, heads[ifindex % NETDEV_HASHENTRIES].first);
+	for (int i = 0; i < MAX_COLLISIONS && node; i++) {
+		const struct net_device *device = 0;
+		__u32 index = 0;
+
+		device = (const void *)node - FIELD_INFO(device->index_hlist, BYTE_OFFSET);
+		READ(index, device->ifindex);
+		if (index == ifindex)
+			return (__u64)device;
+		READ(node, node->next);
+	}
+	return 0;
+}
 
 /*
  * Whether an interface of a socket's network namespace is up and has a
@@ -182,32 +209,35 @@ enum { IFF_UP = 1, LINK_STATE_NOCARRIER = 2, NETDEV_HASHENTRIES = 256, MAX_COLLI
  */
 __noinline int link_is_up(__u64 socket, __u32 ifindex)
 {
-	const struct sock *kernel_sk = (const struct sock *)socket;
-	const struct hlist_node *node = 0;
-	const struct hlist_head *heads = 0;
 	const struct net *net = 0;
+	unsigned long state = 0;
+	unsigned int flags = 0;
 
-	if (!__builtin_preserve_field_info(net->dev_index_head, FIELD_EXISTS))
+	if (!FIELD_INFO(net->dev_index_head, FIELD_EXISTS))
 		return 1;
-	bpf_probe_read_kernel(&net, sizeof(net), &kernel_sk->__sk_common.skc_net.net);
-	bpf_probe_read_kernel(&heads, sizeof(heads), &net->dev_index_head);
-	bpf_probe_read_kernel(&node, sizeof(node), &heads[ifindex % NETDEV_HASHENTRIES].first);
-	for (int i = 0; i < MAX_COLLISIONS && node; i++) {
-		const struct net_device *device = 0;
-		unsigned long state = 0;
-		unsigned int flags = 0;
-		__u32 index = 0;
+	const struct net_device *device = (const struct net_device *)device_at(socket, ifindex);
+	if (!device)
+		return 0;
+	READ(flags, device->flags);
+	READ(state, device->state);
+	return flags & IFF_UP && !(state >> LINK_STATE_NOCARRIER & 1);
+}
 
-		device = (const void *)node - __builtin_preserve_field_info(device->index_hlist, BYTE_OFFSET);
-		bpf_probe_read_kernel(&index, sizeof(index), &device->ifindex);
-		if (index == ifindex) {
-			bpf_probe_read_kernel(&flags, sizeof(flags), &device->flags);
-			bpf_probe_read_kernel(&state, sizeof(state), &device->state);
-			return flags & IFF_UP && !(state >> LINK_STATE_NOCARRIER & 1);
-		}
-		bpf_probe_read_kernel(&node, sizeof(node), &node->next);
-	}
-	return 0;
+/* Whether an interface drops what comes in from where it would not answer by it (a strict rp_filter, of its own or for all). */
+static __always_inline int filters_strictly(__u64 socket, __u32 ifindex)
+{
+	const struct net_device *device = (const struct net_device *)device_at(socket, ifindex);
+	const struct ipv4_devconf *all = 0;
+	const struct in_device *in = 0;
+	const struct net *net = 0;
+	int own = 0, any = 0;
+
+	READ(net, device->nd_net.net);
+	READ(all, net->ipv4.devconf_all);
+	READ(in, device->ip_ptr);
+	READ(own, in->cnf.data[RP_FILTER]);
+	READ(any, all->data[RP_FILTER]);
+	return (own > any ? own : any) == 1;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include "count.h"
 #include "egress.h"
 #include "packet.h"
+#include "returned.h"
 
 enum { UDP_HEADER = 8, TCP_DATA_OFFSET = 12, PACKET_HOST = 0 };
 
@@ -91,6 +92,8 @@ static __always_inline void enter(struct __sk_buff *skb)
 		add(&in->all, skb, &v);
 	}
 	skb->tc_index = TAG_INCOMING | uplink << 1 | (is_fragment(skb) ? TAG_FRAGMENT : 0);
+	if (unlikely(lends()))
+		give_back(skb);
 }
 
 /* For a packet that came in by an uplink to a class's socket, and to none but this. */

@@ -59,7 +59,7 @@ static __always_inline int send_by(struct __sk_buff *skb, struct bpf_fib_lookup 
 	struct way way = way_of(fib);
 	__u32 fits = source_fits(skb, fib, flow, mark, unruled);
 
-	if (!fits && !named && !has_free_source(skb, tunnelled))
+	if (!fits && !named && !has_free_source(skb, tunnelled) && !may_borrow(skb, flow, way.ifindex, tunnelled))
 		return leave(skb, mark, class, CAUSE_PINNED);
 	if (cause == CAUSE_CHOSEN || (!fits && named))
 		return leave(skb, mark, class, CAUSE_CHOSEN);

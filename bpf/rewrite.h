@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Gives a packet another source address. */
+/* Gives a packet another address, most often a source. */
 #ifndef WAYMARK_REWRITE_H
 #define WAYMARK_REWRITE_H
 
+#include "borrowed.h"
 #include "core.h"
 #include "packet.h"
 #include "tunnel.h"
 
 enum { UDP_CHECKSUM = 6, ICMPV6_CHECKSUM = 2, TCP_CHECKSUM = 16, IPV4_CHECKSUM = 10, IPV4_SOURCE = 12, IPV6_SOURCE = 8 };
+enum { SOURCE = 0, DESTINATION = 1 };
 
 static __always_inline void from_words(__u32 to[4], const struct words *from)
 {
@@ -37,37 +39,38 @@ static __always_inline long mend_checksum(struct __sk_buff *skb, const struct fl
 				   BPF_F_PSEUDO_HDR | flags);
 }
 
-static __always_inline int rewrite4(struct __sk_buff *skb, struct flow *flow, const struct layers *at,
-				    const struct uplink_entry *u)
+static __always_inline int rewrite4(struct __sk_buff *skb, struct flow *flow, const struct layers *at, __u32 which,
+				    __u32 fresh)
 {
-	__u32 old = bpf_ntohl(flow->addresses[0].word[0]), fresh = u->source4;
+	__u32 old = bpf_ntohl(flow->addresses[which].word[0]);
 
 	if (!fresh || mend_checksum(skb, flow, at, old, fresh, sizeof(fresh)))
 		return 0;
 	if (bpf_l3_csum_replace(skb, link_header + IPV4_CHECKSUM, old, fresh, sizeof(fresh)))
 		return 0;
-	if (bpf_skb_store_bytes(skb, link_header + IPV4_SOURCE, &fresh, sizeof(fresh), 0))
+	if (bpf_skb_store_bytes(skb, link_header + IPV4_SOURCE + which * sizeof(fresh), &fresh, sizeof(fresh), 0))
 		return 0;
-	flow->addresses[0].word[0] = bpf_ntohl(fresh);
+	flow->addresses[which].word[0] = bpf_ntohl(fresh);
 	return 1;
 }
 
-static __always_inline int rewrite6(struct __sk_buff *skb, struct flow *flow, const struct layers *at,
-				    const struct uplink_entry *u)
+/* The sum over a packet that its driver made, of what comes in, has the difference once too often (BPF_F_IPV6 has it not; 6.16). */
+static __always_inline int rewrite6(struct __sk_buff *skb, struct flow *flow, const struct layers *at, __u32 which,
+				    __u32 fresh[4])
 {
-	__u32 old[4], fresh[4];
+	__u32 old[4];
 
-	from_words(old, &flow->addresses[0]);
-	for (int i = 0; i < 4; i++)
-		fresh[i] = u->source6[i];
+	from_words(old, &flow->addresses[which]);
 	if (!fresh[0] || !checksum_of(flow->proto))
 		return 0;
-	__s64 difference = bpf_csum_diff(old, sizeof(old), fresh, sizeof(fresh), 0);
+	__s64 difference = bpf_csum_diff(old, sizeof(old), fresh, sizeof(old), 0);
 	if (mend_checksum(skb, flow, at, 0, difference, 0))
 		return 0;
-	if (bpf_skb_store_bytes(skb, link_header + IPV6_SOURCE, fresh, sizeof(fresh), 0))
+	if (at->fragment < 2)
+		bpf_csum_update(skb, difference);
+	if (bpf_skb_store_bytes(skb, link_header + IPV6_SOURCE + which * sizeof(old), fresh, sizeof(old), 0))
 		return 0;
-	to_words(&flow->addresses[0], fresh);
+	to_words(&flow->addresses[which], fresh);
 	return 1;
 }
 
@@ -93,14 +96,36 @@ __noinline int has_free_source(struct __sk_buff *skb, __u32 tunnelled)
 	return sk->family == AF_INET;
 }
 
-/* Gives such a datagram the source address of the uplink it leaves by. */
+static __always_inline int is_unheard(struct bpf_sock *sk)
+{
+	return sk->type == SOCK_RAW || sk->protocol == IPPROTO_UDPLITE;
+}
+
+/* Whether a packet is of a socket that connected unheard, so that it may borrow the address of an interface it leaves by. */
+__noinline int may_borrow(struct __sk_buff *skb, const struct flow *flow, __u32 ifindex, __u32 tunnelled)
+{
+	struct bpf_sock *sk = sender_of(skb, tunnelled);
+
+	if (!sk || !flow || !is_unheard(sk) || !(sk->dst_ip4 | sk->dst_ip6[0] | sk->dst_ip6[1] | sk->dst_ip6[2] | sk->dst_ip6[3]))
+		return 0;
+	if (!checksum_of(flow->proto) && flow->proto != IPPROTO_ICMP)
+		return 0; /* nothing tells who is answered */
+	return flow->family == AF_INET6 || !filters_strictly(address_of(sk), ifindex);
+}
+
+/* Gives such packets the source address of the uplink they leave by. */
 static __always_inline int rewrite_source(struct __sk_buff *skb, struct flow *flow, const struct layers *at,
 					  const struct uplink_entry *u, __u32 tunnelled)
 {
-	if (!has_free_source(skb, tunnelled))
+	__u32 borrows = !has_free_source(skb, tunnelled), fresh[4] = {u->source6[0], u->source6[1], u->source6[2], u->source6[3]};
+	struct words own = flow->addresses[SOURCE];
+
+	if (borrows && !may_borrow(skb, flow, u->ifindex, tunnelled))
 		return 0;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return rewrite4(skb, flow, at, u);
-	return rewrite6(skb, flow, at, u);
+	if (!(flow->family == AF_INET ? rewrite4(skb, flow, at, SOURCE, u->source4) : rewrite6(skb, flow, at, SOURCE, fresh)))
+		return 0;
+	if (borrows)
+		note_borrowed(skb, at, flow, &own);
+	return 1;
 }
 #endif

@@ -451,6 +451,7 @@ const (
 const (
 	WaymarkMapArmed           = "armed"
 	WaymarkMapArrivals        = "arrivals"
+	WaymarkMapBorrowed        = "borrowed"
 	WaymarkMapCarried         = "carried"
 	WaymarkMapCgroups         = "cgroups"
 	WaymarkMapClasses         = "classes"
@@ -589,6 +590,7 @@ type WaymarkProgramSpecs struct {
 type WaymarkMapSpecs struct {
 	Armed        *ebpf.MapSpec `ebpf:"armed"`
 	Arrivals     *ebpf.MapSpec `ebpf:"arrivals"`
+	Borrowed     *ebpf.MapSpec `ebpf:"borrowed"`
 	Carried      *ebpf.MapSpec `ebpf:"carried"`
 	Cgroups      *ebpf.MapSpec `ebpf:"cgroups"`
 	Classes      *ebpf.MapSpec `ebpf:"classes"`
@@ -665,6 +667,7 @@ func (o *WaymarkObjects) Close() error {
 type WaymarkMaps struct {
 	Armed        *ebpf.Map `ebpf:"armed"`
 	Arrivals     *ebpf.Map `ebpf:"arrivals"`
+	Borrowed     *ebpf.Map `ebpf:"borrowed"`
 	Carried      *ebpf.Map `ebpf:"carried"`
 	Cgroups      *ebpf.Map `ebpf:"cgroups"`
 	Classes      *ebpf.Map `ebpf:"classes"`
@@ -703,6 +706,7 @@ func (m *WaymarkMaps) Close() error {
 	return _WaymarkClose(
 		m.Armed,
 		m.Arrivals,
+		m.Borrowed,
 		m.Carried,
 		m.Cgroups,
 		m.Classes,

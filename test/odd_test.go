@@ -40,7 +40,7 @@ func TestOddSenders(t *testing.T) {
 			{"lite", "app.slice", []netip.Addr{one}, []int{byB}, ledger{}},
 			{"lite", "", []netip.Addr{three}, []int{byC}, ledger{}},
 			{"lite, connected", "app.slice", []netip.Addr{one}, []int{byB}, ledger{}},
-			{"lite, connected", "", []netip.Addr{three}, []int{byA}, ledger{"tuple a": misrouted(1, pinned)}},
+			{"lite, connected", "", []netip.Addr{three}, []int{byC}, ledger{"tuple a": repaired(misrouted(1, late))}},
 			{"raw UDP", "app.slice", []netip.Addr{one}, []int{byB}, ledger{}},
 			{"raw UDP", "", []netip.Addr{three}, []int{byC}, ledger{"tuple a": repaired(misrouted(1, late))}},
 			{"raw TCP", "app.slice", []netip.Addr{one}, []int{byB}, ledger{}},

@@ -33,6 +33,10 @@ var oddities = map[string]func(to []netip.Addr) error{
 
 	"lite, connected": sendLiteConnected,
 	"raw TCP":         sendRawTCP,
+	"traced":          sendTraced,
+	"knock":           func(to []netip.Addr) error { return knock(to, netip.Addr{}) },
+
+	"knock from an address": func(to []netip.Addr) error { return knock(to, to[1]) },
 
 	"one interface":            func(to []netip.Addr) error { return sendByOneInterface(to[0], false) },
 	"one interface, connected": func(to []netip.Addr) error { return sendByOneInterface(to[0], true) },

@@ -70,6 +70,21 @@ struct arrival {
 };
 
 /*
+ * A flow of a connected socket that no hook saw connect: its packets have the source
+ * address of the uplink that they leave by, and its own is `own`. Ports are those of the packets as
+ * they leave; of ICMP both are the id. `seconds` are since boot.
+ */
+struct borrowed {
+	struct words peer;
+	struct words source;
+	struct words own;
+	__u32 ports[2];
+	__u16 family;
+	__u16 proto;
+	__u32 seconds;
+};
+
+/*
  * How a TCP connection from behind the host was classed when it began to end,
  * and the last datagram of a UDP flow: the kernel there goes on to answer for
  * them when the socket is gone (TIME_WAIT, a RST, an ICMP error), and such a

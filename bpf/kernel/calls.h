@@ -52,6 +52,7 @@ static long (*const bpf_l4_csum_replace)(void *skb, __u32 offset, __u64 from, __
 static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
 static long (*const bpf_skb_load_bytes)(const void *skb, __u32 offset, void *to, __u32 len) = (void *)26;
 static __s64 (*const bpf_csum_diff)(__u32 *from, __u32 from_size, __u32 *to, __u32 to_size, __u32 seed) = (void *)28;
+static __s64 (*const bpf_csum_update)(struct __sk_buff *skb, __u32 difference) = (void *)40;
 static __u64 (*const bpf_get_socket_cookie)(void *sk) = (void *)46;
 static __u32 (*const bpf_get_socket_uid)(void *skb) = (void *)47;
 static long (*const bpf_setsockopt)(void *ctx, int level, int name, void *value, int len) = (void *)49;

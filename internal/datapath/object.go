@@ -82,6 +82,7 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapCgroups:      &i.maps.Cgroups,
 		bpf.WaymarkMapArmed:        &i.maps.Armed,
 		bpf.WaymarkMapArrivals:     &i.maps.Arrivals,
+		bpf.WaymarkMapBorrowed:     &i.maps.Borrowed,
 		bpf.WaymarkMapClasses:      &i.maps.Classes,
 		bpf.WaymarkMapConnecting:   &i.maps.Connecting,
 		bpf.WaymarkMapCounters:     &i.maps.Counters,

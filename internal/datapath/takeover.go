@@ -78,7 +78,7 @@ func (i *Instance) share(older *Instance) error {
 	if err != nil {
 		return err
 	}
-	names := []string{bpf.WaymarkMapTimes, bpf.WaymarkMapConnecting, bpf.WaymarkMapDrops, bpf.WaymarkMapTurns, bpf.WaymarkMapIncoming, bpf.WaymarkMapIncomingTold}
+	names := []string{bpf.WaymarkMapTimes, bpf.WaymarkMapBorrowed, bpf.WaymarkMapConnecting, bpf.WaymarkMapDrops, bpf.WaymarkMapTurns, bpf.WaymarkMapIncoming, bpf.WaymarkMapIncomingTold}
 	if i.settings.Mask == older.settings.Mask {
 		names = append(names, bpf.WaymarkMapNotes, bpf.WaymarkMapArrivals, bpf.WaymarkMapEndings)
 	}
