@@ -39,11 +39,6 @@ static __always_inline int source_fits(struct __sk_buff *skb, struct bpf_fib_loo
 	return !ask4(skb, fib, flow, mark, flow->addresses[0].word[0]) && fib->ifindex == to;
 }
 
-static __always_inline int is_connected(struct bpf_sock *sk)
-{
-	return sk->dst_port || sk->dst_ip4;
-}
-
 /*
  * Why a packet is here and not on its class's uplink, if nothing else
  * explains it. A datagram that was routed with the mark that it has now,
@@ -60,7 +55,7 @@ __noinline int cause_of(struct __sk_buff *skb, const struct flow *flow, __u32 tu
 	if (note && note->flags & NOTE_BEFORE)
 		return CAUSE_BEFORE;
 	if (note)
-		return sent_flags(sk, note, flow) & NOTE_DEVICE && !is_connected(sk) ? CAUSE_CHOSEN : CAUSE_LATE;
+		return sent_flags(sk, note, flow) & NOTE_DEVICE ? CAUSE_CHOSEN : CAUSE_LATE;
 	if ((sk->mark ^ skb->mark) & mask)
 		return CAUSE_FOREIGN;
 	return sk->type == SOCK_STREAM || is_connected(sk) ? CAUSE_LATE : CAUSE_CHOSEN;
@@ -117,6 +112,18 @@ static __always_inline int is_raw_bound(struct bpf_sock *sk)
 	return bound != 0;
 }
 
+/* Whether a flow's source is its socket's own, and not one that was named beside a datagram. */
+static __always_inline int is_own(struct bpf_sock *sk, const struct flow *flow)
+{
+	__u32 six[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+	struct words own;
+
+	if (flow->family == AF_INET)
+		return flow->addresses[0].word[0] == bpf_ntohl(sk->src_ip4);
+	to_words(&own, six);
+	return same_words(&own, &flow->addresses[0]);
+}
+
 /*
  * Whether it was the application that said where its packets come from: by
  * a bind, in the header it wrote, or with the datagram.
@@ -128,6 +135,8 @@ __noinline int named_source(struct __sk_buff *skb, const struct flow *flow, __u3
 	if (!sk || !flow)
 		return 0;
 	if (socket_locks(sk) & SOCK_BINDADDR_LOCK || sk->protocol == IPPROTO_RAW)
+		return 1;
+	if (is_connected(sk) && !is_own(sk, flow))
 		return 1;
 	if (sk->type == SOCK_RAW)
 		return is_raw_bound(sk);

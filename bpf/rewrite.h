@@ -84,6 +84,11 @@ static __always_inline struct bpf_sock *sender_of(struct __sk_buff *skb, __u32 t
 	return bpf_sk_fullsock(sk);
 }
 
+static __always_inline int is_connected(struct bpf_sock *sk)
+{
+	return sk->dst_port | sk->dst_ip4 | sk->dst_ip6[0] | sk->dst_ip6[1] | sk->dst_ip6[2] | sk->dst_ip6[3];
+}
+
 /* Whether a packet is a datagram whose socket is bound to no address, so that the answer to another finds it too. */
 __noinline int has_free_source(struct __sk_buff *skb, __u32 tunnelled)
 {
@@ -106,7 +111,7 @@ __noinline int may_borrow(struct __sk_buff *skb, const struct flow *flow, __u32 
 {
 	struct bpf_sock *sk = sender_of(skb, tunnelled);
 
-	if (!sk || !flow || !is_unheard(sk) || !(sk->dst_ip4 | sk->dst_ip6[0] | sk->dst_ip6[1] | sk->dst_ip6[2] | sk->dst_ip6[3]))
+	if (!sk || !flow || !is_unheard(sk) || !is_connected(sk))
 		return 0;
 	if (!checksum_of(flow->proto) && flow->proto != IPPROTO_ICMP)
 		return 0; /* nothing tells who is answered */

@@ -106,7 +106,7 @@ static __always_inline __u32 datagram_mark(struct bpf_sock *sk, struct socket_no
 	__u32 old = sk->mark;
 
 	if (note)
-		note->flags &= ~(NOTE_CLASS | NOTE_KEPT | NOTE_ASIDE);
+		note->flags &= ~(NOTE_CLASS | NOTE_KEPT | NOTE_ASIDE | SENT_FLAGS);
 	if (!class_mark)
 		return note && note->flags & NOTE_SWITCHES ? with_class(old, note->first & mask) : old;
 	if (class_mark == (old & mask) || (note && note->flags & NOTE_SWITCHES))
@@ -141,7 +141,7 @@ static __noinline int note_datagram(struct bpf_sock *sk, struct socket_note *not
 }
 
 /* The interface that an application named beside a datagram (IP_PKTINFO), which only the kernel's stack knows, or for all; 0: none. */
-static __noinline __u32 named_device(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
+static __noinline __u32 named_device(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 family)
 {
 	const struct bpf_sock_addr_kern *kernel_ctx = (const struct bpf_sock_addr_kern *)address_of(ctx);
 	const struct ipcm_cookie *beside = 0;
@@ -152,14 +152,30 @@ static __noinline __u32 named_device(struct bpf_sock_addr *ctx, struct bpf_sock 
 	if (!FIELD_INFO(beside->oif, FIELD_EXISTS) || !FIELD_INFO(flow->__fl_common.flowic_oif, FIELD_EXISTS))
 		return 0;
 	READ(source, kernel_ctx->t_ctx);
-	if (ctx->user_family == AF_INET) {
+	if (family == AF_INET) {
 		beside = (const void *)(source - FIELD_INFO(beside->addr, BYTE_OFFSET));
 		READ(device, beside->oif);
 	} else {
 		flow = (const void *)(source - FIELD_INFO(flow->saddr, BYTE_OFFSET));
 		READ(device, flow->__fl_common.flowic_oif);
 	}
-	return device ? device : unicast_device(sk, ctx->user_family);
+	return device ? device : unicast_device(sk, family);
+}
+
+/*
+ * Notes whether the interface is named of a datagram that a connected socket sends to its
+ * peer with something beside it: these alone come by the hook, and without an address.
+ */
+static __noinline int note_beside(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 family)
+{
+	__u32 flags = named_device(ctx, sk, family) ? NOTE_DEVICE : 0;
+	struct socket_note *note = note_of(sk);
+
+	if (!note && flags && class_number(sk->mark))
+		note = bpf_sk_storage_get(&notes, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (note)
+		note->flags = (note->flags & ~SENT_FLAGS) | flags;
+	return 0;
 }
 
 static __always_inline __u32 flag_of(__u32 family)
@@ -234,7 +250,7 @@ static __always_inline struct steering mark_datagram(struct bpf_sock_addr *ctx, 
 		s.mark = mark;
 	s.noted |= switches;
 	/* One whose interface is named leaves by it, whatever its class. */
-	if (s.noted && named_device(ctx, sk))
+	if (s.noted && named_device(ctx, sk, flow->family))
 		s.flags = NOTE_DEVICE;
 	if (switches && !s.flags && !sk->bound_dev_if)
 		s.uplink = first_uplink(sk, mark, flow->family);

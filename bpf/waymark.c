@@ -112,6 +112,10 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 	/* Every datagram of a connected v4-mapped socket comes by here; connect6 has decided on it. */
 	if (sk->family == AF_INET6 && sk->dst_port && sk->dst_ip6[3] == ctx->user_ip4)
 		return ALLOW;
+	if (!ctx->user_family) {
+		note_beside(ctx, sk, AF_INET);
+		return ALLOW;
+	}
 
 	struct flow flow = flow_of(ctx, AF_INET);
 	flow.addresses[0].word[0] = bpf_ntohl(ctx->msg_src_ip4);
@@ -142,6 +146,10 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 
 	if (!sk || bpf_get_netns_cookie(ctx) != netns_cookie)
 		return ALLOW;
+	if (!ctx->user_family) {
+		note_beside(ctx, sk, AF_INET6);
+		return ALLOW;
+	}
 
 	struct flow flow = flow_of(ctx, AF_INET6);
 	flow.addresses[0] = (struct words)HOST_WORDS(ctx->msg_src_ip6);

@@ -34,7 +34,12 @@ var oddities = map[string]func(to []netip.Addr) error{
 	"lite, connected": sendLiteConnected,
 	"raw TCP":         sendRawTCP,
 	"traced":          sendTraced,
-	"knock":           func(to []netip.Addr) error { return knock(to, netip.Addr{}) },
+
+	"interface beside, connected": func(to []netip.Addr) error { return sendBesideConnected("up-a", netip.Addr{}, to[0]) },
+	"source beside, connected":    func(to []netip.Addr) error { return sendBesideConnected("", to[1], to[0]) },
+	"both beside, connected":      func(to []netip.Addr) error { return sendBesideConnected("up-a", to[1], to[0]) },
+
+	"knock": func(to []netip.Addr) error { return knock(to, netip.Addr{}) },
 
 	"knock from an address": func(to []netip.Addr) error { return knock(to, to[1]) },
 
@@ -111,22 +116,50 @@ func sendZeroCopy(to []netip.Addr) error {
 
 // sendByInterface names the interface beside the datagram: up-a.
 func sendByInterface(to []netip.Addr) error {
-	device, err := net.InterfaceByName("up-a")
-	if err != nil {
-		return err
-	}
 	fd, err := datagramSocket(to[0])
 	if err != nil {
 		return err
 	}
-	info := unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(device.Index)})
-	if to[0].Is6() {
-		info = unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(device.Index)})
-	}
-	if _, err := unix.SendmsgN(fd, []byte("way"), info, sockaddr(to[0], servicePort), 0); err != nil {
+	if err := sendBeside(fd, "up-a", netip.Addr{}, to[0], sockaddr(to[0], servicePort)); err != nil {
 		return err
 	}
 	return awaitAnswer(fd)
+}
+
+// sendBesideConnected names an interface or a source beside what is for the peer.
+func sendBesideConnected(device string, source, to netip.Addr) error {
+	fd, err := datagramSocket(to)
+	if err != nil {
+		return err
+	}
+	// Nobody is there: what answers would come to an address that is not the socket's.
+	if err := unix.Connect(fd, sockaddr(to, servicePort-1)); err != nil {
+		return err
+	}
+	return sendBeside(fd, device, source, to, nil)
+}
+
+func sendBeside(fd int, device string, source, to netip.Addr, peer unix.Sockaddr) error {
+	index := 0
+	if device != "" {
+		i, err := net.InterfaceByName(device)
+		if err != nil {
+			return err
+		}
+		index = i.Index
+	}
+	four, six := &unix.Inet4Pktinfo{Ifindex: int32(index)}, &unix.Inet6Pktinfo{Ifindex: uint32(index)}
+	if source.Is4() {
+		four.Spec_dst = source.As4()
+	} else if source.IsValid() {
+		six.Addr = source.As16()
+	}
+	info := unix.PktInfo4(four)
+	if to.Is6() {
+		info = unix.PktInfo6(six)
+	}
+	_, err := unix.SendmsgN(fd, []byte("way"), info, peer, 0)
+	return err
 }
 
 // awaitAnswer waits for one: to what comes when its socket is gone, the kernel
