@@ -97,7 +97,7 @@ func (free Unused) String() string {
 		fmt.Fprintf(&b, "mark: {mask: %s}    # others use some of the usual %#x\n", free.Mask, classes.DefaultMask)
 	}
 	if free.Rules < classes.DefaultRulesBase {
-		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules from %d on, that are to come behind\n", free.Rules, classes.DefaultRulesBase)
+		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules that are to come behind\n", free.Rules)
 	} else if free.Rules != classes.DefaultRulesBase {
 		fmt.Fprintf(&b, "rules: {base: %d}    # others have rules before it\n", free.Rules)
 	}
