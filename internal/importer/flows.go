@@ -34,7 +34,7 @@ func (c *carrier) entriesOf(f plan.Family, rules []turned, later []turned) (all 
 // taker is the first of some rules that looks for a mark.
 func taker(rules []turned, mark uint32) int {
 	for k, t := range rules {
-		if mark != 0 && !t.tail && mark&t.Mask == t.Mark {
+		if mark != 0 && byMark(t.Rule) && !t.tail && mark&t.Mask == t.Mark {
 			return k
 		}
 	}
@@ -80,8 +80,9 @@ func (c *carrier) spared(t *told, k int, rules, later []turned) (all []entry) {
 		return nil
 	}
 	w, err := c.wayOf(plan.TableMain, t.family)
+	between := later
 	if by := taker(later, f.mark); by >= 0 {
-		w, err = later[by].way, later[by].err
+		w, err, between = later[by].way, later[by].err, later[:by]
 	}
 	if err != nil {
 		c.leave(f.origin, err.Error())
@@ -92,7 +93,21 @@ func (c *carrier) spared(t *told, k int, rules, later []turned) (all []entry) {
 		return []entry{{ofFamily(f.match, t.family), w, f.origin, true}}
 	}
 	for _, m := range kept {
+		all = append(all, askedFirst(between, m, t.family)...)
 		all = append(all, entry{ofFamily(m, t.family), w, f.origin, true})
+	}
+	return all
+}
+
+// askedFirst is what rules that look for no mark take of a match.
+func askedFirst(rules []turned, m classes.Match, f plan.Family) (all []entry) {
+	for _, r := range rules {
+		if byMark(r.Rule) || r.tail || r.err != nil {
+			continue
+		}
+		if both, ok, err := inCommon(m, r.match); err == nil && ok {
+			all = append(all, entry{ofFamily(both, f), r.way, r.origin, true})
+		}
 	}
 	return all
 }
