@@ -24,6 +24,12 @@ func readFilters() (saved []filters.Saved, nft []byte, missed []error) {
 			saved = append(saved, filters.Saved{Command: name, Text: text})
 		}
 	}
-	text, _ := read("nft", "-j", "list", "ruleset")
-	return saved, []byte(text), missed
+	if text, ok := read("nft", "-j", "list", "ruleset"); ok {
+		if _, err := filters.ParseNft([]byte(text)); err != nil {
+			missed = append(missed, err)
+		} else {
+			nft = []byte(text)
+		}
+	}
+	return saved, nft, missed
 }

@@ -16,7 +16,10 @@ import (
 // ErrNotInstalled is the error of Output for a program that is not there.
 var ErrNotInstalled = errors.New("it is not installed")
 
-// Output is what a program that changes nothing prints; it has ten seconds.
+// patience is how long a program may take that is asked for what it knows.
+var patience = 10 * time.Second
+
+// Output is what a program that changes nothing prints, within its patience.
 func Output(name string, args ...string) (string, error) {
 	path, err := exec.LookPath(name)
 	for _, dir := range []string{"/usr/sbin/", "/sbin/"} {
@@ -27,12 +30,19 @@ func Output(name string, args ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("run %s: %w", name, ErrNotInstalled)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, args...).Output()
+	command := exec.CommandContext(ctx, path, args...)
+	command.WaitDelay = time.Second // a child of its own may keep what it prints open
+	out, err := command.Output()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+	switch {
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it did not end within %s", patience)
+	case errors.As(err, &exit):
+		if said := bytes.TrimSpace(exit.Stderr); len(said) > 0 {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
 		if os.Geteuid() != 0 {
 			err = fmt.Errorf("%w: %w", os.ErrPermission, err)
 		}

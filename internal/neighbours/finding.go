@@ -79,7 +79,11 @@ func (r Report) Print(w io.Writer) error {
 	for _, u := range r.Unseen {
 		fmt.Fprintf(&b, "not looked at: %s\n", u)
 	}
-	if len(r.Findings) == 0 {
+	switch {
+	case len(r.Findings) > 0:
+	case len(r.Unseen) > 0:
+		b.WriteString("nothing that was looked at is in Waymark's way\n")
+	default:
 		b.WriteString("nothing on this host is in Waymark's way\n")
 	}
 	mask := ""

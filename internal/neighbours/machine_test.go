@@ -88,3 +88,13 @@ func TestNoProposal(t *testing.T) {
 		t.Errorf("proposed %+v: %v\n%s", r.Proposal, err, text.String())
 	}
 }
+
+// What could not be looked at may be in the way.
+func TestUnseenIsNotNothing(t *testing.T) {
+	r := Examine(Host{Mask: usual})
+	r.Unseen = []string{"run nft: exit status 1"}
+	var text strings.Builder
+	if err := r.Print(&text); err != nil || !strings.Contains(text.String(), "nothing that was looked at is in Waymark's way\n") {
+		t.Errorf("%v:\n%s", err, text.String())
+	}
+}
