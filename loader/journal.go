@@ -73,11 +73,12 @@ func standing(p *plan.Plan) (usable []string, withdrawn map[string]string) {
 	return usable, withdrawn
 }
 
-// stands tells whether the uplinks, and the users, are as the state in force has
-// them: that of an older binary has no users.
+// stands tells whether the uplinks, the users and the next hops that are remembered
+// are as the state in force has them: that of an older binary has no users.
 func (w *survey) stands() bool {
 	usable, withdrawn := standing(w.plan)
-	return slices.Equal(usable, w.state.Usable) && maps.Equal(withdrawn, w.state.Withdrawn) && maps.Equal(w.facts.Users, w.state.Users)
+	return slices.Equal(usable, w.state.Usable) && maps.Equal(withdrawn, w.state.Withdrawn) && maps.Equal(w.facts.Users, w.state.Users) &&
+		maps.EqualFunc(w.plan.Numbers.Gateways, w.state.Numbers.Gateways, maps.Equal)
 }
 
 // say gives the state the policy that is wanted.

@@ -38,3 +38,30 @@ func TestBouncedAddress(t *testing.T) {
 		return nil
 	})
 }
+
+// TestNextHopOfADaemon has a routing daemon take over the default routes of an
+// uplink that were there by hand, with the same next hop, and withdraw them: the
+// next hop goes with them, though it had been one that stays.
+func TestNextHopOfADaemon(t *testing.T) {
+	s := newSite(t, lab.Options{AllDefaults: true})
+	s.cgroups(t, "app.slice")
+	s.agent(t, "uplinks: [{name: a, interface: up-a}, {name: b, interface: up-b}]\n"+
+		"classes: [{name: group, route: [b, a], match: [{cgroup: app.slice}]}]\n")
+	s.goes(t, "app.slice", byB)
+	const each = "for f in -4 -6; do r=$(ip $f route show default dev up-b); ip $f route "
+	s.shell(t, each+"del $r dev up-b; ip $f route add $r dev up-b protocol bird; done")
+	soon(t, "the next hops are the daemon's", func() error {
+		out, err := s.Host.Command("sh", "-ec", "ip route show default dev up-b; ip -6 route show default dev up-b").Output()
+		if n := strings.Count(out, "proto bird"); err != nil || n != 2 {
+			return fmt.Errorf("%d of two routes: %v: %s", n, err, out)
+		}
+		return nil
+	})
+	s.hasDefaults(t, 1)
+	time.Sleep(time.Second) // the agent has looked: nothing else tells
+	s.shell(t, each+"del $r dev up-b; done")
+	s.hasDefaults(t, 0)
+	s.goes(t, "app.slice", byA)
+	s.check(t, s.Host.Restore("up-b"))
+	s.goes(t, "app.slice", byB)
+}
