@@ -98,3 +98,15 @@ func TestUnseenIsNotNothing(t *testing.T) {
 		t.Errorf("%v:\n%s", err, text.String())
 	}
 }
+
+// A transparent proxy's rule that looks for its own bits finds them beside a
+// class's; one for a whole mark does not.
+func TestProxyIsTold(t *testing.T) {
+	for mask, beside := range map[uint32]bool{0xff: false, 1<<32 - 1: true} {
+		r := plan.Rule{Family: plan.IPv4, Priority: 32000, Mark: 1, Mask: mask, Action: plan.Lookup, Table: 100}
+		why := Host{Mask: usual}.proxyFinding(r).Why
+		if !strings.Contains(why, "before this one") || strings.Contains(why, "another mark") != beside {
+			t.Errorf("mask %#x: %s", mask, why)
+		}
+	}
+}

@@ -121,12 +121,13 @@ func (h Host) proxies(r plan.Rule) bool {
 }
 
 func (h Host) proxyFinding(r plan.Rule) Finding {
-	before := r
+	before, how := r, "before this one"
 	if before.Priority = min(r.Priority, uint32(max(1, h.base()-1))); r.Mask == registry.Whole {
 		before.Mask = r.Mark
+		how += fmt.Sprintf(" or because %#x is another mark with a class's bits beside it", r.Mark)
 	}
 	return Finding{Warning, r.String(), plan.Owner(r),
-		fmt.Sprintf("table %s has no way out, as that of a transparent proxy (TPROXY): forwarded packets that are in a class are sent out by Waymark's rules, before this one or because %#x is another mark with a class's bits beside it", plan.TableName(r.Table), r.Mark),
+		fmt.Sprintf("table %s has no way out, as that of a transparent proxy (TPROXY): forwarded packets that are in a class are sent out by Waymark's rules, %s", plan.TableName(r.Table), how),
 		fmt.Sprintf("`ip %s rule add %s; %s`", r.Family.Option(), strings.TrimSuffix(before.Args(), fmt.Sprintf(" protocol %d", r.Protocol)), removeRule(r))}
 }
 
