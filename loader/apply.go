@@ -73,7 +73,7 @@ func (l *Loader) change(want wanted) (*Applied, error) {
 			return nil, err
 		}
 	}
-	a := &apply{Loader: l, survey: w, trial: want.trial, fate: want.fate, lapsed: want.lapsed}
+	a := &apply{Loader: l, survey: w, trial: want.trial, fate: want.fate, lapsed: want.lapsed, resumes: want.resumes || want.back != 0}
 	if a.next, err = l.next(want, w); err != nil {
 		return nil, err
 	}
@@ -115,12 +115,13 @@ type apply struct {
 	*Loader
 	*survey
 	steps
-	next   *State             // that the change leads to
-	trial  time.Duration      // of it; 0: it stays
-	fate   classes.Fate       // of open sockets, in place of the classes' own; "": theirs
-	lapsed bool               // as of wanted
-	older  *datapath.Instance // the instance that a fresh one takes over from; nil for none
-	walked datapath.Walked
+	next    *State             // that the change leads to
+	trial   time.Duration      // of it; 0: it stays
+	fate    classes.Fate       // of open sockets, in place of the classes' own; "": theirs
+	lapsed  bool               // as of wanted
+	resumes bool               // it is in place of what was tried and is not confirmed
+	older   *datapath.Instance // the instance that a fresh one takes over from; nil for none
+	walked  datapath.Walked
 }
 
 func (a *apply) run() error {
@@ -136,6 +137,7 @@ func (a *apply) run() error {
 	a.fill()
 	a.attach(func(h plan.Hook) bool { return !h.Arms() && !a.guards(h) })
 	a.writeMoves()
+	a.writeTried()
 	a.keepState()
 	a.walk()
 	a.detach()

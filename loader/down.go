@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -24,7 +25,7 @@ func (l *Loader) Down() (Removed, error) {
 	}
 	defer held.release()
 	r, err := l.remove()
-	if err != nil {
+	if err := errors.Join(err, l.forgetTried()); err != nil {
 		return r, fmt.Errorf("down: %w", err)
 	}
 	return r, nil

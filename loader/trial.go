@@ -74,7 +74,7 @@ func (l *Loader) Confirm() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return state, writeState(dir, *state)
+	return state, errors.Join(writeState(dir, *state), l.forgetTried())
 }
 
 // due carries out what a deadline of the state asks for. The lock is held.

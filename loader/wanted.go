@@ -23,6 +23,8 @@ type wanted struct {
 
 	lapsed bool // that moves cannot be forgotten is no error: their end is written beside them, or nobody is there to see to that
 
+	resumes bool // what was tried before it is still not confirmed
+
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
 	locked    bool              // the lock is held
 	asked     bool              // by somebody who may have given up before the first change

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"waymark/internal/host"
 	"waymark/internal/lab"
 )
 
@@ -187,4 +188,65 @@ func (s *site) leavesSoon(t *testing.T, job lab.Job, router int) {
 		return nil
 	})
 	s.leaves(t, job, router)
+}
+
+// TestRebootDuringTrial starts the machine anew while the files that its agent begins
+// with are on trial, and again: the policy before them comes back, until somebody
+// applies them to stay.
+func TestRebootDuringTrial(t *testing.T) {
+	dir, file := filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "policy.yaml")
+	write := func(by string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(groupBy(by)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func() (s *site, apply []string) {
+		s = newSite(t, lab.Options{Uplinks: 3})
+		s.stateDir = dir
+		s.cgroups(t, "app.slice")
+		s.mark(t)
+		return s, []string{"apply", "-f", file, "--cgroup-root", s.CgroupRoot()}
+	}
+	// end is the end of a machine's memory: what it kept in files is there after it.
+	end := func(s *site) {
+		t.Helper()
+		kept := must[[]byte](t)(os.ReadFile(filepath.Join(dir, "tried.json")))
+		s.ok(t, "down")
+		s.check(t, host.Replace(filepath.Join(dir, "tried.json"), kept))
+	}
+	s, apply := start()
+	write("b")
+	s.ok(t, apply...)
+	write("c")
+	s.ok(t, append(apply, "--confirm", "1h")...)
+	s.goes(t, "app.slice", byC)
+	end(s)
+
+	for range 2 {
+		s, apply = start()
+		a := s.agentOn(t, apply[1:]...)
+		a.says(t, "the policy files were tried, and nobody confirmed them")
+		s.goes(t, "app.slice", byB)
+		if text := s.ok(t, "status"); !strings.Contains(text, "agent says: the policy files were tried") {
+			t.Errorf("status does not say why:\n%s", text)
+		}
+		a.stop(t)
+		end(s)
+	}
+	s, apply = start()
+	a := s.agentOn(t, apply[1:]...)
+	s.goes(t, "app.slice", byB)
+	s.ok(t, apply...)
+	s.goes(t, "app.slice", byC)
+	if _, err := os.Stat(filepath.Join(dir, "tried.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was tried is still kept: %v", err)
+	}
+	soon(t, "nothing is wrong any more", func() error {
+		if all := s.record(t).Problems; len(all) > 0 {
+			return fmt.Errorf("the agent says %q", all)
+		}
+		return nil
+	})
+	a.stop(t)
 }

@@ -59,6 +59,7 @@ type Agent struct {
 	files   []classes.File // as they were last tried
 	wanted  map[Object]bool
 	again   again
+	begun   bool            // the files were applied, or tried to be, once
 	waits   bool            // the files are to be applied when a trial is over, whatever comes of it
 	policy  *classes.Policy // in force when it was last looked
 	ours    bool            // the state in force is of this agent's own apply, which no look has found yet
@@ -106,7 +107,9 @@ func Run(ctx context.Context, o Options) error {
 
 // begin applies the files for the first time.
 func (a *Agent) begin() error {
-	if err := a.apply(true); err != nil {
+	err := a.apply(true)
+	a.begun = true
+	if err != nil {
 		if _, stateErr := a.Loader.State(); stateErr != nil {
 			return err
 		}

@@ -75,6 +75,7 @@ func (a *Agent) heal(do loader.Healing) (*loader.Healed, error) {
 				a.again.soon(time.Now()) // a move that was in the way may be taken back, or a trial be over
 			} else {
 				a.superseded()
+				a.settle("tried")
 			}
 		}
 	}

@@ -5,6 +5,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -65,11 +66,14 @@ func (a *Agent) apply(always bool) error {
 		a.again = again{}
 	}
 	a.files = files
-	done, err := a.Loader.Apply(policy)
+	done, err := a.bring(policy)
 	a.waits = errors.As(err, new(*loader.OnTrial))
 	if err != nil {
 		a.again.failed(time.Now())
 		return err
+	}
+	if done == nil {
+		return nil
 	}
 	a.superseded()
 	if done.Unread != nil {
@@ -86,6 +90,31 @@ func (a *Agent) apply(always bool) error {
 			"hooks", len(done.Changes.Attach)+len(done.Changes.Detach), "flows", done.Walked.String())
 	}
 	return nil
+}
+
+// bring applies the files. Those that nobody confirmed when they were tried are not
+// what this begins with: what they went back to is in force, or comes back after a
+// start of the machine. It returns nil where that is nothing, or there already.
+func (a *Agent) bring(policy *classes.Policy) (*loader.Applied, error) {
+	if a.begun {
+		a.settle("tried")
+		return a.Loader.Apply(policy)
+	}
+	is, before, err := a.Loader.Unconfirmed(policy)
+	if err != nil {
+		a.complain("tried", err.Error())
+	}
+	if !is {
+		return a.Loader.Apply(policy)
+	}
+	a.complain("tried", "the policy files were tried, and nobody confirmed them: what was before them stays; `waymark apply` applies them, or a change of the files")
+	if before == nil {
+		return nil, nil
+	}
+	if _, err := a.Loader.State(); !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return a.Loader.Resume(before)
 }
 
 func monotonic() time.Duration {
