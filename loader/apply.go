@@ -110,6 +110,12 @@ type Applied struct {
 	Unread  error  // why moves of before the machine started are not in force, which the plan's notes say, too; nil: they are
 }
 
+// TakesUp tells whether moves came in force with it that end by themselves: those of
+// before the machine started, whom nobody waits for any more.
+func (a *Applied) TakesUp() bool {
+	return a.State.Number == 1 && !a.Changes.Empty() && slices.ContainsFunc(a.State.Overrides, func(o Override) bool { return o.Until != 0 })
+}
+
 // apply is one change of the kernel.
 type apply struct {
 	*Loader

@@ -250,3 +250,24 @@ func TestRebootDuringTrial(t *testing.T) {
 	})
 	a.stop(t)
 }
+
+// TestMoveEndsAfterReboot applies, after a start of the machine and without an agent,
+// what has a move for a time beside it: that ends when it would have.
+func TestMoveEndsAfterReboot(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.stateDir = dir
+	s.cgroups(t, "app.slice", "moved.slice")
+	s.apply(t, rebooted)
+	s.ok(t, "move", "moved.slice", "other", "--for", "20s")
+	moved := time.Now()
+	kept := must[[]byte](t)(os.ReadFile(filepath.Join(dir, "moves.json")))
+	s.ok(t, "down")
+	s.check(t, host.Replace(filepath.Join(dir, "moves.json"), kept))
+	s.apply(t, rebooted)
+	s.leaves(t, in("moved.slice", v4.job(lab.TCP, 1)), byC)
+	s.leavesSoon(t, in("moved.slice", v4.job(lab.TCP, 1)), byA)
+	if took := time.Since(moved); took < 18*time.Second {
+		t.Errorf("the move ended after %s", took)
+	}
+}

@@ -99,6 +99,10 @@ func (v *applyVerb) apply(l *loader.Loader, do func() (*loader.Applied, error)) 
 			return errors.Join(fmt.Errorf("apply: start the process that would go back: %w; everything is as it was before", err), back)
 		}
 		value["goesBack"] = a.State.Trial.GoesBack()
+	} else if a.TakesUp() {
+		if err := startWait(l.CgroupRoot()); err != nil {
+			return fmt.Errorf("apply: start the process that takes back moves in time: %w; the policy is in force, and the next command takes them back", err)
+		}
 	}
 	return v.print(v.stdout, "Apply", value, func(w io.Writer) error { return printApplied(w, a, v.trial) })
 }
