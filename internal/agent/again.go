@@ -42,5 +42,6 @@ func (a *Agent) tryAgain() []string {
 	if a.again.at.IsZero() {
 		return nil
 	}
-	return []string{fmt.Sprintf("the policy files are applied again at %s", a.again.at.Format("15:04:05 MST"))}
+	// By the clock as it is now: it may have been set since.
+	return []string{fmt.Sprintf("the policy files are applied again at %s", time.Now().Add(time.Until(a.again.at)).Format("15:04:05 MST"))}
 }
