@@ -31,7 +31,7 @@ var rows = []string{
 	"TestRepair//^IPv",
 	"TestVRF/^(cgroup|destination,_bound|another_VRF|inbound)$", "TestDummy", "TestBond",
 	"TestFates/^move$/^the_class/^UDP_that_both", "TestFatesOfContainers/^keep$/^the_class",
-	"TestForwardedOptions",
+	"TestForwardedOptions", "TestClockIsSet",
 }
 
 // chosen are the rows of this run; the page has a dash for the others.
