@@ -60,7 +60,7 @@ func (l *Loader) Unconfirmed(policy *classes.Policy) (is bool, before *classes.P
 		before, err = classes.ParseFiles(t.Before...)
 	}
 	if err != nil {
-		return false, nil, fmt.Errorf("read what was tried from %s: %w: remove it, and see that the policy is the one you want", l.triedFile(), err)
+		return is, nil, fmt.Errorf("read what was tried from %s: %w: remove it, and see that the policy is the one you want", l.triedFile(), err)
 	}
 	return is, before, nil
 }
