@@ -46,8 +46,10 @@ type panel struct {
 	Type, Title, Description string
 	Datasource               reference
 	GridPos                  struct{ X, Y, W, H int }
-	FieldConfig              struct{ Defaults struct{ Unit string } }
-	Targets                  []struct {
+	FieldConfig              struct {
+		Defaults struct{ Unit, NoValue string }
+	}
+	Targets []struct {
 		Expr, RefID string
 		Datasource  reference
 	}
@@ -152,12 +154,26 @@ func (d *dashboard) checkPanels(t *testing.T, file string) {
 		if len(p.Description) < 20 || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource != byVariable {
 			t.Errorf("%s: panel %q lacks a description, a unit, a target or the chosen data source", file, p.Title)
 		}
+		if p.mayBeEmpty() && p.FieldConfig.Defaults.NoValue == "" {
+			t.Errorf("%s: panel %q does not say why it is empty where nothing is measured", file, p.Title)
+		}
 		for _, target := range p.Targets {
 			if target.Datasource != byVariable {
 				t.Errorf("%s: panel %q asks %v", file, p.Title, target.Datasource)
 			}
 		}
 	}
+}
+
+// mayBeEmpty tells whether all that a panel draws is measured only on some hosts:
+// where the policy has a probe, something failed, or the telemetry is on.
+func (p *panel) mayBeEmpty() bool {
+	for _, target := range p.Targets {
+		if slices.ContainsFunc(names(target.Expr), func(name string) bool { return !someHosts.MatchString(name) }) {
+			return false
+		}
+	}
+	return p.Type != "stat" // which has a number even so
 }
 
 // TestDashboardsKeepToWhatIsChosen has all that is of an uplink be of those that
@@ -186,6 +202,7 @@ var (
 	metricName = regexp.MustCompile(`\bwaymark_\w+`)
 	quoted     = regexp.MustCompile(`"[^"]*"`)
 	selected   = regexp.MustCompile(`\b(waymark_\w+)\{([^}]*)\}`)
+	someHosts  = regexp.MustCompile(`_(tcp_rtt|tcp_connect|queue|convergence)_seconds|_dropped_|_probe`)
 	selectors  = regexp.MustCompile(`\{([^}]*)\}`)
 )
 
