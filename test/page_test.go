@@ -82,6 +82,7 @@ func TestPage(t *testing.T) {
 	}
 	t.Run("unseen", func(t *testing.T) { pageLetsGo(t, b) })
 	t.Run("crowded", func(t *testing.T) { s.pageIsCrowded(t, b) })
+	t.Run("comes back", func(t *testing.T) { s.pageComesBack(t, b) })
 }
 
 // says waits until the page's badge and alert say something.
@@ -201,6 +202,10 @@ func pageIsAccessible(t *testing.T, b *browser) {
 	}
 	if len(backgrounds) != 2 {
 		t.Errorf("by day and by night it is %v", backgrounds)
+	}
+	var paper []any
+	if b.step(t, &paper, "printed"); paper[0] != "rgb(245, 246, 247)" || paper[1] != 0. {
+		t.Errorf("on paper the background is %v, and %v lists are cut off", paper[0], paper[1])
 	}
 	var by []string
 	b.step(t, &by, "tab", "times", 12)

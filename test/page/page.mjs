@@ -96,6 +96,13 @@ const steps = {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   },
+  // printed is what is on paper of a page that is dark: its background, and how many lists are cut off.
+  async printed() {
+    await page.emulateMedia({ media: "print", colorScheme: "dark" });
+    const paper = await page.evaluate(() => [getComputedStyle(document.body).backgroundColor, [...document.querySelectorAll(".scroll, .log")].filter((e) => e.scrollHeight > e.clientHeight + 1).length]);
+    await page.emulateMedia({ media: null, colorScheme: null });
+    return paper;
+  },
   background: () => page.evaluate(() => getComputedStyle(document.body).backgroundColor),
   async shot({ path }) {
     await page.evaluate(() => { document.activeElement.blur(); window.scrollTo({ top: 0, behavior: "instant" }); });

@@ -11,6 +11,7 @@ import "./explain.js";
 
 const rows = { classes: [], lines: [], rules: [] };
 const patience = 10000; // before it is tried again, or a page that nobody sees lets go
+const silence = 12000; // more than lies between two readings, which may be 5 s apart
 let last = null;
 let dead = 0;
 let stream = null;
@@ -67,8 +68,17 @@ function show(frame) {
   showLists(frame);
   showMoves(frame);
   last = frame;
+  awaitNews();
+}
+
+// awaitNews begins anew when nothing comes. A stream whose other end is gone
+// without a word (a laptop slept, a router forgot it) is no error to a browser.
+function awaitNews() {
   clearTimeout(dead);
-  dead = setTimeout(() => live("wait", "no news for 5 s"), 5000);
+  dead = setTimeout(() => {
+    live("wait", `no news for ${silence / 1000} s`);
+    connect();
+  }, silence);
 }
 
 // refused says why there is no stream, where that is said.
@@ -80,7 +90,9 @@ async function refused() {
 }
 
 function connect() {
+  stream?.close();
   stream = new EventSource("events");
+  awaitNews();
   stream.addEventListener("hello", (e) => {
     const hello = JSON.parse(e.data);
     text($("host"), hello.host);
@@ -89,9 +101,10 @@ function connect() {
   });
   stream.addEventListener("frame", (e) => show(JSON.parse(e.data)));
   stream.addEventListener("error", () => {
-    clearTimeout(dead);
     live("down", "not connected");
-    if (stream?.readyState === EventSource.CLOSED) refused(); // else the browser tries again by itself
+    if (stream?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    clearTimeout(dead);
+    refused();
   });
 }
 
