@@ -31,7 +31,7 @@ var connectionFamilies = []Family{
 }
 
 var histogramFamilies = []Family{
-	histogram("waymark_class_tcp_rtt_seconds", fmt.Sprintf("Round-trip time of TCP, one measurement of the kernel's in each round trip, however many segments it has: where they are not equally late, a tenth or so from the mean of all. Of those below %v, once a connection has received %d segments, one of %d is taken, and counts for all.", datapath.RTTShort, datapath.RTTEach, datapath.RTTSample), byUplink,
+	histogram("waymark_class_tcp_rtt_seconds", fmt.Sprintf("Round-trip time of TCP, one measurement of the kernel's in each round trip, however many segments it has: where they are not equally late, a tenth or so from the mean of all. While lost segments are sent again there are few. Of those below %v, once a connection has received %d segments, one of %d is taken, and counts for all.", datapath.RTTShort, datapath.RTTEach, datapath.RTTSample), byUplink,
 		distributions(func(t *datapath.Tally) *datapath.Histogram { return &t.RTT })),
 	histogram("waymark_class_tcp_connect_seconds", "Time from the first SYN to the established connection.", byUplink,
 		distributions(func(t *datapath.Tally) *datapath.Histogram { return &t.Connect })),
