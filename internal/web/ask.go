@@ -27,7 +27,7 @@ type Question struct {
 
 // Move is a move as a person writes it, by the words of `waymark move`.
 type Move struct {
-	Author  string `json:"-"`       // who is logged in, by a password
+	Author  string `json:"-"`       // who is logged in, by a password or a certificate
 	Subject string `json:"subject"` // what is moved
 	To      string `json:"to"`      // a class's name
 	Fate    string `json:"fate"`    // of open sockets; "": the class's own
@@ -78,9 +78,7 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 		if err := in.Decode(&m); err != nil {
 			return nil, errors.New("the move cannot be read: load the page again")
 		}
-		if m.Author, _, _ = r.BasicAuth(); m.Author == "" {
-			m.Author = "the page"
-		}
+		m.Author = author(r)
 		if !m.DryRun {
 			defer p.stream.hurry()
 		}

@@ -41,6 +41,19 @@ func LetIn(config string, r *http.Request) bool {
 	return len(configured(config).Users) > 0 || r.TLS != nil && len(r.TLS.VerifiedChains) > 0
 }
 
+// author is who sent a request: the user, or whom the certificate is of.
+func author(r *http.Request) string {
+	if user, _, _ := r.BasicAuth(); user != "" {
+		return user
+	}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		if name := r.TLS.VerifiedChains[0][0].Subject.CommonName; name != "" {
+			return name
+		}
+	}
+	return "the page"
+}
+
 // Authenticated tells whether a web configuration file, as it is now, lets
 // nobody in without a password or a certificate, from the start.
 func Authenticated(config string) bool {

@@ -5,12 +5,28 @@ package web
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+func TestAuthor(t *testing.T) {
+	by := func(name string) *tls.ConnectionState {
+		return &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{Subject: pkix.Name{CommonName: name}}}}}
+	}
+	alice := &http.Request{Header: http.Header{"Authorization": {"Basic YWxpY2U6eA=="}}, TLS: by("laptop")}
+	for want, r := range map[string]*http.Request{"alice": alice, "laptop": {TLS: by("laptop")}, "the page": {TLS: by("")}} {
+		if got := author(r); got != want {
+			t.Errorf("it is %q, want %q", got, want)
+		}
+	}
+	if got := author(&http.Request{TLS: &tls.ConnectionState{}}); got != "the page" {
+		t.Errorf("of nobody's it is %q", got)
+	}
+}
 
 func TestAuthenticated(t *testing.T) {
 	for text, want := range map[string][2]bool{ // authenticated, encrypted
