@@ -195,7 +195,8 @@ func (m *Meter) uplinks(s *Sample) (up map[string]bool, err error) {
 	up = map[string]bool{}
 	for _, u := range m.plan.Uplinks {
 		link, there := links[u.Interface]
-		up[u.Name] = there && link.Up && link.Carrier && u.Withdrawn == ""
+		u.Up = there && link.Up && link.Carrier // now, with or without an agent
+		up[u.Name] = u.Usable()
 		s.Uplinks = append(s.Uplinks, UplinkSample{Name: u.Name, Interface: u.Interface, Table: u.Table, Up: up[u.Name]})
 	}
 	return up, nil

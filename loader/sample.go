@@ -32,7 +32,7 @@ type UplinkSample struct {
 	Name      string `json:"name"`
 	Interface string `json:"interface"`
 	Table     uint32 `json:"table"`
-	Up        bool   `json:"up"` // its link is, now
+	Up        bool   `json:"up"` // classes leave by it now: its link is up, it has a way out, and is not withdrawn
 
 	Gone datapath.Tally `json:"-"` // by all classes that the policy has no more together, without times
 }

@@ -25,6 +25,7 @@ classes:
 	s.goes(t, "app.slice", byB)
 	s.shell(t, "ip -4 addr flush dev up-b; ip -6 addr flush dev up-b scope global")
 	s.hasDefaults(t, 0)
+	s.says(t, map[string]string{`uplink_up{uplink="b"}`: "0", `class_way_out{class="group"}`: "1", `class_way_out{class="closed"}`: "0", `class_uplink_current{class="group",uplink="a"}`: "1"})
 	for _, f := range bothFamilies {
 		for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
 			s.leaves(t, in("app.slice", f.job(kind, 1)), byA)
@@ -40,10 +41,25 @@ classes:
 	}
 	s.check(t, s.Host.Restore("up-b"))
 	s.hasDefaults(t, 1)
+	s.says(t, map[string]string{`uplink_up{uplink="b"}`: "1", `class_way_out{class="closed"}`: "1", `class_uplink_current{class="group",uplink="b"}`: "1"})
 	for _, f := range bothFamilies {
 		s.leaves(t, in("app.slice", f.job(lab.TCP, 1)), byB)
 		s.leaves(t, in("closed.slice", f.job(lab.TCP, 1)), byB)
 	}
+}
+
+// says waits until the metrics have these values.
+func (s *site) says(t *testing.T, want map[string]string) {
+	t.Helper()
+	soon(t, fmt.Sprintf("the metrics say %v", want), func() error {
+		text := s.ok(t, "metrics", "--once")
+		for series, value := range want {
+			if !strings.Contains(text, "\nwaymark_"+series+" "+value+"\n") {
+				return fmt.Errorf("%s is not %s", series, value)
+			}
+		}
+		return nil
+	})
 }
 
 // hasDefaults waits until b's table has so many default routes of each family.

@@ -17,7 +17,7 @@ func truth(b bool) float64 {
 }
 
 var hostFamilies = []Family{
-	gauge("waymark_uplink_up", "1 while the uplink can be used: its interface is up and has a carrier, and its probes, if it has any, are answered.", []string{"uplink"}, func(in *input, s *series) {
+	gauge("waymark_uplink_up", "1 while the uplink can be used: its interface is up and has a carrier, it has an address and a next hop if it needs one, and its probes, if it has any, are answered.", []string{"uplink"}, func(in *input, s *series) {
 		for _, u := range sampled(in).Uplinks {
 			s.set(truth(u.Up), u.Name)
 		}
