@@ -29,14 +29,16 @@ static __always_inline const struct uplink_entry *home_of_source(const struct fl
 /*
  * Asks for the way of what comes from a flow's source: the rules', or for IPv6,
  * where they cannot be asked, that of the uplink. A class may have a rule for
- * the source itself that comes before the uplink's: what one takes is left to it.
+ * the source itself that comes before the uplink's: what one took is left to it.
+ * That went by another table than main.
  */
 static __always_inline long ask_homewards(struct __sk_buff *skb, struct bpf_fib_lookup *fib, const struct flow *flow,
 					  __u32 class_mark)
 {
 	if (flow->family == AF_INET)
 		return ask4(skb, fib, flow, skb->mark, flow->addresses[0].word[0]);
-	const struct uplink_entry *home = class_mark || bits_in_main(skb) > 0 ? 0 : home_of_source(flow);
+	int bits = bits_in_main(skb);
+	const struct uplink_entry *home = bits > 0 || (bits && class_mark) ? 0 : home_of_source(flow);
 	return home ? ask_table(skb, fib, flow, home) : BPF_FIB_LKUP_RET_NOT_FWDED;
 }
 

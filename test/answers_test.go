@@ -16,9 +16,10 @@ import (
 )
 
 // served has a server behind the host in a class that must not leak, and one in
-// none.
+// none. What goes to some of those who may ask is in a class, too.
 const served = threeUplinks + `
 classes:
+  - {name: peers, route: [c], otherwise: unreachable, match: [{proto: [icmp, icmpv6], dst: [203.0.113.3, "2001:db8:f::3"]}, {proto: tcp, sport: 8080, dst: [203.0.113.3, "2001:db8:f::3"]}]}
   - {name: served, route: [b], otherwise: unreachable, match: [{iif: br-lan, sport: 8}]}
 `
 
@@ -87,18 +88,20 @@ nft add rule inet theirs refuse tcp dport 8 reject with tcp reset
 	for uplink := range s.Routers {
 		for _, f := range bothFamilies {
 			for _, kind := range []lab.Kind{lab.TCP, lab.UDP} {
-				t.Run(fmt.Sprintf("refused by uplink %d/%s/%s", uplink, f, kind), func(t *testing.T) { s.refusedBy(t, uplink, f, kind) })
+				for name, asker := range map[string]netip.Addr{"anybody": f.service(1).Addr(), "one of a class": f.service(3).Addr()} {
+					t.Run(fmt.Sprintf("refused by uplink %d/%s/%s/%s", uplink, f, kind, name), func(t *testing.T) { s.refusedBy(t, uplink, asker, kind) })
+				}
 			}
 		}
 	}
 	s.shell(t, "nft delete chain inet theirs refuse")
 }
 
-func (s *site) refusedBy(t *testing.T, uplink int, f ip, kind lab.Kind) {
+func (s *site) refusedBy(t *testing.T, uplink int, asker netip.Addr, kind lab.Kind) {
 	t.Helper()
-	asked := s.address(uplink, f.service(1).Addr())
+	asked := s.address(uplink, asker)
 	s.drain(t)
-	r := must[lab.Result](t)(s.Far.Run(lab.Job{Kind: kind, To: []netip.AddrPort{netip.AddrPortFrom(asked, 8080)}, Count: 1, Size: 16}))
+	r := must[lab.Result](t)(s.Far.Run(from(asker, lab.Job{Kind: kind, To: []netip.AddrPort{netip.AddrPortFrom(asked, 8080)}, Count: 1, Size: 16})))
 	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "ECONNREFUSED") {
 		t.Errorf("the far server was told %v, should be that its question is refused", err)
 	}
