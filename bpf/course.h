@@ -8,6 +8,7 @@
 #include "refuse.h"
 #include "rewrite.h"
 
+enum { IPV4_TOS = 1 };
 enum { LOOPBACK = 1 }; /* lo's ifindex, in every network namespace */
 
 static __always_inline void question(struct bpf_fib_lookup *fib, const struct flow *flow)
@@ -30,6 +31,7 @@ static __always_inline long ask4(struct __sk_buff *skb, struct bpf_fib_lookup *f
 				 __u32 source)
 {
 	question(fib, flow);
+	load(skb, IPV4_TOS, &fib->tos, sizeof(fib->tos));
 	fib->mark = mark;
 	fib->src[0] = bpf_ntohl(source);
 	return bpf_fib_lookup(skb, fib, sizeof(*fib), BPF_FIB_LOOKUP_MARK | BPF_FIB_LOOKUP_SKIP_NEIGH);

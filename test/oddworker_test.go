@@ -35,6 +35,12 @@ var oddities = map[string]func(to []netip.Addr) error{
 	"raw TCP":         sendRawTCP,
 	"traced":          sendTraced,
 
+	"service": func(to []netip.Addr) error {
+		return sendWithOption(to[0], false, unix.IPPROTO_IP, unix.IP_TOS, service)
+	},
+	"service, connected": func(to []netip.Addr) error { return sendWithOption(to[0], true, unix.IPPROTO_IP, unix.IP_TOS, service) },
+	"service, stream":    connectOfService,
+
 	"interface beside, connected": func(to []netip.Addr) error { return sendBesideConnected("up-a", netip.Addr{}, to[0]) },
 	"source beside, connected":    func(to []netip.Addr) error { return sendBesideConnected("", to[1], to[0]) },
 	"both beside, connected":      func(to []netip.Addr) error { return sendBesideConnected("up-a", to[1], to[0]) },

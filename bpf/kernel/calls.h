@@ -27,7 +27,9 @@ struct bpf_fib_lookup {
 	__u16 dport;
 	__u16 tot_len;
 	__u32 ifindex;
-	__u32 flowinfo; /* answer: the route's metric */
+	__u8 tos; /* of IPv4; with what follows an answer's metric */
+	__u8 : 8;
+	__u16 : 16;
 	__u32 src[4];	/* IPv4 uses the first word; network byte order, as all addresses here */
 	__u32 dst[4];	/* answer: the next hop */
 	__u32 table; /* with BPF_FIB_LOOKUP_TBID; a VLAN tag in an answer */
