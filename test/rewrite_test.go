@@ -192,3 +192,27 @@ func (s *site) uncounted(t *testing.T, before map[string]count) string {
 	maps.DeleteFunc(arrived, func(_ string, c count) bool { return c == count{} })
 	return cmp.Diff(arrived, s.counted(t).byUplink())
 }
+
+// TestTooLargeStays has a ping of a class by destination be larger than its uplink
+// takes: nobody would tell who sent it, so it stays, and counts as late.
+func TestTooLargeStays(t *testing.T) {
+	s := newTraffic(t, lab.Options{})
+	s.shell(t, "ip link set up-c mtu 1400")
+	s.apply(t, traffic)
+	for _, f := range bothFamilies {
+		t.Run(string(f), func(t *testing.T) {
+			needRepair(t)
+			job := f.job(lab.RawPing, 3)
+			for size, want := range map[int]struct {
+				router  int
+				counted ledger
+			}{
+				1300: {byC, ledger{"tuple a": repaired(misrouted(1, late))}},
+				1420: {byA, ledger{"tuple a": misrouted(1, late)}},
+			} {
+				job.Count, job.Size = 1, size
+				s.account(t, want.counted, func() { s.leaves(t, job, want.router) })
+			}
+		})
+	}
+}
