@@ -54,16 +54,25 @@ static __always_inline int same_words(const struct words *a, const struct words 
 	return same;
 }
 
-/* Who borrowed the address that an answer of this flow comes to; 0: nobody did. */
-static __always_inline const struct borrowed *borrowed_by(const struct flow *answer)
+/* Whether anything was borrowed lately: most hosts never do, and have no more to ask. */
+static __always_inline int lends(void)
 {
-	const struct borrowed *b = borrowed_at(borrowed_slot(&answer->addresses[0], answer->ports[0], answer->ports[1]));
+	const struct borrowed *latest = borrowed_at(BORROWED_LATEST);
 
-	if (!b || b->family != answer->family || b->proto != answer->proto || !is_lately(b))
+	return latest && unlikely(latest->seconds) && is_lately(latest);
+}
+
+/* What was borrowed for a flow, whose end number `near` is the host's; 0: nothing was. */
+static __always_inline const struct borrowed *borrowed_for(const struct flow *flow, __u32 near)
+{
+	__u32 far = 1 - near;
+	const struct borrowed *b = borrowed_at(borrowed_slot(&flow->addresses[far], flow->ports[far], flow->ports[near]));
+
+	if (!b || b->family != flow->family || b->proto != flow->proto || !is_lately(b))
 		return 0;
-	if (b->ports[0] != answer->ports[1] || b->ports[1] != answer->ports[0])
+	if (b->ports[0] != flow->ports[near] || b->ports[1] != flow->ports[far])
 		return 0;
-	return same_words(&b->peer, &answer->addresses[0]) && same_words(&b->source, &answer->addresses[1]) ? b : 0;
+	return same_words(&b->peer, &flow->addresses[far]) ? b : 0;
 }
 
 /* Gives a flow of ICMP its id for both ports, from the place in a packet where its transport is. */

@@ -42,13 +42,30 @@ static __always_inline long ask_homewards(struct __sk_buff *skb, struct bpf_fib_
 	return home ? ask_table(skb, fib, flow, home) : BPF_FIB_LKUP_RET_NOT_FWDED;
 }
 
+/* Gives what the kernel says of an answer that was given back (a RST to it, say) the borrowed source, too. */
+static __always_inline int borrow_again(struct __sk_buff *skb, struct flow *flow, const struct layers *at)
+{
+	const struct borrowed *b = borrowed_for(flow, SOURCE);
+	__u32 fresh[4];
+
+	if (!b || !same_words(&b->own, &flow->addresses[SOURCE]))
+		return 0;
+	from_words(fresh, &b->source);
+	return flow->family == AF_INET ? rewrite4(skb, flow, at, SOURCE, fresh[0]) : rewrite6(skb, flow, at, SOURCE, fresh);
+}
+
 /* Sends a packet by the uplink that its source is of, where it is counted; TCX_NEXT: it is right here, or there is no way there. */
 __noinline int send_home(struct __sk_buff *skb, __u32 class_mark)
 {
 	struct flow flow = {};
+	struct layers at = {};
 	struct bpf_fib_lookup fib;
 
-	if (!read_packet(skb, &flow) || is_for_link(skb, &flow) || source_is_free(&flow, skb->ifindex))
+	if (!read_layers(skb, &flow, &at) || is_for_link(skb, &flow))
+		return TCX_NEXT;
+	if (unlikely(lends()) && borrow_again(skb, &flow, &at))
+		class_mark = 0;
+	if (source_is_free(&flow, skb->ifindex))
 		return TCX_NEXT;
 	if (ask_homewards(skb, &fib, &flow, class_mark) || fib.ifindex == skb->ifindex)
 		return TCX_NEXT;

@@ -9,14 +9,6 @@
 /* Apart from the protocols, so that a later fragment of ICMP has no ports to anybody else. */
 enum { BY_ID = 0x100 };
 
-/* Whether anything was borrowed lately: most hosts never do, and have no more to ask. */
-static __always_inline int lends(void)
-{
-	const struct borrowed *latest = borrowed_at(BORROWED_LATEST);
-
-	return latest && unlikely(latest->seconds) && is_lately(latest);
-}
-
 static __always_inline int is_error(struct __sk_buff *skb, const struct flow *flow, const struct layers *at)
 {
 	__u8 type = 0;
@@ -85,8 +77,8 @@ static __noinline int give_back(struct __sk_buff *skb)
 	int error = is_error(skb, &flow, &at);
 	if (!(error ? read_error(skb, &answer, &at) : read_answer(skb, &answer, &at)))
 		return 0;
-	const struct borrowed *b = borrowed_by(&answer);
-	if (!b || !same_words(&b->source, &flow.addresses[DESTINATION]))
+	const struct borrowed *b = borrowed_for(&answer, DESTINATION);
+	if (!b || !same_words(&b->source, &answer.addresses[DESTINATION]) || !same_words(&b->source, &flow.addresses[DESTINATION]))
 		return 0;
 	from_words(fresh, &b->own);
 	if (flow.family == AF_INET)

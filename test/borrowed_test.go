@@ -101,15 +101,19 @@ func connectRaw(to, from netip.Addr, proto int) (int, error) {
 	return fd, unix.Connect(fd, sockaddr(to, 0))
 }
 
-// knock asks the first for a connection at a port that is closed, by a header of its own,
-// whose checksum has the source in it that the socket was given, and waits for the refusal.
+// knock asks the first for a connection by a header of its own, whose checksum has
+// the source in it that the socket was given, and waits for the answer, which the kernel
+// refuses; or, bound, at a port that is closed.
 func knock(to []netip.Addr, bound netip.Addr) error {
 	fd, err := connectRaw(to[0], bound, unix.IPPROTO_TCP)
 	if err != nil {
 		return err
 	}
-	from := to[1].AsSlice()
-	header := []byte{0x12, 0x34, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, 2, 4, 0, 0, 0, 0, 0}
+	from, port := to[1].AsSlice(), byte(servicePort)
+	if bound.IsValid() {
+		port = 1
+	}
+	header := []byte{0x12, 0x34, 0, port, 0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, 2, 4, 0, 0, 0, 0, 0}
 	order.BigEndian.PutUint16(header[16:], lab.Checksum(from, to[0].AsSlice(), []byte{0, unix.IPPROTO_TCP, 0, byte(len(header))}, header))
 	if _, err := unix.Write(fd, header); err != nil {
 		return err
