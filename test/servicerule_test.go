@@ -15,6 +15,7 @@ import (
 // TestRuleByService has a rule of somebody's lead what bears a type of service
 // by main, whatever its class: it leaves there, and is no misroute.
 func TestRuleByService(t *testing.T) {
+	needRepair(t)
 	s := newTraffic(t, lab.Options{})
 	s.apply(t, traffic)
 	const rule = "priority 900 tos 0x10 lookup main"
