@@ -64,6 +64,16 @@ func (w *survey) numbered(l *Loader, want wanted, before plan.Numbers) error {
 	return nil
 }
 
+// keepBlocks has all blocks of a plan in force stay: that the last socket of one has
+// ended since is a reason for the next change to remove its rules, and no damage.
+func (w *survey) keepBlocks(of plan.Numbers) {
+	all := maps.Clone(w.facts.InUse)
+	for _, b := range of.Blocks {
+		all[of.Mask.Spread(b.First)] = true
+	}
+	w.facts.InUse = all
+}
+
 // carried are the marks that flows have without their sockets, here and in
 // the network namespaces of the processes in classed cgroups.
 func (a *apply) carried(alone bool) (map[uint32]bool, error) {

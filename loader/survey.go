@@ -80,7 +80,7 @@ func (l *Loader) surveyApplied() (*survey, error) {
 	if err := l.at(l.root); err != nil {
 		return nil, err
 	}
-	w, err := l.survey(wanted{policy: policy})
+	w, err := l.survey(wanted{policy: policy, looks: true})
 	if err == nil && w.state == nil {
 		w.close()
 		return nil, fs.ErrNotExist
@@ -107,6 +107,9 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	before := plan.Numbers{}
 	if w.state != nil {
 		before = w.state.Numbers
+	}
+	if want.looks {
+		w.keepBlocks(before)
 	}
 	if w.plan, w.conflict = w.make(l, want, before); w.plan == nil {
 		return w.conflict

@@ -40,7 +40,7 @@ func (l *Loader) Verify(policy *classes.Policy) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := l.survey(wanted{policy: policy})
+	w, err := l.survey(wanted{policy: policy, looks: true})
 	if err != nil {
 		return nil, err
 	}

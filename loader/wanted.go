@@ -25,6 +25,8 @@ type wanted struct {
 
 	resumes bool // what was tried before it is still not confirmed
 
+	looks bool // nothing is changed
+
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
 	locked    bool              // the lock is held
 	asked     bool              // by somebody who may have given up before the first change

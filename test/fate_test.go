@@ -248,3 +248,24 @@ func TestAcceptedBeforeApply(t *testing.T) {
 		}
 	}
 }
+
+// TestNumberNobodyCarries has a class go from route to route beside a connection that
+// stays: the rules of a number that the last socket has left are no damage.
+func TestNumberNobodyCarries(t *testing.T) {
+	s := newTraffic(t, lab.Options{Uplinks: 3})
+	policy := func(uplink string) string {
+		return threeUplinks + fmt.Sprintf("classes:\n  - {name: app, route: [%s], match: [{cgroup: app.slice}]}\n", uplink)
+	}
+	s.apply(t, policy("b"))
+	s.listen(t, "app.slice", 108)
+	c := must[*lab.Client](t)(s.Far.Open(lab.Job{Kind: lab.TCP, To: []netip.AddrPort{netip.AddrPortFrom(s.address(byA, v4.service(1).Addr()), 108)}, Timeout: 5e9}))
+	s.check(t, c.Opened.Err())
+	defer func() { s.check(t, c.Close()) }()
+	for _, uplink := range []string{"c", "b", "a"} {
+		s.apply(t, policy(uplink))
+		if out := s.ok(t, "status"); strings.Contains(out, "no longer holds") {
+			t.Errorf("by %s: %s", uplink, out)
+		}
+		s.ok(t, append([]string{"verify"}, s.write(t, policy(uplink))...)...)
+	}
+}
