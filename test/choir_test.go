@@ -64,7 +64,7 @@ type song struct {
 	number     int // of bytes that each datagram carries
 	ports      []int
 	begun, end time.Time
-	lost       map[int]bool // ports whose datagrams came nowhere, as far as is known
+	lost       map[int]bool // ports whose datagrams have not come where they should
 }
 
 // sing has each of its sockets send.
@@ -98,7 +98,7 @@ func (c *choir) isSung(p lab.Packet) bool {
 	return p.Proto == unix.IPPROTO_UDP && c.ports[p.Dst.Port()]
 }
 
-// heard takes a packet that came out of what songs lost.
+// heard takes a packet that came where it should out of what songs lost.
 func heard(songs []song, p lab.Packet) {
 	const headers = 20 + 8
 	for _, one := range songs {
@@ -109,7 +109,7 @@ func heard(songs []song, p lab.Packet) {
 }
 
 // lastLost is when the last packet was sent that could have gone by a router and
-// went by none; zero if there is none.
+// did not; zero if there is none.
 func lastLost(songs []song, router int) (last time.Time) {
 	for _, one := range songs {
 		each := one.end.Sub(one.begun) / time.Duration(len(one.ports))
