@@ -28,7 +28,7 @@ var rows = []string{
 	"TestTagged/^IPv/tcp", "TestTunnels/^(ipip|ip6gre|vxlan|wireguard)$/^(unclassed|by_destination)$",
 	"TestRawHeader//^IPv4", "TestRing//^IPv4", "TestPacketSocket//^IPv4", "TestSegmentsAreCounted",
 	"TestApplicationsChoice//^rawping$/^IPv4", "TestNoMisroute//^tcp$/^IPv",
-	"TestRepair//^IPv",
+	"TestRepair//^IPv", "TestBorrowedSource", "TestNamedBesideConnected//^group",
 	"TestVRF/^(cgroup|destination,_bound|another_VRF|inbound)$", "TestDummy", "TestBond",
 	"TestFates/^move$/^the_class/^UDP_that_both", "TestFatesOfContainers/^keep$/^the_class",
 	"TestForwardedOptions", "TestClockIsSet",
