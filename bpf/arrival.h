@@ -55,11 +55,7 @@ static __always_inline struct arrival *arrival_of(const struct words *peer, __u3
 
 static __always_inline int is_from(const struct arrival *a, const struct words *peer, __u32 peer_port, __u32 local_port)
 {
-	int same = a->peer_port == peer_port && a->local_port == local_port;
-
-	for (int i = 0; i < 4; i++)
-		same = same && a->peer.word[i] == peer->word[i];
-	return same;
+	return a->peer_port == peer_port && a->local_port == local_port && same_words(&a->peer, peer);
 }
 
 /* Whether an entry is a socket's, or one's that shares its port with this. */
@@ -106,11 +102,7 @@ static __always_inline int is_source_of(const struct uplink_entry *u, const stru
 /* Whether a datagram of a flow that its socket began came to where that sends from: till now, or by now. */
 static __noinline int is_answer(struct bpf_sock *sk, const struct arrival *a, const struct flow *flow)
 {
-	int same = 1;
-
-	for (int i = 0; i < 4; i++)
-		same = same && a->local.word[i] == flow->addresses[1].word[i];
-	if (same)
+	if (same_words(&a->local, &flow->addresses[1]))
 		return 1;
 	const struct uplink_entry *way = first_uplink(sk, sk->mark, flow->family);
 	return way && is_source_of(way, &flow->addresses[1], flow->family);

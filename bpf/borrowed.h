@@ -25,11 +25,6 @@ struct {
 
 enum { ICMP_ID = 4 };
 
-static __always_inline int is_icmp(__u32 proto)
-{
-	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
-}
-
 static __always_inline __u32 borrowed_slot(const struct words *peer, __u32 peer_port, __u32 local_port)
 {
 	return arrival_slot(peer, peer_port, local_port) % BORROWED;
@@ -43,15 +38,6 @@ static __always_inline struct borrowed *borrowed_at(__u32 slot)
 static __always_inline int is_lately(const struct borrowed *b)
 {
 	return b->seconds && coarse_seconds() - b->seconds < BORROWED_FOR;
-}
-
-static __always_inline int same_words(const struct words *a, const struct words *b)
-{
-	int same = 1;
-
-	for (int i = 0; i < 4; i++)
-		same = same && a->word[i] == b->word[i];
-	return same;
 }
 
 /* Whether anything was borrowed lately: most hosts never do, and have no more to ask. */

@@ -36,21 +36,29 @@ static __always_inline __u32 read_quoted(struct __sk_buff *skb, struct flow *flo
 	return at + (four.version_length & 15) * 4;
 }
 
+/* The ports of a quoted packet, from the other end. Returns whether they are there. */
+static __always_inline int read_quoted_ports(struct __sk_buff *skb, struct flow *flow, __u32 transport)
+{
+	__u16 ports[2];
+
+	if (!transport || load(skb, transport, ports, sizeof(ports)))
+		return 0;
+	flow->ports[1] = bpf_ntohs(ports[0]);
+	flow->ports[0] = bpf_ntohs(ports[1]);
+	return 1;
+}
+
 /* How the flow was classed that an ICMP error is about; 0: no such one is known. */
 static __noinline const struct ending *complained_about(struct __sk_buff *skb)
 {
 	struct flow flow = {};
 	struct layers at = {};
-	__u16 ports[2];
 	__u8 type = 0;
 
 	if (!read_layers(skb, &flow, &at) || load(skb, at.transport, &type, sizeof(type)) || !is_icmp_error(flow.proto, type))
 		return 0;
-	at.transport = read_quoted(skb, &flow, at.transport + ICMP_HEADER);
-	if (!at.transport || load(skb, at.transport, ports, sizeof(ports)))
+	if (!read_quoted_ports(skb, &flow, read_quoted(skb, &flow, at.transport + ICMP_HEADER)))
 		return 0;
-	flow.ports[1] = bpf_ntohs(ports[0]);
-	flow.ports[0] = bpf_ntohs(ports[1]);
 	return last_words(&flow);
 }
 #endif

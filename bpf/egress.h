@@ -79,8 +79,7 @@ static __always_inline int unseen(struct __sk_buff *skb, __u32 tunnelled)
 	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6) || tunnelled)
 		return 1;
 	sk = bpf_sk_fullsock(sk);
-	return sk && (sk->type == SOCK_RAW || sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6 ||
-		      sk->protocol == IPPROTO_UDPLITE);
+	return sk && (is_unheard(sk) || is_icmp(sk->protocol));
 }
 
 /*

@@ -35,11 +35,8 @@ static __always_inline int is_of(const struct ending *e, const struct flow *flow
 {
 	int same = e->family == flow->family && e->proto == flow->proto;
 
-	for (int i = 0; i < 2; i++) {
-		same = same && e->ports[i] == flow->ports[i];
-		for (int k = 0; k < 4; k++)
-			same = same && e->addresses[i].word[k] == flow->addresses[i].word[k];
-	}
+	for (int i = 0; i < 2; i++)
+		same = same && e->ports[i] == flow->ports[i] && same_words(&e->addresses[i], &flow->addresses[i]);
 	return same;
 }
 

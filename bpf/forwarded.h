@@ -22,7 +22,7 @@ static __always_inline struct bpf_sock *socket_behind(struct __sk_buff *skb)
 /* How the flow was classed that the kernel behind the host still answers for, whose socket is gone; 0: it is no such packet. */
 static __always_inline const struct ending *words_of(struct __sk_buff *skb, const struct flow *flow)
 {
-	if (flow->proto == IPPROTO_ICMP || flow->proto == IPPROTO_ICMPV6)
+	if (is_icmp(flow->proto))
 		return complained_about(skb);
 	return flow->proto == IPPROTO_TCP ? last_words(flow) : 0;
 }

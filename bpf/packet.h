@@ -81,6 +81,20 @@ static __always_inline int has_ports(__u32 proto)
 	       proto == IPPROTO_DCCP;
 }
 
+static __always_inline int is_icmp(__u32 proto)
+{
+	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
+static __always_inline int same_words(const struct words *a, const struct words *b)
+{
+	int same = 1;
+
+	for (int i = 0; i < 4; i++)
+		same = same && a->word[i] == b->word[i];
+	return same;
+}
+
 static __always_inline void to_words(struct words *to, const __u32 from[4])
 {
 	for (int i = 0; i < 4; i++)
@@ -163,12 +177,8 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, struct flow *flow, s
 
 static __always_inline int same_datagram(const struct fragment_ports *f, const struct flow *flow, const struct layers *at)
 {
-	int same = f->id == at->id && f->family == flow->family && f->proto == flow->proto;
-
-	for (int i = 0; i < 4; i++)
-		same = same && f->addresses[0].word[i] == flow->addresses[0].word[i] &&
-		       f->addresses[1].word[i] == flow->addresses[1].word[i];
-	return same;
+	return f->id == at->id && f->family == flow->family && f->proto == flow->proto &&
+	       same_words(&f->addresses[0], &flow->addresses[0]) && same_words(&f->addresses[1], &flow->addresses[1]);
 }
 
 /* Keeps the first fragment's ports for the later ones, and gives them theirs. */

@@ -38,17 +38,10 @@ static __always_inline void rewrite_quoted(struct __sk_buff *skb, const struct l
 static __always_inline int read_error(struct __sk_buff *skb, struct flow *flow, const struct layers *at)
 {
 	__u32 transport = read_quoted(skb, flow, at->transport + ICMP_HEADER);
-	__u16 ports[2];
 
-	if (!transport)
-		return 0;
-	if (is_icmp(flow->proto))
+	if (transport && is_icmp(flow->proto))
 		return !read_id(skb, transport, flow);
-	if (load(skb, transport, ports, sizeof(ports)))
-		return 0;
-	flow->ports[1] = bpf_ntohs(ports[0]);
-	flow->ports[0] = bpf_ntohs(ports[1]);
-	return 1;
+	return read_quoted_ports(skb, flow, transport);
 }
 
 /* Gives a flow of ICMP its id, which only the first of a datagram's fragments has. */

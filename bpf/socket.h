@@ -171,7 +171,7 @@ static __noinline int note_beside(struct bpf_sock_addr *ctx, struct bpf_sock *sk
 	__u32 flags = named_device(ctx, sk, family) ? NOTE_DEVICE : 0;
 	struct socket_note *note = note_of(sk);
 
-	if (!note && flags && class_number(sk->mark))
+	if (!note && flags && is_classed(sk->mark))
 		note = bpf_sk_storage_get(&notes, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (note)
 		note->flags = (note->flags & ~SENT_FLAGS) | flags;
