@@ -57,9 +57,7 @@ func (w *survey) numbered(l *Loader, want wanted, before plan.Numbers) error {
 	if err != nil || len(carried) == 0 {
 		return err
 	}
-	all := maps.Clone(w.facts.InUse)
-	maps.Copy(all, carried)
-	w.facts.InUse = all
+	w.alsoInUse(carried)
 	w.plan, w.conflict = w.make(l, want, before)
 	return nil
 }
@@ -67,10 +65,17 @@ func (w *survey) numbered(l *Loader, want wanted, before plan.Numbers) error {
 // keepBlocks has all blocks of a plan in force stay: that the last socket of one has
 // ended since is a reason for the next change to remove its rules, and no damage.
 func (w *survey) keepBlocks(of plan.Numbers) {
-	all := maps.Clone(w.facts.InUse)
+	first := map[uint32]bool{}
 	for _, b := range of.Blocks {
-		all[of.Mask.Spread(b.First)] = true
+		first[of.Mask.Spread(b.First)] = true
 	}
+	w.alsoInUse(first)
+}
+
+// alsoInUse has more marks be in use; those that were listed may be others', too.
+func (w *survey) alsoInUse(marks map[uint32]bool) {
+	all := maps.Clone(w.facts.InUse)
+	maps.Copy(all, marks)
 	w.facts.InUse = all
 }
 

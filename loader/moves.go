@@ -35,15 +35,29 @@ type keptMove struct {
 	Ends time.Time `json:"ends,omitzero"`
 }
 
-// movesFile is moves.json, or moves@NAME.json of a network namespace that has a
+func (l *Loader) movesFile() string { return l.keptFile("moves") }
+
+// keptFile is WHAT.json, or WHAT@NAME.json of a network namespace that has a
 // name: after the next start of the machine that is all it has in common with
 // the one before.
-func (l *Loader) movesFile() string {
-	file := "moves.json"
+func (l *Loader) keptFile(what string) string {
 	if l.name != "" {
-		file = "moves@" + l.name + ".json"
+		what += "@" + l.name
 	}
-	return filepath.Join(l.options.StateDir, file)
+	return filepath.Join(l.options.StateDir, what+".json")
+}
+
+// readFormat reads such a file, whose format has to be known; fs.ErrNotExist: there
+// is none.
+func readFormat(file string, kept any, format *int, known int) error {
+	text, err := host.ReadOwn(file)
+	if err == nil {
+		err = json.Unmarshal(text, kept)
+	}
+	if err == nil && *format != known {
+		err = fmt.Errorf("it has format %d and this binary knows %d", *format, known)
+	}
+	return err
 }
 
 // keepMoves writes the overrides down for the next start of the machine; none
@@ -122,16 +136,10 @@ func (l *Loader) keptMoves() (all []Override, err error) {
 	if l.options.StateDir == "" {
 		return nil, nil
 	}
-	text, err := host.ReadOwn(l.movesFile())
+	var kept keptMoves
+	err = readFormat(l.movesFile(), &kept, &kept.Format, movesFormat)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	}
-	var kept keptMoves
-	if err == nil {
-		err = json.Unmarshal(text, &kept)
-	}
-	if err == nil && kept.Format != movesFormat {
-		err = fmt.Errorf("it has format %d and this binary knows %d", kept.Format, movesFormat)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the moves kept in %s are not in force: %w: mend or remove it, and move anew", l.movesFile(), err)

@@ -108,7 +108,7 @@ func (w *survey) compare(l *Loader, want wanted) error {
 	if w.state != nil {
 		before = w.state.Numbers
 	}
-	if want.looks {
+	if want.looks && before.Mask == plan.Mask(want.policy.Mark.Mask) {
 		w.keepBlocks(before)
 	}
 	if w.plan, w.conflict = w.make(l, want, before); w.plan == nil {

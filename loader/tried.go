@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -30,14 +29,7 @@ type tried struct {
 	Before []classes.File `json:"before"` // the policy to go back to; none: to nothing
 }
 
-// triedFile is beside the moves, and named as they are.
-func (l *Loader) triedFile() string {
-	file := "tried.json"
-	if l.name != "" {
-		file = "tried@" + l.name + ".json"
-	}
-	return filepath.Join(l.options.StateDir, file)
-}
+func (l *Loader) triedFile() string { return l.keptFile("tried") }
 
 // Unconfirmed tells whether a policy is the one that was tried last, and that
 // nobody confirmed; before is what it goes back to, nil for nothing.
@@ -45,16 +37,10 @@ func (l *Loader) Unconfirmed(policy *classes.Policy) (is bool, before *classes.P
 	if l.options.StateDir == "" {
 		return false, nil, nil
 	}
-	text, err := host.ReadOwn(l.triedFile())
+	var t tried
+	err = readFormat(l.triedFile(), &t, &t.Format, triedFormat)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil, nil
-	}
-	var t tried
-	if err == nil {
-		err = json.Unmarshal(text, &t)
-	}
-	if err == nil && t.Format != triedFormat {
-		err = fmt.Errorf("it has format %d and this binary knows %d", t.Format, triedFormat)
 	}
 	if is = err == nil && t.Digest == textsOf(policy.Files()); is && len(t.Before) > 0 {
 		before, err = classes.ParseFiles(t.Before...)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -53,7 +52,11 @@ func (s *site) choir(t *testing.T, every int) *choir {
 		c.parts[voice] = append(c.parts[voice], firstPort+n)
 	}
 	for k, part := range c.parts {
-		c.voices[k] = s.hire(t, s.Host, "", append([]string{"be-a-choir", swallowed.String()}, strings.Fields(strings.Trim(fmt.Sprint(part), "[]"))...)...)
+		args := []string{"be-a-choir", swallowed.String()}
+		for _, port := range part {
+			args = append(args, fmt.Sprint(port))
+		}
+		c.voices[k] = s.hire(t, s.Host, "", args...)
 		c.voices[k].answer(t)
 	}
 	return c

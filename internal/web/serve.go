@@ -53,11 +53,11 @@ func Serve(ctx context.Context, l net.Listener, o Options) error {
 	if o.Config == "" && !Private(l) {
 		o.Log.Warn("whoever reaches this address can read what it serves: --web.config.file adds TLS and passwords", "address", l.Addr().String())
 	}
-	handler := sealed(o.Handler)
+	handler := o.Handler
 	if a, isTCP := l.Addr().(*net.TCPAddr); isTCP && a.IP.IsLoopback() {
-		handler = sealed(o.guard(o.Handler))
+		handler = o.guard(handler)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	server := &http.Server{Handler: sealed(handler), ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog:    slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	done := make(chan struct{})
