@@ -38,6 +38,7 @@ func (s *site) end(t *testing.T, heldBefore []string) {
 			t.Errorf("the laboratory left something (-before +after):\n%s", diff)
 		}
 	}()
+	s.unmeter()
 	s.ok(t, "down")
 	s.gone(t)
 	for _, end := range slices.Backward(s.foreigners) {

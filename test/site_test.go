@@ -47,6 +47,8 @@ type site struct {
 	captures []*lab.Capture // by router: what it gets from the host
 	before   string         // the laboratory's State before the first apply
 	seen     objects        // what any apply has pinned
+	metering *loader.Loader // for the meter, on the host
+	meter    *loader.Meter  // nil: it was not read
 
 	stateDir   string         // of what outlives the namespace; "": nothing does
 	foreigners []func() error // end what is not ours, when ours is down

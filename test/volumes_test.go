@@ -32,16 +32,32 @@ func (s *site) load(t *testing.T, do func(*loader.Loader) error) {
 	}
 }
 
-// metered is what a new meter on the host reads.
+// metered is what the site's meter reads: one for all of a test, for each new one
+// costs the verifying of two programs.
 func (s *site) metered(t *testing.T) (sample *loader.Sample) {
 	t.Helper()
-	s.load(t, func(l *loader.Loader) (err error) {
-		m := l.Meter()
-		defer m.Close()
-		sample, err = m.Read()
+	err := s.Host.Do(func() (err error) {
+		if s.meter == nil {
+			if s.metering, err = loader.Open(loader.Options{CgroupRoot: s.CgroupRoot()}); err != nil {
+				return err
+			}
+			s.meter = s.metering.Meter()
+		}
+		sample, err = s.meter.Read()
 		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return sample
+}
+
+// unmeter closes the site's meter, if it was read.
+func (s *site) unmeter() {
+	if s.meter != nil {
+		s.meter.Close()
+		s.metering.Close()
+	}
 }
 
 // tallyOf is what a class did by all uplinks.
