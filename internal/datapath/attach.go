@@ -24,15 +24,11 @@ import (
 // is pinned there already, by this instance or by one that it takes over from,
 // is given the program anew if it is in the right place, and replaced otherwise.
 func (i *Instance) Attach(h plan.Hook) error {
-	program, verified := i.verified[h]
-	if !verified {
-		var err error
-		if program, err = i.load(h); err != nil {
-			return err
-		}
+	program, done, err := i.take(copyFor(h))
+	if err != nil {
+		return err
 	}
-	delete(i.verified, h)
-	defer program.Close()
+	defer done()
 	if h.Traces() {
 		return i.attachTracepoint(h, program)
 	}
@@ -43,16 +39,16 @@ func (i *Instance) Attach(h plan.Hook) error {
 }
 
 // load verifies one program with this instance's maps and constants.
-func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
-	spec, err := i.spec(h.Program)
+func (i *Instance) load(c copyOf) (*ebpf.Program, error) {
+	spec, err := i.spec(c.program)
 	if err != nil {
 		return nil, err
 	}
 	for name, value := range map[string]uint32{
-		bpf.WaymarkVarUplink:     uint32(h.Uplink),
-		bpf.WaymarkVarMaster:     uint32(h.Master),
-		bpf.WaymarkVarFiltered:   truth(h.Filtered),
-		bpf.WaymarkVarLinkHeader: linkHeader(net.InterfaceByName(h.Place)),
+		bpf.WaymarkVarUplink:     c.uplink,
+		bpf.WaymarkVarMaster:     c.master,
+		bpf.WaymarkVarFiltered:   c.filtered,
+		bpf.WaymarkVarLinkHeader: c.linkHeader,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
@@ -63,7 +59,7 @@ func (i *Instance) load(h plan.Hook) (*ebpf.Program, error) {
 		return nil, err
 	}
 	defer collection.Close()
-	return collection.DetachProgram(h.Program), nil
+	return collection.DetachProgram(c.program), nil
 }
 
 // linkHeader is the size of the header in front of an interface's packets.

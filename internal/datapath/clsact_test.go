@@ -214,7 +214,7 @@ func TestClsactReplaces(t *testing.T) {
 		before = f
 	}
 	for _, running := range []bool{false, true} { // killed before, and after, the filter got its program
-		fresh := must(i.load(h))(t)
+		fresh := must(i.load(copyFor(h)))(t)
 		do(t, fresh.Pin(i.pin(h)+nextSuffix))
 		if running {
 			f, _, _ := i.clsactFilter(h)

@@ -25,11 +25,11 @@ type Instance struct {
 	told     []byte    // the memory of maps.IncomingTold, once it was asked for
 	retired  plan.Mask // of the instance that this one takes over from
 	maps     bpf.WaymarkMaps
-	runs     []run                       // where another build's lines of counters have our fields; nil: where ours have
-	older    *Instance                   // that this one takes over from; nil for none
-	waited   <-chan error                // the end of a wait for running programs; nil: none was begun
-	replaced map[string]*ebpf.Program    // the older one's programs by the pin of the hook that was taken over
-	verified map[plan.Hook]*ebpf.Program // programs that wait to be attached
+	runs     []run                    // where another build's lines of counters have our fields; nil: where ours have
+	older    *Instance                // that this one takes over from; nil for none
+	waited   <-chan error             // the end of a wait for running programs; nil: none was begun
+	replaced map[string]*ebpf.Program // the older one's programs by the pin of the hook that was taken over
+	verified map[copyOf]*verified     // programs that wait to be attached
 }
 
 // Create makes the maps of a new instance and pins them in dir, which must
