@@ -128,15 +128,13 @@ static __always_inline __u8 socket_locks(struct bpf_sock *sk)
 	return locks_at((const struct sock *)address_of(sk));
 }
 
-/* The interface that an application has all leave by that its datagram socket sends in a family (IP_UNICAST_IF, or IPV6_PKTINFO of the socket, which goes before); 0: none. */
-static __noinline __u32 unicast_device(struct bpf_sock *sk, __u32 family)
+/* As unicast_device, by the kernel's address of a socket of the internet. */
+__noinline __u32 unicast_device_of(__u64 socket, __u32 family)
 {
-	const struct inet_sock *inet = (const struct inet_sock *)address_of(sk);
+	const struct inet_sock *inet = (const struct inet_sock *)socket;
 	const struct ipv6_pinfo *six = 0;
 	int device = 0;
 
-	if (sk->type == SOCK_STREAM || (sk->family != AF_INET && sk->family != AF_INET6))
-		return 0;
 	if (family == AF_INET) {
 		READ(device, inet->uc_index);
 		return device;
@@ -146,6 +144,14 @@ static __noinline __u32 unicast_device(struct bpf_sock *sk, __u32 family)
 	if (!device)
 		READ(device, six->ucast_oif);
 	return device;
+}
+
+/* The interface that an application has all leave by that its datagram socket sends in a family (IP_UNICAST_IF, or IPV6_PKTINFO of the socket, which goes before); 0: none. */
+static __always_inline __u32 unicast_device(struct bpf_sock *sk, __u32 family)
+{
+	if (sk->type == SOCK_STREAM || (sk->family != AF_INET && sk->family != AF_INET6))
+		return 0;
+	return unicast_device_of(address_of(sk), family);
 }
 
 /* The id of a cgroup's ancestor at a level; 0: it lies less deep. */

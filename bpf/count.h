@@ -67,8 +67,10 @@ static __always_inline __u32 segments_of(const struct __sk_buff *skb)
 }
 
 /* The first uplink that a class may leave by. */
-static __noinline __u32 first_way(const struct class_entry *class)
+__noinline __u32 first_way(const struct class_entry *class)
 {
+	if (!class)
+		return NO_UPLINK;
 	for (int i = 0; i < MAX_ROUTE; i++) {
 		if (i >= class->hops)
 			break;

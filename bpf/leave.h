@@ -49,7 +49,7 @@ static __always_inline void count_typed(struct __sk_buff *skb, const struct clas
 
 static __always_inline void count(struct __sk_buff *skb, const struct class_entry *class, struct class_counters *c)
 {
-	count_typed(skb, class, c, owner_of(skb).type, skb->mark);
+	count_typed(skb, class, c, owner_by_call(skb->sk).type, skb->mark);
 }
 
 /* Says what became of a packet to those who watch. */
@@ -64,7 +64,7 @@ static __noinline int decide(__u32 mark, __u32 cause, __u32 outcome)
 }
 
 /* Counts a packet on the wrong way; it leaves all the same unless that would be a leak, which no uplink of its class's own is. */
-static __always_inline int leave(struct __sk_buff *skb, __u32 mark, const struct class_entry *class, __u32 cause)
+static __noinline int leave(struct __sk_buff *skb, __u32 mark, const struct class_entry *class, __u32 cause)
 {
 	struct class_counters *c = line_of(class);
 	__u32 leak = class->flags & CLASS_NO_LEAK && cause != CAUSE_CHOSEN && !(class->uplinks >> (uplink & 63) & 1);

@@ -45,37 +45,58 @@ struct {
 	__type(value, struct match_line);
 } matches SEC(".maps");
 
-/*
- * The set of the deepest ancestor that some match names: of a packet's
- * socket, or of the current task where there is no packet.
- */
-#define FIND_CGROUP_SET(version, levels, none, ancestor)                                \
-	({                                                                              \
-		__u32 set = none;                                                       \
-		void *cgroup_sets = bpf_map_lookup_elem(&cgroups, &version);            \
-		for (int level = 0; cgroup_sets && level < MAX_CGROUP_LEVELS; level++) { \
-			if (!(levels >> level))                                         \
-				break;                                                  \
-			if (!(levels >> level & 1))                                     \
-				continue;                                               \
-			__u64 id = ancestor;                                            \
-			if (!id)                                                        \
-				break;                                                  \
-			__u32 *entry = bpf_map_lookup_elem(cgroup_sets, &id);           \
-			if (entry)                                                      \
-				set = *entry;                                           \
-		}                                                                       \
-		set;                                                                    \
-	})
+/* The ancestors of a cgroup that some match may name, and the set of the deepest that one does. */
+struct ancestry {
+	void *of; /* a packet, or the kernel's cgroup; none for the current task */
+	void *sets;
+	__u64 levels; /* those yet to be asked */
+	__u32 set;
+};
+
+static __always_inline __u32 next_level(struct ancestry *a)
+{
+	__u32 level = lowest_bit(a->levels);
+
+	a->levels &= a->levels - 1;
+	return level;
+}
+
+/* Returns 1 below the cgroup itself. */
+static __always_inline long ask_ancestor(struct ancestry *a, __u64 id)
+{
+	__u32 *set = id ? bpf_map_lookup_elem(a->sets, &id) : 0;
+
+	if (set)
+		a->set = *set;
+	return !id;
+}
+
+static long ask_task_ancestor(__u32 i, struct ancestry *a)
+{
+	return !a->levels || ask_ancestor(a, bpf_get_current_ancestor_cgroup_id(next_level(a)));
+}
+
+static long ask_packet_ancestor(__u32 i, struct ancestry *a)
+{
+	return !a->levels || ask_ancestor(a, bpf_skb_ancestor_cgroup_id(a->of, next_level(a)));
+}
 
 __noinline __u32 find_task_cgroup_set(__u32 version, __u64 levels, __u32 none)
 {
-	return FIND_CGROUP_SET(version, levels, none, bpf_get_current_ancestor_cgroup_id(level));
+	struct ancestry a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
+
+	if (a.sets)
+		bpf_loop(MAX_CGROUP_LEVELS, ask_task_ancestor, &a, 0);
+	return a.set;
 }
 
 __noinline __u32 find_packet_cgroup_set(struct __sk_buff *skb, __u32 version, __u64 levels, __u32 none)
 {
-	return FIND_CGROUP_SET(version, levels, none, bpf_skb_ancestor_cgroup_id(skb, level));
+	struct ancestry a = {skb, bpf_map_lookup_elem(&cgroups, &version), levels, none};
+
+	if (a.sets)
+		bpf_loop(MAX_CGROUP_LEVELS, ask_packet_ancestor, &a, 0);
+	return a.set;
 }
 
 static __always_inline const struct table_header *header_of(__u32 version)

@@ -10,39 +10,20 @@
 
 /* Functions are not inlined where their stack would stand under the search's. */
 
-struct ascent {
-	void *sets;
-	const struct cgroup *cgroup;
-	__u64 levels;
-	__u32 set;
-};
-
-/* One ancestor of a socket's cgroup; returns 1 at the end of the walk. */
-static long look_at_ancestor(__u32 level, struct ascent *a)
+static long ask_socket_ancestor(__u32 i, struct ancestry *a)
 {
-	if (!(a->levels >> (level & 63)))
-		return 1;
-	if (!(a->levels >> (level & 63) & 1))
-		return 0;
-	__u64 id = ancestor_id(a->cgroup, level);
-	if (!id)
-		return 1;
-	__u32 *entry = bpf_map_lookup_elem(a->sets, &id);
-	if (entry)
-		a->set = *entry;
-	return 0;
+	return !a->levels || ask_ancestor(a, ancestor_id(a->of, next_level(a)));
 }
 
-/* As FIND_CGROUP_SET, for a socket that is no packet's. */
+/* As find_task_cgroup_set, of a socket that is no packet's. */
 __noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 levels, __u32 none)
 {
 	const struct sock *sk = (const struct sock *)address;
-	struct ascent a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
+	struct ancestry a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
 
-	if (!a.sets)
-		return none;
-	READ(a.cgroup, sk->sk_cgrp_data.cgroup);
-	bpf_loop(MAX_CGROUP_LEVELS, look_at_ancestor, &a, 0);
+	READ(a.of, sk->sk_cgrp_data.cgroup);
+	if (a.sets)
+		bpf_loop(MAX_CGROUP_LEVELS, ask_socket_ancestor, &a, 0);
 	return a.set;
 }
 

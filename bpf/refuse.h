@@ -24,8 +24,10 @@ struct {
 	__type(value, struct inside_prefix);
 } inside SEC(".maps");
 
-static __always_inline int in_prefix(const struct inside_prefix *p, const struct words *address)
+__noinline int in_prefix(const struct inside_prefix *p, const struct words *address)
 {
+	if (!p || !address)
+		return 0;
 	for (__u32 i = 0; i < 4; i++) {
 		__u32 bits = p->bits > 32 * i ? p->bits - 32 * i : 0;
 		__u32 ones = bits >= 32 ? ~0U : ~(~0U >> (bits & 31));

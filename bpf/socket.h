@@ -183,27 +183,35 @@ static __always_inline __u32 flag_of(__u32 family)
 	return family == AF_INET ? UPLINK_IPV4 : UPLINK_IPV6;
 }
 
-/*
- * The first usable uplink of the class that a mark carries, in a family; for no
- * class, number 0, of main. Of a balance any member will do: the mark decides from
- * the next datagram on.
- */
-static __noinline const struct uplink_entry *first_uplink(struct bpf_sock *sk, __u32 mark, __u32 family)
+/* As first_uplink, by the kernel's address of the socket: the number, verified once for all who ask. */
+__noinline __u32 first_uplink_of(__u64 sk, __u32 mark, __u32 family)
 {
 	__u32 number = class_number(mark), needed = UPLINK_USABLE | flag_of(family);
 	const struct class_entry *class = bpf_map_lookup_elem(&classes, &number);
 
 	if (!class || !(class->flags & CLASS_IN_USE))
-		return 0;
+		return NO_UPLINK;
 	for (int i = 0; i < MAX_ROUTE; i++) {
 		if (i >= class->hops)
 			break;
 		__u32 index = class->route[i];
 		const struct uplink_entry *uplink = bpf_map_lookup_elem(&uplinks, &index);
-		if (uplink && (uplink->flags & needed) == needed && link_is_up(address_of(sk), uplink->ifindex))
-			return uplink;
+		if (uplink && (uplink->flags & needed) == needed && link_is_up(sk, uplink->ifindex))
+			return index;
 	}
-	return 0;
+	return NO_UPLINK;
+}
+
+/*
+ * The first usable uplink of the class that a mark carries, in a family; for no
+ * class, number 0, of main. Of a balance any member will do: the mark decides from
+ * the next datagram on.
+ */
+static __always_inline const struct uplink_entry *first_uplink(struct bpf_sock *sk, __u32 mark, __u32 family)
+{
+	__u32 number = first_uplink_of(address_of(sk), mark, family);
+
+	return bpf_map_lookup_elem(&uplinks, &number);
 }
 
 /*
