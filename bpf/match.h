@@ -45,7 +45,7 @@ struct {
 	__type(value, struct match_line);
 } matches SEC(".maps");
 
-/* The ancestors of a cgroup that some match may name, and the set of the deepest that one does. */
+/* The ancestors of a cgroup that some match may name, and the set of the deepest that one does. The first is asked without a loop: most policies name one level. */
 struct ancestry {
 	void *of; /* a packet, or the kernel's cgroup; none for the current task */
 	void *sets;
@@ -61,31 +61,31 @@ static __always_inline __u32 next_level(struct ancestry *a)
 	return level;
 }
 
-/* Returns 1 below the cgroup itself. */
+/* Returns 1 at the last, or below the cgroup itself. */
 static __always_inline long ask_ancestor(struct ancestry *a, __u64 id)
 {
 	__u32 *set = id ? bpf_map_lookup_elem(a->sets, &id) : 0;
 
 	if (set)
 		a->set = *set;
-	return !id;
+	return !id || !a->levels;
 }
 
 static long ask_task_ancestor(__u32 i, struct ancestry *a)
 {
-	return !a->levels || ask_ancestor(a, bpf_get_current_ancestor_cgroup_id(next_level(a)));
+	return ask_ancestor(a, bpf_get_current_ancestor_cgroup_id(next_level(a)));
 }
 
 static long ask_packet_ancestor(__u32 i, struct ancestry *a)
 {
-	return !a->levels || ask_ancestor(a, bpf_skb_ancestor_cgroup_id(a->of, next_level(a)));
+	return ask_ancestor(a, bpf_skb_ancestor_cgroup_id(a->of, next_level(a)));
 }
 
 __noinline __u32 find_task_cgroup_set(__u32 version, __u64 levels, __u32 none)
 {
 	struct ancestry a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
 
-	if (a.sets)
+	if (a.sets && levels && !ask_task_ancestor(0, &a))
 		bpf_loop(MAX_CGROUP_LEVELS, ask_task_ancestor, &a, 0);
 	return a.set;
 }
@@ -94,7 +94,7 @@ __noinline __u32 find_packet_cgroup_set(struct __sk_buff *skb, __u32 version, __
 {
 	struct ancestry a = {skb, bpf_map_lookup_elem(&cgroups, &version), levels, none};
 
-	if (a.sets)
+	if (a.sets && levels && !ask_packet_ancestor(0, &a))
 		bpf_loop(MAX_CGROUP_LEVELS, ask_packet_ancestor, &a, 0);
 	return a.set;
 }

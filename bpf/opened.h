@@ -12,7 +12,7 @@
 
 static long ask_socket_ancestor(__u32 i, struct ancestry *a)
 {
-	return !a->levels || ask_ancestor(a, ancestor_id(a->of, next_level(a)));
+	return ask_ancestor(a, ancestor_id(a->of, next_level(a)));
 }
 
 /* As find_task_cgroup_set, of a socket that is no packet's. */
@@ -22,7 +22,7 @@ __noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 leve
 	struct ancestry a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
 
 	READ(a.of, sk->sk_cgrp_data.cgroup);
-	if (a.sets)
+	if (a.sets && levels && !ask_socket_ancestor(0, &a))
 		bpf_loop(MAX_CGROUP_LEVELS, ask_socket_ancestor, &a, 0);
 	return a.set;
 }
