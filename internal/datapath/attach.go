@@ -24,11 +24,11 @@ import (
 // is pinned there already, by this instance or by one that it takes over from,
 // is given the program anew if it is in the right place, and replaced otherwise.
 func (i *Instance) Attach(h plan.Hook) error {
-	program, done, err := i.take(copyFor(h))
+	program, err := i.take(copyFor(h))
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer program.Close()
 	if h.Traces() {
 		return i.attachTracepoint(h, program)
 	}

@@ -61,7 +61,10 @@ func egressAt(place string) plan.Hook {
 	return plan.Hook{Program: plan.EgressProgram, Place: place, Pin: plan.EgressPin(0)}
 }
 
-var ingressAt = plan.Hook{Program: plan.IngressProgram, Place: "a", Pin: "ingress-2"}
+func ingressAt(t *testing.T, place string) plan.Hook {
+	t.Helper()
+	return plan.Hook{Program: plan.IngressProgram, Place: place, Pin: plan.IngressPin(indexOf(t, place))}
+}
 
 // filters describes the filters of an interface: "egress waymark", or "no
 // qdisc".
@@ -146,11 +149,11 @@ func TestClsact(t *testing.T) {
 		"both directions share a qdisc": func(t *testing.T, dir string) {
 			i := makeInstance(t, filepath.Join(dir, "i"))
 			do(t, i.Attach(egressAt("a")))
-			do(t, i.Attach(ingressAt))
+			do(t, i.Attach(ingressAt(t, "a")))
 			wantFilters(t, "a", ours, "ingress "+filterNameOwner)
 			do(t, i.Detach(egressAt("a")))
 			wantFilters(t, "a", "ingress "+filterNameOwner)
-			do(t, i.Detach(ingressAt))
+			do(t, i.Detach(ingressAt(t, "a")))
 			wantFilters(t, "a", "no qdisc")
 		},
 		"an ingress qdisc holds no egress program": func(t *testing.T, dir string) {
@@ -160,7 +163,7 @@ func TestClsact(t *testing.T) {
 			if err := i.Attach(egressAt("a")); !errors.As(err, &conflicts) {
 				t.Errorf("%v, want a conflict", err)
 			}
-			do(t, i.Attach(ingressAt))
+			do(t, i.Attach(ingressAt(t, "a")))
 			do(t, Remove(i.Dir()))
 			wantFilters(t, "a")
 		},

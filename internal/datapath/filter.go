@@ -20,7 +20,8 @@ import (
 const nextSuffix = "-next"
 
 // clsactFilter finds the filter that runs a hook's pinned program; nil when
-// it is gone. pinned says that the pin is a program, and not a link.
+// it is gone. pinned says that the pin is a program, and not a link. Interfaces
+// that packets of others come in by may share one: their pins name them.
 func (i *Instance) clsactFilter(h plan.Hook) (f *netlink.BpfFilter, pinned bool, err error) {
 	programs, err := i.pinnedPrograms(h)
 	if err != nil || len(programs) == 0 {
@@ -31,10 +32,11 @@ func (i *Instance) clsactFilter(h plan.Hook) (f *netlink.BpfFilter, pinned bool,
 		return nil, true, fmt.Errorf("list qdiscs: %w", err)
 	}
 	for _, q := range qdiscs {
-		if q.Attrs().Parent != netlink.HANDLE_CLSACT {
+		index := q.Attrs().LinkIndex
+		if q.Attrs().Parent != netlink.HANDLE_CLSACT || (h.Program == plan.IngressProgram && h.Pin != plan.IngressPin(index)) {
 			continue
 		}
-		filters, err := filtersOf(q.Attrs().LinkIndex)
+		filters, err := filtersOf(index)
 		if err != nil {
 			return nil, true, err
 		}

@@ -73,21 +73,17 @@ func (i *Instance) loadAll(copies []copyOf) ([]*ebpf.Program, []error) {
 	return programs, refused
 }
 
-// take is a copy that was verified, or is now. Call done when it is attached.
-func (i *Instance) take(c copyOf) (program *ebpf.Program, done func(), err error) {
+// take is a copy that was verified, or is now, for one hook: the caller closes it.
+func (i *Instance) take(c copyOf) (*ebpf.Program, error) {
 	v := i.verified[c]
 	if v == nil {
-		if program, err = i.load(c); err != nil {
-			return nil, nil, err
-		}
-		return program, func() { program.Close() }, nil
+		return i.load(c)
 	}
-	return v.program, func() {
-		if v.hooks--; v.hooks == 0 {
-			v.program.Close()
-			delete(i.verified, c)
-		}
-	}, nil
+	if v.hooks--; v.hooks == 0 {
+		delete(i.verified, c)
+		return v.program, nil
+	}
+	return v.program.Clone() // to pin it a second time would move the first pin
 }
 
 // forgetVerified gives programs back that nobody attached.

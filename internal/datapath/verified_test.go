@@ -12,14 +12,11 @@ import (
 )
 
 // TestAlikeHooksHaveOneProgram: what two containers' interfaces differ in is no
-// constant of the program.
+// constant of the program. Where it is in filters, each hook still knows its own.
 func TestAlikeHooksHaveOneProgram(t *testing.T) {
 	i := makeInstance(t, filepath.Join(withoutTCX(t), "i"))
-	hooks := []plan.Hook{
-		ingressAt,
-		{Program: plan.IngressProgram, Place: "b", Pin: "ingress-3"},
-		{Program: plan.IngressProgram, Place: "lo", Pin: "ingress-1", Master: 7},
-	}
+	hooks := []plan.Hook{ingressAt(t, "a"), ingressAt(t, "b"), ingressAt(t, "lo")}
+	hooks[2].Master = 7
 	do(t, i.Verify(hooks))
 	programs := map[int]int{}
 	for _, h := range hooks {
@@ -36,5 +33,9 @@ func TestAlikeHooksHaveOneProgram(t *testing.T) {
 	}
 	if len(i.verified) != 0 {
 		t.Errorf("%d programs still wait to be attached, want none", len(i.verified))
+	}
+	for n, place := range []string{"a", "b"} {
+		do(t, i.Detach(hooks[n]))
+		wantFilters(t, place, "no qdisc")
 	}
 }

@@ -72,6 +72,10 @@ func (h Hook) AtInterface() bool {
 // packets of others come in by.
 const IngressProgram = "ingress"
 
+// IngressPin is the name under which the ingress hook of an interface is pinned,
+// by the interface's index.
+func IngressPin(index int) string { return fmt.Sprintf("%s-%d", IngressProgram, index) }
+
 func (m *maker) hooks(o Options) {
 	for _, h := range armPrograms {
 		if h.Pin = h.Program; m.facts.Arms {
@@ -100,7 +104,7 @@ func (m *maker) hooks(o Options) {
 		}
 		in := m.facts.Inner[name]
 		_, filters := m.facts.Sysctls[bridgeFilter]
-		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name, Pin: fmt.Sprintf("%s-%d", IngressProgram, in.Index),
+		m.plan.Hooks = append(m.plan.Hooks, Hook{Program: IngressProgram, Place: name, Pin: IngressPin(in.Index),
 			Master: in.Master, Filtered: in.Bridge && filters, Why: "classes what is forwarded from there"})
 	}
 }
