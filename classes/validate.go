@@ -63,10 +63,12 @@ func unique[T any](d *decoder, what string, list []T, name func(*T) (string, Pos
 
 // checkRoutes checks that routes lead to uplinks that exist, each once.
 func (d *decoder) checkRoutes() {
-	names := make([]string, len(d.policy.Uplinks))
-	exists := make(map[string]bool, len(names))
-	for i, u := range d.policy.Uplinks {
-		names[i], exists[u.Name] = u.Name, true
+	var names []string
+	exists := map[string]bool{}
+	for _, u := range d.policy.Uplinks {
+		if exists[u.Name] = true; u.Name != "" {
+			names = append(names, u.Name)
+		}
 	}
 	for _, c := range d.policy.Classes {
 		seen := map[string]Position{}
