@@ -13,12 +13,22 @@ import (
 )
 
 var policyFields = []field[Policy]{
-	{key: "mark", example: "{mask: 0xb7000000}", read: (*decoder).mark},
-	{key: "rules", example: "{base: 1000}", read: (*decoder).rules},
-	{key: "tables", example: "{base: 7000}", read: (*decoder).tables},
-	{key: "balance", example: "{by: addresses}", read: (*decoder).balance},
+	{key: "mark", example: "{mask: 0xb7000000}", read: func(d *decoder, p *Policy, n *node) {
+		section(d, n, "mark", &p.Mark.Pos, markFields, &p.Mark)
+	}},
+	{key: "rules", example: "{base: 1000}", read: func(d *decoder, p *Policy, n *node) {
+		section(d, n, "rules", &p.Rules.Pos, rulesFields, &p.Rules)
+	}},
+	{key: "tables", example: "{base: 7000}", read: func(d *decoder, p *Policy, n *node) {
+		section(d, n, "tables", &p.Tables.Pos, tablesFields, &p.Tables)
+	}},
+	{key: "balance", example: "{by: addresses}", read: func(d *decoder, p *Policy, n *node) {
+		section(d, n, "balance", &p.Balance.Pos, balanceFields, &p.Balance)
+	}},
 	{key: "telemetry", example: "{queue: false}", read: (*decoder).telemetry},
-	{key: "containers", example: "{sockets: [unix:///run/docker.sock]}", read: (*decoder).runtimes},
+	{key: "containers", example: "{sockets: [unix:///run/docker.sock]}", read: func(d *decoder, p *Policy, n *node) {
+		section(d, n, "containers", &p.Runtimes.Pos, runtimesFields, &p.Runtimes)
+	}},
 	{key: "uplinks", example: "[{name: fiber, interface: eth0}]", read: (*decoder).uplinks},
 	{key: "classes", example: "[{name: bulk, route: fiber, match: [{cgroup: backup.slice}]}]", read: (*decoder).classes},
 	{key: "moves", example: "[{cgroup: backup.slice, to: bulk}]", read: (*decoder).moves},
@@ -74,50 +84,20 @@ var uplinkFields = []field[Uplink]{
 	{key: "symmetric", example: "false", read: func(d *decoder, u *Uplink, n *node) { u.Lopsided = !d.truth(n) }},
 }
 
-func (d *decoder) mark(p *Policy, n *node) {
-	if d.once(n, "mark", p.Mark.Pos) {
-		p.Mark.Pos = d.pos(n)
-		fields(d, n, "mark", markFields, &p.Mark)
-	}
-}
-
-func (d *decoder) rules(p *Policy, n *node) {
-	if d.once(n, "rules", p.Rules.Pos) {
-		p.Rules.Pos = d.pos(n)
-		fields(d, n, "rules", rulesFields, &p.Rules)
-	}
-}
-
-func (d *decoder) tables(p *Policy, n *node) {
-	if d.once(n, "tables", p.Tables.Pos) {
-		p.Tables.Pos = d.pos(n)
-		fields(d, n, "tables", tablesFields, &p.Tables)
-	}
-}
-
-func (d *decoder) balance(p *Policy, n *node) {
-	if d.once(n, "balance", p.Balance.Pos) {
-		p.Balance.Pos = d.pos(n)
-		fields(d, n, "balance", balanceFields, &p.Balance)
-	}
-}
-
 func (d *decoder) telemetry(p *Policy, n *node) {
-	if d.once(n, "telemetry", p.Telemetry.Pos) {
-		p.Telemetry.Pos = d.pos(n)
-		fields(d, n, "telemetry", telemetryFields, &p.Telemetry)
-		order := func(a, b Group) int { return slices.Index(Groups, a) - slices.Index(Groups, b) }
-		slices.SortFunc(p.Telemetry.Off, order)
-	}
+	section(d, n, "telemetry", &p.Telemetry.Pos, telemetryFields, &p.Telemetry)
+	order := func(a, b Group) int { return slices.Index(Groups, a) - slices.Index(Groups, b) }
+	slices.SortFunc(p.Telemetry.Off, order)
 }
 
-// once reports whether no earlier file gave what n gives.
-func (d *decoder) once(n *node, key string, earlier Position) bool {
-	if earlier == (Position{}) {
-		return true
+// section reads a key that one file has for the whole policy.
+func section[T any](d *decoder, n *node, key string, at *Position, table []field[T], into *T) {
+	if *at != (Position{}) {
+		d.problem(n, key+" is given in two files", "keep one of the two", *at)
+		return
 	}
-	d.problem(n, key+" is given in two files", "keep one of the two", earlier)
-	return false
+	*at = d.pos(n)
+	fields(d, n, key, table, into)
 }
 
 func (d *decoder) mask(m *Mark, n *node) {

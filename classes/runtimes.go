@@ -23,13 +23,6 @@ var runtimesFields = []field[Runtimes]{
 	}},
 }
 
-func (d *decoder) runtimes(p *Policy, n *node) {
-	if d.once(n, "containers", p.Runtimes.Pos) {
-		p.Runtimes.Pos = d.pos(n)
-		fields(d, n, "containers", runtimesFields, &p.Runtimes)
-	}
-}
-
 func (d *decoder) socket(n *node) (string, bool) {
 	text, ok := d.scalar(n, "the path of a socket")
 	if !ok {
