@@ -3,7 +3,9 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,37 +38,58 @@ func (l *Loader) Import() (importer.Imported, error) {
 	return importer.Import(s)
 }
 
-// routingFiles are those of netplan and systemd-networkd on this host. Of the
-// files of one name the first place's counts.
-func routingFiles() (files []string) {
+// systemdPlaces are where systemd's files are. Of the files of one name the first
+// place's counts.
+var systemdPlaces = []string{"/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"}
+
+// routingFiles are those of netplan and systemd-networkd on this host. The networks
+// that networkd brings along itself, in /usr/lib, are for containers.
+func routingFiles() []string {
+	files := firstOfName("/run/netplan/*.yaml", "/etc/netplan/*.yaml", "/lib/netplan/*.yaml")
+	files = append(files, firstOfName(inPlaces("network/*.network")[:2]...)...)
+	mains := inPlaces("networkd.conf")
+	if names := firstOfName(mains...); names != nil || dropIns(mains[0]) == nil {
+		return append(files, names...)
+	}
+	return append(files, mains[0])
+}
+
+func inPlaces(name string) (all []string) {
+	for _, place := range systemdPlaces {
+		all = append(all, filepath.Join(place, name))
+	}
+	return all
+}
+
+// firstOfName are the files of some patterns in the order of their names, of each
+// name the first.
+func firstOfName(patterns ...string) (files []string) {
 	seen := map[string]bool{}
-	for _, pattern := range []string{
-		"/run/netplan/*.yaml", "/etc/netplan/*.yaml", "/lib/netplan/*.yaml",
-		"/etc/systemd/network/*.network", "/run/systemd/network/*.network",
-	} {
-		found, _ := filepath.Glob(pattern) // the patterns are right
+	for _, pattern := range patterns {
+		found, _ := filepath.Glob(pattern) // the patterns are right, or a file's name has brackets
 		for _, file := range found {
 			if name := filepath.Base(file); !seen[name] {
 				seen[name], files = true, append(files, file)
 			}
 		}
 	}
+	slices.SortFunc(files, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	return files
 }
 
-// dropIns are the files that add to one of systemd-networkd's.
-func dropIns(file string) (files []string) {
-	if filepath.Ext(file) != ".network" {
+// dropIns are the files that add to one of systemd-networkd's: those beside it, and
+// of one in systemd's places those in all of them.
+func dropIns(file string) []string {
+	if filepath.Ext(file) != ".network" && filepath.Base(file) != "networkd.conf" {
 		return nil
 	}
-	for _, place := range slices.Compact([]string{filepath.Dir(file), "/etc/systemd/network", "/run/systemd/network"}) {
-		if place == filepath.Dir(file) || strings.HasPrefix(file, "/etc/systemd/") || strings.HasPrefix(file, "/run/systemd/") {
-			found, _ := filepath.Glob(filepath.Join(place, filepath.Base(file)+".d", "*.conf"))
-			files = append(files, found...)
+	more := filepath.Join(file+".d", "*.conf")
+	for _, place := range systemdPlaces {
+		if name, in := strings.CutPrefix(more, place+"/"); in {
+			return firstOfName(inPlaces(name)...)
 		}
 	}
-	slices.Sort(files)
-	return slices.Compact(files)
+	return firstOfName(more)
 }
 
 // ImportFiles is the policy that does what files say, and nothing else that
@@ -92,11 +115,16 @@ func addFiles(s *importer.Setup, files []string) error {
 	return nil
 }
 
-// readWithDropIns is a file's text, with what adds to it behind.
+// readWithDropIns is a file's text, with what adds to it behind; that may be all
+// that there is.
 func readWithDropIns(file string) (string, error) {
 	var all []byte
-	for _, one := range append([]string{file}, dropIns(file)...) {
+	more := dropIns(file)
+	for _, one := range append([]string{file}, more...) {
 		text, err := os.ReadFile(one)
+		if errors.Is(err, fs.ErrNotExist) && one == file && more != nil {
+			continue
+		}
 		if err != nil {
 			return "", err
 		}

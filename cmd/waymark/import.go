@@ -22,9 +22,9 @@ func newImport(e env) *cobra.Command {
 and the routes and rules in files of netplan and systemd-networkd, and writes the
 policy that does the same. What it could not carry over stands in it, with the
 reason. With SAVED, only those files are read, and no root is needed: netplan's
-*.yaml, systemd-networkd's *.network, what iptables-save or "nft -j list ruleset"
-printed. The host is not changed. "-f -" prints the policy; a file that is there
-already stays as it is.`,
+*.yaml, systemd-networkd's *.network (and networkd.conf, which gives names to
+tables), what iptables-save or "nft -j list ruleset" printed. The host is not
+changed. "-f -" prints the policy; a file that is there already stays as it is.`,
 		RunE: func(_ *cobra.Command, saved []string) error {
 			if len(saved) > 0 {
 				imported, err := loader.ImportFiles(saved)

@@ -38,9 +38,10 @@ type fileRule struct {
 // addFileRoute adds a default route; what else main knows is found there by
 // Waymark, and what else another table knows is named.
 func (c *carrier) addFileRoute(r fileRoute) error {
-	table, err := tableNumber(r.table)
+	table, err := c.table(r.table)
 	if err != nil {
-		return err
+		c.leave(fmt.Sprintf("route to %s by %s, table %s", r.to, cmp.Or(r.device, "an interface without a name"), r.table), err.Error())
+		return nil
 	}
 	if a := plan.Action(r.does); r.sendsNothing() && !refuses(a) && a != plan.Throw {
 		c.leave(fmt.Sprintf("route to %s of type %s", r.to, r.does), "a class has no such route")
@@ -124,6 +125,13 @@ func (c *carrier) addFileRule(file string, f fileRule) error {
 	if err != nil {
 		return err
 	}
+	if r.Action == plan.Lookup {
+		if r.Table, err = c.table(f.table); err != nil {
+			r.Action = plan.Action("lookup " + f.table)
+			c.leave(file+": "+r.Args(), err.Error())
+			return nil
+		}
+	}
 	families := []plan.Family{r.Family}
 	switch strings.ToLower(f.family) {
 	case "both":
@@ -137,12 +145,9 @@ func (c *carrier) addFileRule(file string, f fileRule) error {
 	return nil
 }
 
-// rule is the rule in numbers, of the family of its addresses.
+// rule is the rule in numbers but for its table, of the family of its addresses.
 func (f *fileRule) rule() (r plan.Rule, err error) {
 	r = plan.Rule{Family: plan.IPv4, Action: plan.Lookup, Other: strings.Join(f.other, " "), Suppress: f.suppress == "0"}
-	if r.Table, err = tableNumber(f.table); err != nil {
-		return r, err
-	}
 	if f.from != "" && f.from != "all" {
 		if r.From, err = prefix(f.from); err != nil {
 			return r, err
@@ -158,7 +163,7 @@ func (f *fileRule) rule() (r plan.Rule, err error) {
 		r.Priority = uint32(n)
 	}
 	if f.does != "" && f.does != "table" {
-		r.Action, r.Table = plan.Action(f.does), 0
+		r.Action = plan.Action(f.does)
 	}
 	if f.mark != "" {
 		r.Mark, r.Mask, err = markAndMask(f.mark)
@@ -174,16 +179,4 @@ func markAndMask(text string) (mark, mask uint32, err error) {
 	}
 	mask, err = number(bits)
 	return mark, mask, err
-}
-
-func tableNumber(text string) (uint32, error) {
-	named := map[string]uint32{"": plan.TableMain, "main": plan.TableMain, "default": plan.TableDefault, "local": plan.TableLocal}
-	if n, ok := named[text]; ok {
-		return n, nil
-	}
-	n, err := strconv.ParseUint(text, 0, 32)
-	if err != nil {
-		return 0, fmt.Errorf("the table %q is known by its name only: write its number", text)
-	}
-	return uint32(n), nil
 }

@@ -6,8 +6,8 @@
 package importer
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 
 	"waymark/classes"
 	"waymark/internal/filters"
@@ -23,7 +23,8 @@ type Setup struct {
 	Files    []File          // of netplan and systemd-networkd
 }
 
-// File is a netplan file, *.yaml, or one of systemd-networkd's *.network.
+// File is a netplan file, *.yaml, or one of systemd-networkd's: *.network, or
+// networkd.conf or what adds to it, *.conf.
 type File struct{ Name, Text string }
 
 // Imported is a policy, and what it leaves out.
@@ -34,20 +35,14 @@ type Imported struct {
 	Left    []Left `json:"left"`    // what it does not do; never null
 }
 
-// Left is something that is not carried over.
-type Left struct {
-	What string `json:"what"` // as its owner would write it
-	Why  string `json:"why"`  // and what can be done
-}
-
 // Import makes the policy. An error says that the setup has no way out, or
 // that a file cannot be read.
 func Import(s Setup) (Imported, error) {
-	c := carrier{facts: s.Facts, twice: map[string]bool{}, used: map[string]bool{}, said: map[Left]bool{}, stands: map[place]bool{}, mainAt: map[plan.Family]uint32{}}
+	c := carrier{facts: s.Facts, twice: map[string]bool{}, used: map[string]bool{}, said: map[Left]bool{}, stands: map[place]bool{}, mainAt: map[plan.Family]uint32{}, tables: maps.Clone(kernelTables)}
 	for _, r := range s.Facts.Rules {
 		c.addRule(r, "ip "+r.Family.Option()+" rule: "+r.Args())
 	}
-	for _, f := range s.Files {
+	for _, f := range inOrder(s.Files) {
 		if err := c.addFile(f); err != nil {
 			return Imported{}, err
 		}
@@ -57,7 +52,7 @@ func Import(s Setup) (Imported, error) {
 		c.leave("an interface with a default route", u)
 	}
 	if len(ways) == 0 {
-		return Imported{}, errors.New("import a policy: nothing that was read has a default route: connect an uplink, or name the files that know it")
+		return Imported{}, c.noWay()
 	}
 	c.uplinks(ways)
 	c.shown = filters.ShownBy(s.Iptables)
@@ -71,14 +66,16 @@ func Import(s Setup) (Imported, error) {
 
 // carrier carries a setup over.
 type carrier struct {
-	facts plan.Facts // with what the files say
-	rules []rule     // that are to be carried over
-	twice map[string]bool
-	marks []*told
-	used  map[string]bool // origins that a match was made of
-	ways  []uplink
-	left  []Left
-	said  map[Left]bool // those in left
+	facts   plan.Facts        // with what the files say
+	tables  map[string]uint32 // by the names that files call them
+	matched []matched         // the files that were read
+	rules   []rule            // that are to be carried over
+	twice   map[string]bool
+	marks   []*told
+	used    map[string]bool // origins that a match was made of
+	ways    []uplink
+	left    []Left
+	said    map[Left]bool // those in left
 
 	stands map[place]bool         // where rules are, those among them that are not carried over
 	mainAt map[plan.Family]uint32 // the priority of the rule that asks main for everything
@@ -98,14 +95,6 @@ type entry struct {
 	way    way
 	origin string
 	part   bool // what two rules take in common: it may be that nothing is left of it
-}
-
-// leave names what is not carried over, once: a rule for both families is looked
-// at twice.
-func (c *carrier) leave(what, why string) {
-	if l := (Left{what, why}); !c.said[l] {
-		c.said[l], c.left = true, append(c.left, l)
-	}
 }
 
 // addRule adds a rule unless it is the kernel's own, Waymark's, or there

@@ -52,14 +52,6 @@ type netplanRule struct {
 	TOS      string `yaml:"type-of-service"`
 }
 
-// addFile takes a file by its kind.
-func (c *carrier) addFile(f File) error {
-	if strings.HasSuffix(f.Name, ".network") {
-		return c.addNetwork(f)
-	}
-	return c.addNetplan(f)
-}
-
 // addNetplan takes the routes and rules of a netplan file.
 func (c *carrier) addNetplan(f File) error {
 	var n netplan

@@ -7,16 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 )
-
-// section is one of a file of systemd-networkd (systemd.network(5)).
-type section struct {
-	name string
-	keys map[string][]string
-}
 
 // addNetwork takes the routes and rules of a *.network file, drop-ins of which
 // stand behind it.
@@ -26,7 +21,9 @@ func (c *carrier) addNetwork(f File) error {
 		var err error
 		switch s.name {
 		case "Match":
-			device = s.or("Name", device)
+			if device = strings.Join(s.keys["Name"], " "); c.isOthers(f.Name, device, s) {
+				return nil
+			}
 		case "Network":
 			err = c.addNetworkSection(device, s, lease(all))
 		case "Address":
@@ -42,6 +39,27 @@ func (c *carrier) addNetwork(f File) error {
 	}
 	return nil
 }
+
+// isOthers tells whether an earlier file is for the interface of this one: then
+// systemd-networkd reads nothing here. One that is for some of several, or asks for
+// more than a name, says nothing of those that come behind it.
+func (c *carrier) isOthers(file, device string, match section) bool {
+	for _, earlier := range c.matched {
+		for _, pattern := range strings.Fields(earlier.names) {
+			if is, err := path.Match(pattern, device); is && err == nil {
+				c.leave(file, "systemd-networkd reads one file for "+device+", and that is "+earlier.file)
+				return true
+			}
+		}
+	}
+	if len(match.keys) == 1 {
+		c.matched = append(c.matched, matched{device, file})
+	}
+	return false
+}
+
+// matched is a *.network file, and whose it is by name alone.
+type matched struct{ names, file string }
 
 // addNetworkRoute takes a [Route].
 func (c *carrier) addNetworkRoute(device string, s section) error {
@@ -140,39 +158,4 @@ func (s section) policyRule() fileRule {
 		r.does = "goto " + to
 	}
 	return r
-}
-
-// sections are those of a file. A line that ends with a backslash goes on in the
-// next, and a key without a value forgets those before it.
-func sections(text string) (all []section) {
-	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
-		line = strings.TrimSpace(line)
-		key, value, isKey := strings.Cut(line, "=")
-		switch {
-		case strings.HasPrefix(line, "#"), strings.HasPrefix(line, ";"):
-		case strings.HasPrefix(line, "["):
-			all = append(all, section{strings.Trim(line, "[]"), map[string][]string{}})
-		case isKey && len(all) > 0:
-			keys := all[len(all)-1].keys
-			key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-			if keys[key] = append(keys[key], value); value == "" {
-				delete(keys, key)
-			}
-		}
-	}
-	return all
-}
-
-func (s section) value(key string) string {
-	if v := s.keys[key]; len(v) > 0 {
-		return v[len(v)-1]
-	}
-	return ""
-}
-
-func (s section) or(key, standard string) string {
-	if v := s.value(key); v != "" {
-		return v
-	}
-	return standard
 }

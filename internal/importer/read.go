@@ -3,8 +3,10 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"waymark/internal/filters"
@@ -16,7 +18,7 @@ import (
 // of them.
 func (s *Setup) Add(name, text string) error {
 	switch extension := filepath.Ext(name); {
-	case extension == ".yaml", extension == ".yml", extension == ".network":
+	case extension == ".yaml", extension == ".yml", extension == ".network", extension == ".conf":
 		s.Files = append(s.Files, File{name, text})
 	case strings.HasPrefix(strings.TrimSpace(text), "{"):
 		if s.Nft != nil {
@@ -26,9 +28,35 @@ func (s *Setup) Add(name, text string) error {
 	case strings.HasPrefix(text, "*") || strings.Contains(text, "\n*"):
 		s.Iptables = append(s.Iptables, filters.Saved{Command: name, Text: text})
 	default:
-		return fmt.Errorf("read %s: it is nothing that can be imported: name *.yaml of netplan, *.network of systemd-networkd, or what iptables-save or `nft -j list ruleset` printed", name)
+		return fmt.Errorf("read %s: it is nothing that can be imported: name *.yaml of netplan, *.network and *.conf of systemd-networkd, or what iptables-save or `nft -j list ruleset` printed", name)
 	}
 	return nil
+}
+
+// inOrder are files in the order in which netplan and systemd-networkd read theirs,
+// by their names; those that give names to tables come first.
+func inOrder(files []File) []File {
+	isConf := func(f File) int {
+		if filepath.Ext(f.Name) == ".conf" {
+			return 0
+		}
+		return 1
+	}
+	return slices.SortedStableFunc(slices.Values(files), func(a, b File) int {
+		return cmp.Or(isConf(a)-isConf(b), strings.Compare(filepath.Base(a.Name), filepath.Base(b.Name)))
+	})
+}
+
+// addFile takes a file by its kind.
+func (c *carrier) addFile(f File) error {
+	switch filepath.Ext(f.Name) {
+	case ".conf":
+		c.nameTables(f)
+		return nil
+	case ".network":
+		return c.addNetwork(f)
+	}
+	return c.addNetplan(f)
 }
 
 // savedFamily is the family of a text of iptables-save, which says it in its
