@@ -75,10 +75,8 @@ func (m *maker) hop(family Family, u Uplink) (NextHop, bool) {
 		return NextHop{}, false
 	}
 	gateway := u.Gateways[family]
-	reached := !gateway.IsValid() || gateway.IsLinkLocalUnicast()
-	for _, a := range u.Addresses {
-		reached = reached || a.Masked().Contains(gateway)
-	}
+	reached := !gateway.IsValid() || family == IPv6 && gateway.IsLinkLocalUnicast() ||
+		slices.ContainsFunc(m.plan.Routes, func(r Route) bool { return r.Table == u.Table && !r.IsDefault() && r.Dst.Contains(gateway) })
 	return NextHop{Gateway: gateway, Interface: u.Interface, OnLink: !reached}, true
 }
 

@@ -268,3 +268,36 @@ func TestLostAddressKeepsTheLadder(t *testing.T) {
 		}
 	}
 }
+
+// TestOnLink asks for the uplink's default route: whether its next hop has to be said
+// to be on the link, as hosting companies have it, in every table of ours.
+func TestOnLink(t *testing.T) {
+	for _, c := range []struct {
+		address, gateway string
+		reached          string // by a route of main's; "": by none
+		want             string
+	}{
+		{"10.0.2.2/24", "10.0.2.1", "10.0.2.0/24", "via 10.0.2.1 dev eth1"},
+		{"10.0.2.2/32", "172.31.1.1", "", "via 172.31.1.1 dev eth1 onlink"},
+		{"10.0.2.2/32", "172.31.1.1", "172.31.1.1/32", "via 172.31.1.1 dev eth1"},
+		{"10.0.2.2/32", "169.254.0.1", "", "via 169.254.0.1 dev eth1 onlink"},
+		{"10.0.2.2/24", "10.0.2.1", "", "via 10.0.2.1 dev eth1 onlink"}, // noprefixroute
+		{"2001:db8:2::2/128", "fe80::1", "", "via fe80::1 dev eth1"},
+		{"2001:db8:2::2/128", "2001:db8:9::1", "", "via 2001:db8:9::1 dev eth1 onlink"},
+	} {
+		h := newHost()
+		h.link("eth1", c.address)
+		h.Routes = nil
+		if c.reached != "" {
+			p := netip.MustParsePrefix(c.reached)
+			h.Routes = []Route{{Family: FamilyOf(p.Addr()), Table: TableMain, Dst: p, Hops: []NextHop{{Interface: "eth1"}}, Protocol: 2}}
+		}
+		h.route("eth1", c.gateway, 0)
+		p := h.make(t, "uplinks: [{name: b, interface: eth1, probe: {icmp: [192.0.2.1, \"2001:db8::1\"]}}]", Numbers{})
+		for _, r := range p.Routes {
+			if got := strings.Join(r.Hops[0].words(), " "); r.IsDefault() && got != c.want {
+				t.Errorf("%s and %s, reached by %q: table %d: %s, want %s", c.address, c.gateway, c.reached, r.Table, got, c.want)
+			}
+		}
+	}
+}
