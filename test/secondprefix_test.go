@@ -64,4 +64,22 @@ func TestSecondPrefix(t *testing.T) {
 			}
 		})
 	}
+	t.Run("deprecated", s.deprecated)
+}
+
+// deprecated has uplink b's only IPv6 address deprecated, as when a provider gives a
+// host another network: it is b's no less, and the kernel would have new flows take a's.
+func (s *site) deprecated(t *testing.T) {
+	lifetime := func(preferred, valid string) {
+		s.shell(t, "ip -6 addr change 2001:db8:2::2/64 dev up-b nodad preferred_lft "+preferred+" valid_lft "+valid)
+		s.apply(t, traffic)
+	}
+	lifetime("0", "3600")
+	defer lifetime("forever", "forever")
+	for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
+		s.blameless(t, func() { s.leaves(t, in("app.slice", v6.job(kind, 1)), byB) })
+	}
+	s.blameless(t, func() {
+		s.answers(t, s.Far, lab.Job{Kind: lab.TCP, To: []netip.AddrPort{netip.AddrPortFrom(s.Uplink(byB).Address6, 100)}}, byB)
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -16,7 +17,7 @@ import (
 // Links returns those of the named interfaces that exist in the calling
 // thread's network namespace.
 func Links(names []string) (map[string]plan.Link, error) {
-	addresses, leased, err := addresses()
+	byLink, err := addresses()
 	if err != nil {
 		return nil, fmt.Errorf("read addresses: %w", err)
 	}
@@ -33,8 +34,7 @@ func Links(names []string) (map[string]plan.Link, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read interface %s: %w", name, err)
 		}
-		link := newLink(l.Attrs(), addresses[l.Attrs().Index])
-		link.Leased = leased[l.Attrs().Index]
+		link := newLink(l.Attrs(), byLink[l.Attrs().Index])
 		if link.VRF, err = vrfOf(l.Attrs()); err != nil {
 			return nil, fmt.Errorf("read the master of interface %s: %w", name, err)
 		}
@@ -62,13 +62,15 @@ func vrfOf(a *netlink.LinkAttrs) (vrf plan.VRF, err error) {
 	return vrf, nil
 }
 
-func newLink(a *netlink.LinkAttrs, addresses []netip.Prefix) plan.Link {
+func newLink(a *netlink.LinkAttrs, own owned) plan.Link {
 	return plan.Link{
 		Index:        a.Index,
 		Up:           a.RawFlags&unix.IFF_UP != 0,
 		Carrier:      a.RawFlags&unix.IFF_RUNNING != 0,
 		PointToPoint: pointToPoint(a.RawFlags),
-		Addresses:    addresses,
+		Leased:       own.leased,
+		Addresses:    slices.Concat(own.addresses, own.deprecated),
+		Deprecated:   own.deprecated,
 	}
 }
 
@@ -81,40 +83,54 @@ func pointToPoint(flags uint32) bool {
 	return flags&unix.IFF_NOARP != 0 && flags&(unix.IFF_BROADCAST|unix.IFF_LOOPBACK) == 0
 }
 
-// Addresses returns the usable addresses of every interface.
+// Addresses returns the usable addresses of every interface that are not deprecated.
 func Addresses() ([]netip.Addr, error) {
-	byLink, _, err := addresses()
+	byLink, err := addresses()
 	if err != nil {
 		return nil, fmt.Errorf("read addresses: %w", err)
 	}
 	var all []netip.Addr
-	for _, prefixes := range byLink {
-		for _, p := range prefixes {
+	for _, own := range byLink {
+		for _, p := range own.addresses {
 			all = append(all, p.Addr())
 		}
 	}
 	return all, nil
 }
 
-// addresses are the usable addresses of every link by its index, and the links that
-// have an IPv4 one for a time only.
-func addresses() (byLink map[int][]netip.Prefix, leased map[int]bool, err error) {
+// owned are the usable addresses of a link.
+type owned struct {
+	addresses, deprecated []netip.Prefix
+	leased                bool // has an IPv4 one for a time only
+}
+
+// addresses are the usable ones of every link by its index. A deprecated IPv4
+// address is no less used than others.
+func addresses() (map[int]owned, error) {
 	var list []netlink.Addr
-	err = retry(func() (err error) {
+	err := retry(func() (err error) {
 		list, err = netlink.AddrList(nil, netlink.FAMILY_ALL)
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	byLink, leased = make(map[int][]netip.Prefix), map[int]bool{}
+	byLink := map[int]owned{}
 	for _, a := range list {
-		if p := prefix(a); usable(a, p) {
-			byLink[a.LinkIndex] = append(byLink[a.LinkIndex], p)
-			leased[a.LinkIndex] = leased[a.LinkIndex] || p.Addr().Is4() && a.Flags&unix.IFA_F_PERMANENT == 0
+		p, own := prefix(a), byLink[a.LinkIndex]
+		switch {
+		case !usable(a, p):
+			continue
+		case p.Addr().Is4():
+			own.addresses, own.leased = append(own.addresses, p), own.leased || a.Flags&unix.IFA_F_PERMANENT == 0
+		case a.Flags&unix.IFA_F_DEPRECATED != 0:
+			own.deprecated = append(own.deprecated, p)
+		default:
+			own.addresses = append(own.addresses, p)
 		}
+		byLink[a.LinkIndex] = own
 	}
-	return byLink, leased, nil
+	return byLink, nil
 }
 
 // prefix is the address a host has, with the length of its network. The
@@ -132,7 +148,7 @@ func prefix(a netlink.Addr) netip.Prefix {
 }
 
 // usable tells whether packets to the world may have the address as their
-// source. A deprecated IPv4 address is no less used.
+// source.
 func usable(a netlink.Addr, p netip.Prefix) bool {
 	if !p.IsValid() || a.Scope != unix.RT_SCOPE_UNIVERSE && a.Scope != unix.RT_SCOPE_SITE {
 		return false
@@ -141,5 +157,5 @@ func usable(a netlink.Addr, p netip.Prefix) bool {
 		return true
 	}
 	tentative := a.Flags&unix.IFA_F_TENTATIVE != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0
-	return !tentative && a.Flags&(unix.IFA_F_DADFAILED|unix.IFA_F_DEPRECATED) == 0
+	return !tentative && a.Flags&unix.IFA_F_DADFAILED == 0
 }

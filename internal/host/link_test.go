@@ -4,6 +4,7 @@ package host
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -107,12 +108,15 @@ func TestLinksGiveUsableAddresses(t *testing.T) {
 	addAddress(t, a, "2001:db8:1::dead/64", deprecated)
 	addAddress(t, a, "2001:db8:1::7e/64", func(a *netlink.Addr) { a.Flags = 0 }) // tentative: the link has no carrier
 	want := map[netip.Prefix]bool{}
-	for _, text := range []string{"10.0.1.2/24", "10.0.1.3/24", "10.0.9.1/32", "2001:db8:1::2/64", "fd00::2/64"} {
+	for _, text := range []string{"10.0.1.2/24", "10.0.1.3/24", "10.0.9.1/32", "2001:db8:1::2/64", "fd00::2/64", "2001:db8:1::dead/64"} {
 		want[netip.MustParsePrefix(text)] = true
 	}
-	got := map[netip.Prefix]bool{}
-	for _, p := range readLink(t, "a").Addresses {
+	got, link := map[netip.Prefix]bool{}, readLink(t, "a")
+	for _, p := range link.Addresses {
 		got[p] = true
+	}
+	if last := link.Addresses[len(link.Addresses)-1:]; !slices.Equal(link.Deprecated, last) || last[0].Addr() != netip.MustParseAddr("2001:db8:1::dead") {
+		t.Errorf("deprecated %v of %v: want 2001:db8:1::dead/64, as the last", link.Deprecated, link.Addresses)
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("want (-) got (+):\n%s", diff)

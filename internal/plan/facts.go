@@ -72,7 +72,8 @@ type Link struct {
 	PointToPoint bool           `json:"pointToPoint,omitempty"` // needs no gateway (PPP, tun, WireGuard)
 	VRF          VRF            `json:"vrf,omitzero"`           // that it is enslaved to
 	Leased       bool           `json:"leased,omitempty"`       // an IPv4 address of it is valid for a time only
-	Addresses    []netip.Prefix `json:"addresses"`              // global and site addresses with their prefix length, without deprecated, temporary-only or tentative ones
+	Addresses    []netip.Prefix `json:"addresses"`              // global and site addresses with their prefix length, without tentative ones; deprecated ones are the last
+	Deprecated   []netip.Prefix `json:"deprecated,omitempty"`   // those of them that new connections take only where there is no other (IPv6)
 }
 
 // VRF is a device that stands for a routing domain of its own. The zero value

@@ -81,12 +81,19 @@ func (m *maker) hop(family Family, u Uplink) (NextHop, bool) {
 }
 
 // preferred is the source that the host's own default route by this uplink
-// asks for.
+// asks for; or a deprecated one, if the uplink has no other: by itself the kernel
+// would take one of another link.
 func (m *maker) preferred(family Family, u Uplink) netip.Addr {
 	for _, r := range m.facts.Routes {
 		if r.Family == family && r.IsDefault() && r.Protocol != Protocol && len(r.Hops) == 1 && r.Hops[0].Interface == u.Interface {
-			return u.source(r)
+			if source := u.source(r); source.IsValid() {
+				return source
+			}
+			break
 		}
+	}
+	if source := u.Sources[family]; slices.Contains(m.facts.Links[u.Interface].Deprecated, source) {
+		return source.Addr()
 	}
 	return netip.Addr{}
 }
