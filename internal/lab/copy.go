@@ -205,24 +205,6 @@ func (c *Copy) setUp(link netlink.Link) error {
 	return c.copyAddresses(link, own)
 }
 
-func (c *Copy) copyAddresses(from, to netlink.Link) error {
-	addresses, err := netlink.AddrList(from, netlink.FAMILY_ALL)
-	if err != nil {
-		return fmt.Errorf("list addresses of %s: %w", from.Attrs().Name, err)
-	}
-	const unusable = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED
-	for _, a := range addresses {
-		if a.Flags&unusable != 0 {
-			continue
-		}
-		own := &netlink.Addr{IPNet: a.IPNet, Peer: a.Peer, Broadcast: a.Broadcast, Scope: a.Scope, Flags: a.Flags&unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD}
-		if err := c.Host.nl.AddrReplace(to, own); err != nil {
-			return fmt.Errorf("add address %s to %s: %w", a.IPNet, to.Attrs().Name, err)
-		}
-	}
-	return nil
-}
-
 // Unplug takes an interface's carrier away; it stays administratively up.
 func (c *Copy) Unplug(iface string) error { return c.carrier(iface, false) }
 

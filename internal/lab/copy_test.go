@@ -24,6 +24,7 @@ ip link set port7 master br7; ip link set port7 up; ip link set port8 up; ip rou
 ip link add br8 type bridge; ip link set br8 up; ip addr add 198.51.100.81/28 dev br8
 ip link add down0 type veth peer name down1
 ip addr add 10.0.1.77/32 dev up-a noprefixroute
+ip addr add 2001:db8:1::77/128 dev up-a nodad noprefixroute preferred_lft 0 valid_lft 3600
 ip route add default table 50 nexthop via 10.0.1.1 weight 3 nexthop via 10.0.2.1
 ip route add 192.0.2.0/24 via 10.9.9.9 dev up-b onlink metric 7 src 10.0.2.2 table 51 proto 77
 ip route add blackhole 192.0.2.128/25 table 51
@@ -95,7 +96,7 @@ func TestCopy(t *testing.T) {
 	if len(c.Left) > 0 {
 		t.Errorf("left out: %q", c.Left)
 	}
-	for _, command := range []string{"ip -4 rule", "ip -6 rule", "ip -4 route show table all", "ip -6 route show table all", "ip -4 -br addr", "ip -6 -br addr",
+	for _, command := range []string{"ip -4 rule", "ip -6 rule", "ip -4 route show table all", "ip -6 route show table all", "ip -4 -br addr", "ip -6 -br addr", "ip -6 -br addr show deprecated",
 		"cat /proc/sys/net/ipv4/conf/up-b/rp_filter /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/up-a/forwarding"} {
 		if diff := cmp.Diff(said(t, l.Host, command), said(t, c.Host, command)); diff != "" {
 			t.Errorf("%s (-host +copy):\n%s", command, diff)
