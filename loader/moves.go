@@ -60,6 +60,18 @@ func readFormat(file string, kept any, format *int, known int) error {
 	return err
 }
 
+// writeFormat writes such a file, and makes its directory if it has to.
+func writeFormat(file string, kept any) error {
+	text, err := json.MarshalIndent(kept, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(file), 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	return host.Replace(file, append(text, '\n'), 0o600)
+}
+
 // keepMoves writes the overrides down for the next start of the machine; none
 // removes the file. It is there whole or as it was.
 func (l *Loader) keepMoves(all []Override) error {
@@ -80,11 +92,7 @@ func (l *Loader) keepMoves(all []Override) error {
 		}
 		kept.Moves = append(kept.Moves, k)
 	}
-	text, err := json.MarshalIndent(kept, "", "  ")
-	if err == nil {
-		err = host.Replace(l.movesFile(), append(text, '\n'))
-	}
-	if err != nil {
+	if err := writeFormat(l.movesFile(), kept); err != nil {
 		return fmt.Errorf("keep the moves for the next start of the machine: %w", err)
 	}
 	return nil

@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"waymark/classes"
-	"waymark/internal/host"
 )
 
 // Files that were tried are still there when their trial is not, for the agent
@@ -79,11 +77,7 @@ func (a *apply) keepTried() error {
 			return err
 		}
 	}
-	text, err := json.Marshal(t)
-	if err == nil {
-		err = host.Replace(a.triedFile(), text)
-	}
-	if err != nil {
+	if err := writeFormat(a.triedFile(), t); err != nil {
 		return fmt.Errorf("keep what is tried for the next start of the machine: %w", err)
 	}
 	return nil

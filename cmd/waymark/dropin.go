@@ -91,11 +91,7 @@ func writeMove(dir string, o loader.Override) (string, error) {
 		}
 	}
 	m := classes.Move{Match: o.Match, From: o.From, To: o.To, Existing: o.Existing}
-	fresh := filepath.Join(dir, ".waymark-move")
-	if err := os.WriteFile(fresh, []byte(m.DropIn(moveOf(o.Subject)+o.To+"`, by "+oneLine(o.Author))), 0o644); err != nil {
-		return "", err
-	}
-	return file, os.Rename(fresh, file)
+	return file, host.Replace(file, []byte(m.DropIn(moveOf(o.Subject)+o.To+"`, by "+oneLine(o.Author))), 0o644)
 }
 
 // forgetMove removes the file that a move was saved in, and returns its name;

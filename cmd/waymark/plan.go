@@ -5,12 +5,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"waymark/classes"
+	"waymark/internal/host"
 	"waymark/internal/neighbours"
 	"waymark/internal/plan"
 	"waymark/loader"
@@ -84,14 +84,7 @@ func writePlan(l *loader.Loader, policy *classes.Policy, file string, p *plan.Pl
 	if err != nil {
 		return err
 	}
-	fresh := file + ".new"
-	if err := os.WriteFile(fresh, text, 0o600); err != nil {
-		return fmt.Errorf("write plan: %w", err)
-	}
-	if err := os.Rename(fresh, file); err != nil {
-		return fmt.Errorf("write plan: %w", err)
-	}
-	return nil
+	return host.Replace(file, text, 0o600)
 }
 
 func printPlan(w io.Writer, p *plan.Plan, changes plan.Changes, report neighbours.Report) error {

@@ -3,15 +3,14 @@
 package metrics
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"waymark/internal/host"
 )
 
 var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
@@ -43,25 +42,12 @@ func (e *Exporter) Write(w io.Writer) error {
 	return err
 }
 
-// WriteFile writes what Write does into a file, whole or not at all. What is
-// there and no file, such as /dev/stdout, is not replaced by one.
+// WriteFile writes what Write does into a file, whole or not at all: the textfile
+// collector reads all *.prom.
 func (e *Exporter) WriteFile(path string) error {
-	if there, err := os.Lstat(path); err == nil && !there.Mode().IsRegular() {
-		return fmt.Errorf("write the metrics: %s is no file: name another, or print them with --once", path)
-	}
-	// No *.prom: the textfile collector reads all of those. And no name that is
-	// known before: the directory may be somebody's who would have root write
-	// elsewhere by it, and two may write at once.
-	fresh, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
+	text, err := e.append(nil, &e.written)
 	if err != nil {
-		return fmt.Errorf("write the metrics: %w", err)
+		return err
 	}
-	if err = errors.Join(e.Write(fresh), fresh.Chmod(0o644), fresh.Close()); err == nil {
-		err = os.Rename(fresh.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(fresh.Name())
-		return fmt.Errorf("write the metrics: %w", err)
-	}
-	return nil
+	return host.Replace(path, text, 0o644)
 }
