@@ -25,6 +25,9 @@ var matchFields = []field[Match]{
 	{key: "iif", example: "br0", read: func(d *decoder, m *Match, n *node) { m.IIF = each(d, n, (*decoder).interfaceName) }},
 }
 
+// cgroupMount is where every host mounts its cgroup trees.
+const cgroupMount = "sys/fs/cgroup/"
+
 func (d *decoder) cgroup(n *node) (string, bool) {
 	text, ok := d.scalar(n, "the path of a cgroup")
 	if !ok {
@@ -34,6 +37,8 @@ func (d *decoder) cgroup(n *node) (string, bool) {
 	switch err := checkGlobs(clean); {
 	case slices.Contains(strings.Split(text, "/"), ".."):
 		d.problem(n, fmt.Sprintf("the cgroup path %q goes up by ..", text), "write the path from the root of the cgroup tree")
+	case strings.HasPrefix(clean, cgroupMount):
+		d.problem(n, fmt.Sprintf("the cgroup path %q begins where the tree is mounted", text), "write the path from the root of the cgroup tree, as in /proc/PID/cgroup")
 	case clean == "":
 		d.problem(n, fmt.Sprintf("the cgroup path %q names no cgroup", text), "write a path such as system.slice/nginx.service, as in /proc/PID/cgroup")
 	case err != nil:

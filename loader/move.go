@@ -100,7 +100,10 @@ func (l *Loader) Undo(subject string) (*Moved, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := moveOf(state.Overrides, subject)
+	if err := l.at(state.CgroupRoot); err != nil {
+		return nil, err
+	}
+	o, err := l.moveOf(state.Overrides, subject)
 	if err != nil {
 		if moved, none := l.undoKept(subject); none == nil {
 			return moved, nil // it waited for its class
@@ -129,7 +132,7 @@ func (l *Loader) undoKept(subject string) (*Moved, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := moveOf(all, subject)
+	o, err := l.moveOf(all, subject)
 	if err != nil {
 		return nil, fmt.Errorf("%w; nothing is applied, and what waits for that is in %s", err, l.movesFile())
 	}
@@ -137,9 +140,11 @@ func (l *Loader) undoKept(subject string) (*Moved, error) {
 }
 
 // moveOf is the move of a subject among others.
-func moveOf(all []Override, subject string) (o Override, err error) {
-	subject = Subject(subject)
-	i := slices.IndexFunc(all, func(o Override) bool { return Subject(o.Subject) == subject || o.Subject == "class:"+subject })
+func (l *Loader) moveOf(all []Override, subject string) (o Override, err error) {
+	subject = l.Subject(subject)
+	i := slices.IndexFunc(all, func(o Override) bool {
+		return slices.Contains([]string{subject, "class:" + subject, "/" + subject}, l.Subject(o.Subject))
+	})
 	if i < 0 {
 		return o, fmt.Errorf("take back the move of %s: %w", subject, ErrNoMove)
 	}
@@ -160,7 +165,7 @@ func (l *Loader) ordered(order Order) (want wanted, moved *Moved, err error) {
 		return want, nil, err
 	}
 	o := Override{Existing: order.Existing, Author: l.options.Author, Since: time.Now().UTC().Truncate(time.Second)}
-	if o.Override, err = l.subject(state, want.policy, Subject(order.Subject)); err != nil {
+	if o.Override, err = l.subject(state, want.policy, l.Subject(order.Subject)); err != nil {
 		return want, nil, fmt.Errorf("move %s: %w", order.Subject, err)
 	}
 	if named := usersIn(&o.Match); named != nil {

@@ -16,10 +16,20 @@ import (
 	"waymark/internal/plan"
 )
 
+// Below is the path of a cgroup from the cgroup root on, of one that may be named by
+// its directory, too.
+func (l *Loader) Below(text string) string {
+	if below, is := strings.CutPrefix(text, l.root+"/"); is {
+		return "/" + below
+	}
+	return text
+}
+
 // Subject is a move's subject as it is known from then on: a cgroup's path is the
 // same with and without slashes around it. (One below the root keeps a slash: its
 // name may be a class's.)
-func Subject(text string) string {
+func (l *Loader) Subject(text string) string {
+	text = l.Below(text)
 	kind, _, _ := strings.Cut(text, ":")
 	names := strings.Split(text, "/")
 	if len(names) == 1 || slices.Contains(kinds, kind) || slices.Contains(names, "..") {

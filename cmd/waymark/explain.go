@@ -121,7 +121,7 @@ func (q *question) answer(c *cobra.Command, l *loader.Loader, policy *classes.Po
 
 // parse turns the words into a question.
 func (q *question) parse(c *cobra.Command, l *loader.Loader, policy *classes.Policy) (out loader.Question, err error) {
-	out = loader.Question{Cgroup: strings.Trim(q.cgroup, "/"), Sport: uint16(q.sport.value), Dport: uint16(q.dport.value)}
+	out = loader.Question{Cgroup: strings.Trim(l.Below(q.cgroup), "/"), Sport: uint16(q.sport.value), Dport: uint16(q.dport.value)}
 	if q.pid.value != 0 {
 		if out.Cgroup, out.UID, err = l.Process(q.pid.value); err != nil {
 			return out, err

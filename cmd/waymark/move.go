@@ -153,7 +153,7 @@ func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) erro
 	case errors.Is(err, fs.ErrNotExist):
 		return errNothingApplied
 	case errors.Is(err, loader.ErrNoMove):
-		return m.forget(e, o, subject, err)
+		return m.forget(e, l, o, subject, err)
 	case err != nil:
 		return err
 	}
@@ -186,8 +186,8 @@ func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) erro
 
 // forget removes a saved move that is no override any more, for an apply has
 // taken it into the policy.
-func (m *move) forget(e env, o *output, subject string, none error) error {
-	for _, name := range []string{subject, loader.Subject(subject), "class:" + subject} {
+func (m *move) forget(e env, l *loader.Loader, o *output, subject string, none error) error {
+	for _, name := range []string{subject, l.Subject(subject), "class:" + subject, "/" + subject} {
 		forgotten, err := forgetMove(m.dir, loader.Override{Override: plan.Override{Subject: name}})
 		if err != nil {
 			return err
