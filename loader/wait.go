@@ -20,9 +20,11 @@ const (
 )
 
 // Wait sleeps until the state's next deadline and carries out what is due,
-// until there is no deadline any more. What fails is tried again.
-func (l *Loader) Wait(ctx context.Context) error {
+// until there is no deadline any more. What fails is tried again. renew is called
+// before the state is read, and does not return if there is a binary to do it better.
+func (l *Loader) Wait(ctx context.Context, renew func()) error {
 	for ctx.Err() == nil {
+		renew()
 		dir, err := l.dir()
 		if err != nil {
 			return err

@@ -19,7 +19,7 @@ import (
 
 // TestGoesBackWithoutItsTerminal applies for a time from a shell that ends:
 // what waits has a session and descriptors of its own, does not mind a
-// hang-up, and goes back in time.
+// hang-up, goes on as the binary that takes the place of its own, and goes back in time.
 func TestGoesBackWithoutItsTerminal(t *testing.T) {
 	s := newSite(t, lab.Options{})
 	s.cgroups(t, "app.slice")
@@ -27,7 +27,8 @@ func TestGoesBackWithoutItsTerminal(t *testing.T) {
 	s.apply(t, twoUplinks+closedGroup("b"))
 	open := filepath.Join(t.TempDir(), "open")
 	args := strings.Join(append([]string{"apply", "--confirm", "20s"}, s.writeAs(t, "try.yaml", twoUplinks+closedGroup("a"))...), " ")
-	s.shell(t, fmt.Sprintf("exec 9>%s; %s %s", open, binary(t), args))
+	ours := filepath.Join(t.TempDir(), "waymark")
+	s.shell(t, fmt.Sprintf("cp %s %[2]s; exec 9>%[3]s; %[2]s %[4]s", binary(t), ours, open, args))
 	s.follow(t, "app.slice", byA)
 	pid := s.waiting(t)
 	if sid, err := unix.Getsid(pid); err != nil || sid != pid {
@@ -41,6 +42,16 @@ func TestGoesBackWithoutItsTerminal(t *testing.T) {
 	if err := unix.Kill(pid, unix.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
+	s.shell(t, fmt.Sprintf("cp %s %[2]s.new; mv %[2]s.new %[2]s", binary(t), ours))
+	s.ok(t, "move", "app.slice", "unclassed")
+	eventuallyLong(t, "it is the binary that is there now", func() error {
+		is, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+		if now := must[os.FileInfo](t)(os.Stat(ours)); err == nil && !os.SameFile(is, now) {
+			err = errors.New("it is another")
+		}
+		return err
+	})
+	s.ok(t, "move", "--undo", "app.slice")
 	eventuallyLong(t, "it goes back", func() error {
 		if s.status(t).GoesBack != nil {
 			return errors.New("it still waits")

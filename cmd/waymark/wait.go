@@ -31,11 +31,25 @@ func newWait(e env) *cobra.Command {
 		Args:   noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			signal.Ignore(syscall.SIGHUP)
-			return s.onHost(func(l *loader.Loader) error { return l.Wait(c.Context()) })
+			return s.onHost(func(l *loader.Loader) error { return l.Wait(c.Context(), renew) })
 		},
 	}
 	s.cgroupFlag(c)
 	return c
+}
+
+// renew goes on as the binary that has taken this one's place, by an upgrade say: what
+// this one carried out would have its own programs and rules take the place of those.
+func renew() {
+	path, err := os.Executable()
+	if err != nil {
+		return
+	}
+	mine, mineErr := os.Stat("/proc/self/exe")
+	now, nowErr := os.Stat(path)
+	if mineErr == nil && nowErr == nil && !os.SameFile(mine, now) {
+		_ = syscall.Exec(path, os.Args, []string{}) // what cannot be run leaves it to this one
+	}
 }
 
 // startWait starts `waymark wait` so that it outlives this process, its
