@@ -74,7 +74,9 @@ func (l *Loader) Confirm() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return state, errors.Join(writeState(dir, *state), l.forgetTried())
+	// Killed in between, it goes back in time; the other way round, what is kept would
+	// be gone back on by the next start of the machine.
+	return state, errors.Join(l.forgetTried(), writeState(dir, *state))
 }
 
 // due carries out what a deadline of the state asks for. The lock is held.

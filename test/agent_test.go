@@ -86,7 +86,7 @@ func (s *site) agentOn(t *testing.T, args ...string) *agentRun {
 	r := &agentRun{site: s, Cmd: s.Host.Command(s.command(t), append([]string{"run"}, args...)...)}
 	notices := must[net.PacketConn](t)(net.ListenPacket("unixgram", socket))
 	go r.listen(notices)
-	r.Env = s.environ(r.Cmd)
+	r.Env = s.environ(r.Cmd.Cmd)
 	r.Env = append(r.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=3000000")
 	r.Stderr = r
 	t.Cleanup(func() { notices.Close() })

@@ -133,7 +133,7 @@ func TestRunDirectoryEmptied(t *testing.T) {
 		return nil
 	})
 	second := s.Host.Command(s.command(t), append([]string{"run"}, s.write(t, groupBy("b"))...)...)
-	second.Env = s.environ(second)
+	second.Env = s.environ(second.Cmd)
 	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "runs already") {
 		t.Errorf("a second one: %v: %s", err, out)
 	}

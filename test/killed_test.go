@@ -4,7 +4,10 @@ package test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"waymark/internal/lab"
@@ -37,16 +40,16 @@ const (
 
 var killings = []killing{
 	{"first apply", nil, applies(killOld), "", killOld, []int{byA, byB, byC}},
-	{"apply", []string{killOld}, applies(killNew), killOld, killNew, []int{byB, byC}},
+	{"apply for a time", []string{killOld}, applies(killNew, "--confirm", "1h"), killOld, killNew, []int{byB, byC}},
 	{"apply with another mask", []string{killOld}, applies(killMask), killOld, killMask, []int{byB, byC}},
 	{"move", []string{killOld}, verbs("move", "app.slice", "other"), killOld, killOld, []int{byB, byC}},
 	{"rollback", []string{killOld, killNew}, verbs("rollback"), killNew, killOld, []int{byB, byC}},
 	{"down", []string{killOld}, verbs("down"), killOld, "", []int{byA, byB, byC}},
 }
 
-func applies(policy string) func(*testing.T, *site) []string {
+func applies(policy string, flags ...string) func(*testing.T, *site) []string {
 	return func(t *testing.T, s *site) []string {
-		return append([]string{"apply"}, s.writeAs(t, "killed.yaml", policy)...)
+		return append(append([]string{"apply"}, flags...), s.writeAs(t, "killed.yaml", policy)...)
 	}
 }
 
@@ -63,6 +66,7 @@ func TestKilled(t *testing.T) {
 	for _, k := range killings {
 		t.Run(k.name, func(t *testing.T) {
 			s := newSite(t, lab.Options{Uplinks: 3})
+			s.stateDir = filepath.Join(t.TempDir(), "state")
 			s.cgroups(t, "app.slice", "other.slice")
 			s.mark(t)
 			var changes []change
@@ -132,7 +136,7 @@ func (k killing) kill(t *testing.T, s *site, at change) {
 		router := map[string]int{killOld: byB, killNew: byC}[k.old]
 		s.sends(t, job, open).stays(t, router, s.address(router, job.To[0].Addr()))
 	}
-	s.waymark(t, "status") // must not mind
+	s.keeps(t)
 	switch at.n % 3 {
 	case 0:
 		// It has nothing to confirm, and finishes or undoes what was begun.
@@ -151,6 +155,17 @@ func (k killing) kill(t *testing.T, s *site, at change) {
 	}
 	s.ok(t, "down")
 	s.gone(t)
+}
+
+// keeps checks that what is on trial or moved is known to the next start of the machine.
+func (s *site) keeps(t *testing.T) {
+	t.Helper()
+	status := s.waymark(t, "status").stdout // must not mind what was interrupted
+	for file, has := range map[string]string{"tried.json": "\ngoes back in ", "moves.json": "\nmove "} {
+		if _, err := os.Stat(filepath.Join(s.stateDir, file)); err != nil && strings.Contains(status, has) {
+			t.Errorf("the next start of the machine knows nothing of what `status` has: %v in\n%s", err, status)
+		}
+	}
 }
 
 // isMoved tells whether the move is in force, which it is whole or not at all.

@@ -45,7 +45,7 @@ func (s *site) traced(t *testing.T, args []string, at func(change, int) (kill bo
 	path := binary(t)
 	err := s.Host.Do(func() (err error) {
 		c := exec.Command(path, args...)
-		c.Env = append(os.Environ(), "GOMAXPROCS=1")
+		c.Env = append(s.environ(c), "GOMAXPROCS=1")
 		c.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 		if err := c.Start(); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -109,7 +110,7 @@ func (s *site) waymark(t *testing.T, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	c := s.Host.Command(s.command(t), args...)
 	c.Stdout, c.Stderr = &stdout, &stderr
-	c.Env = s.environ(c)
+	c.Env = s.environ(c.Cmd)
 	if err := c.Run(); err != nil && c.ProcessState == nil {
 		t.Fatal(err)
 	}
@@ -118,9 +119,9 @@ func (s *site) waymark(t *testing.T, args ...string) outcome {
 
 // environ is a command's environment, with the directory that outlives its
 // namespace.
-func (s *site) environ(c *lab.Cmd) []string {
+func (s *site) environ(c *exec.Cmd) []string {
 	if s.stateDir == "" {
-		return c.Env
+		return c.Environ()
 	}
 	return append(c.Environ(), "STATE_DIRECTORY="+s.stateDir)
 }
