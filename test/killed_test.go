@@ -49,7 +49,7 @@ var killings = []killing{
 
 func applies(policy string, flags ...string) func(*testing.T, *site) []string {
 	return func(t *testing.T, s *site) []string {
-		return append(append([]string{"apply"}, flags...), s.writeAs(t, "killed.yaml", policy)...)
+		return append(append([]string{"apply"}, flags...), s.write(t, policy)...)
 	}
 }
 
