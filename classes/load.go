@@ -30,6 +30,10 @@ func Load(paths ...string) (*Policy, error) {
 			if err != nil {
 				return nil, err
 			}
+			if len(text) == 0 { // as `print-classes > file` has it until it prints
+				problems = append(problems, Problem{Pos: Position{File: file}, Text: "the file is empty", Hint: "wait until it is written, or remove it; one that is to say nothing holds a comment"})
+				continue
+			}
 			if length += len(text); length > mostText {
 				return nil, tooLong(file)
 			}
@@ -103,7 +107,7 @@ func compile(sources []*source, problems Problems) (*Policy, error) {
 	return nil, all
 }
 
-// decode reads all sources, and tells whether each was YAML. It ends early at
+// decode reads all sources, and tells whether each was YAML, and none left out. It ends early at
 // one that has to be read again.
 func decode(sources []*source, problems Problems) (d *decoder, readable bool) {
 	p := &Policy{
@@ -113,7 +117,7 @@ func decode(sources []*source, problems Problems) (d *decoder, readable bool) {
 		Balance: Balance{By: SpreadFlow},
 		sources: sources,
 	}
-	d, readable = &decoder{policy: p, problems: slices.Clip(problems)}, true
+	d, readable = &decoder{policy: p, problems: slices.Clip(problems)}, len(problems) == 0
 	for _, s := range sources {
 		root, bad := s.read()
 		d.problems = append(d.problems, bad...)

@@ -4,6 +4,7 @@ package classes
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func TestLoadMergesInOrder(t *testing.T) {
 		"README":        "not read",
 	})
 	main := writeFiles(t, map[string]string{
-		"policy.yaml": "uplinks: [{name: lte, interface: wwan0}]\nclasses: [{name: first, route: lte, match: {uid: 1}}]\n",
+		"policy.yaml": dropIn,
 	})
 	p, err := Load(filepath.Join(main, "policy.yaml"), dir)
 	if err != nil {
@@ -120,6 +121,18 @@ func TestParseFilesIsLoad(t *testing.T) {
 		t.Errorf("(- loaded, + parsed)\n%s", diff)
 	}
 }
+
+// TestLoadReportsWhatIsNotWritten: a policy without the classes of a file that a shell
+// has only made yet would be valid.
+func TestLoadReportsWhatIsNotWritten(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"10-policy.yaml": dropIn + "moves: [{cgroup: x, to: late}]\n", "20-late.yaml": ""})
+	_, err := Load(dir)
+	if text := fmt.Sprint(err); !strings.HasPrefix(text, filepath.Join(dir, "20-late.yaml")+": the file is empty\n") || strings.Contains(text, "10-policy") {
+		t.Error(text)
+	}
+}
+
+const dropIn = "uplinks: [{name: lte, interface: wwan0}]\nclasses: [{name: first, route: lte, match: {uid: 1}}]\n"
 
 func TestLoadReportsMissingFile(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "policy.yaml")); !errors.Is(err, fs.ErrNotExist) {
