@@ -125,13 +125,15 @@ func open(dir string, s Settings) (*Instance, error) {
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
+		// Of what is wrong with all of them none is named: each is the first at times, and
+		// an agent would say it anew each time.
 		if errors.Is(err, unix.EROFS) {
 			i.Close()
-			return nil, fmt.Errorf("open map %s of %s: %w: traffic goes on as it is; `mount -o remount,rw %s`, or for a unit name it in ReadWritePaths=", name, dir, err, filepath.Dir(filepath.Dir(dir)))
+			return nil, fmt.Errorf("open the maps of %s: %w: traffic goes on as it is; `mount -o remount,rw %s`, or for a unit name it in ReadWritePaths=", dir, err, filepath.Dir(filepath.Dir(dir)))
 		}
 		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
 			i.Close()
-			return nil, fmt.Errorf("open map %s of %s: %w: traffic goes on as it is; raise the limit that is in the way (`ulimit -n`, LimitNOFILE=, memory) and try again", name, dir, err)
+			return nil, fmt.Errorf("open the maps of %s: %w: traffic goes on as it is; raise the limit that is in the way (`ulimit -n`, LimitNOFILE=, memory) and try again", dir, err)
 		}
 		if err != nil {
 			i.Close()
