@@ -76,7 +76,14 @@ func (l *Loader) Confirm() (*State, error) {
 	}
 	// Killed in between, it goes back in time; the other way round, what is kept would
 	// be gone back on by the next start of the machine.
-	return state, errors.Join(l.forgetTried(), writeState(dir, *state))
+	forgotten := l.forgetTried()
+	if err := writeState(dir, *state); err != nil {
+		return nil, errors.Join(err, forgotten)
+	}
+	if forgotten != nil {
+		return nil, fmt.Errorf("state %d is kept until an agent begins anew, which would go back on it: %w", state.Number, forgotten)
+	}
+	return state, nil
 }
 
 // due carries out what a deadline of the state asks for. The lock is held.
