@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,9 @@ classes:
 	s.shell(t, "ip -4 addr flush dev up-b; ip -6 addr flush dev up-b scope global")
 	s.hasDefaults(t, 0)
 	s.says(t, map[string]string{`uplink_up{uplink="b"}`: "0", `class_way_out{class="group"}`: "1", `class_way_out{class="closed"}`: "0", `class_uplink_current{class="group",uplink="a"}`: "1"})
+	if text := s.ok(t, "status"); !regexp.MustCompile(`(?m)^b +up-b +down `).MatchString(text) {
+		t.Errorf("status does not say that b is down:\n%s", text)
+	}
 	for _, f := range bothFamilies {
 		for _, kind := range []lab.Kind{lab.TCP, lab.UDP, lab.SendTo} {
 			s.leaves(t, in("app.slice", f.job(kind, 1)), byA)

@@ -143,7 +143,7 @@ func printUplinks(t io.Writer, uplinks []plan.Uplink) {
 		if u.Withdrawn != "" {
 			state = "withdrawn"
 		}
-		if !u.Up {
+		if !u.Leads() {
 			state = "down"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", u.Name, u.Interface, state, u.Table, nextHops(u))
