@@ -71,13 +71,14 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "nothing is changed without a password or a certificate, and the web configuration asks for none any more; one that asks for certificates does so when waymark is started anew", http.StatusForbidden)
 		return
 	}
+	var m Move
+	in := json.NewDecoder(io.LimitReader(r.Body, longestQuestion))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&m); err != nil {
+		reply(w, nil, errors.New("the move cannot be read: load the page again"))
+		return
+	}
 	p.answer(w, r, func(ctx context.Context) (json.RawMessage, error) {
-		var m Move
-		in := json.NewDecoder(io.LimitReader(r.Body, longestQuestion))
-		in.DisallowUnknownFields()
-		if err := in.Decode(&m); err != nil {
-			return nil, errors.New("the move cannot be read: load the page again")
-		}
 		m.Author = author(r)
 		if !m.DryRun {
 			defer p.stream.hurry()
@@ -86,9 +87,7 @@ func (p *Page) move(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// answer asks, where not too many do, and writes what the answer is: as the
-// verb has it, or its error, {"error": TEXT}. An error is an answer too: that
-// a question was wrong is nothing wrong with the page.
+// answer asks, where not too many do, and writes what the answer is.
 func (p *Page) answer(w http.ResponseWriter, r *http.Request, ask func(context.Context) (json.RawMessage, error)) {
 	ctx, cancel := context.WithTimeout(r.Context(), longestAnswer)
 	defer cancel()
@@ -100,6 +99,12 @@ func (p *Page) answer(w http.ResponseWriter, r *http.Request, ask func(context.C
 		return
 	}
 	text, err := ask(ctx)
+	reply(w, text, err)
+}
+
+// reply writes an answer as the verb has it, or its error, {"error": TEXT}. An
+// error is an answer too: that a question was wrong is nothing wrong with the page.
+func reply(w http.ResponseWriter, text json.RawMessage, err error) {
 	if err != nil {
 		text = encode(map[string]string{"error": err.Error()})
 	}

@@ -18,6 +18,7 @@ import (
 // with an http.ResponseController.
 const (
 	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second // with the body
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	farewell      = 2 * time.Second // for answers that are under way when serving ends
@@ -57,7 +58,7 @@ func Serve(ctx context.Context, l net.Listener, o Options) error {
 	if a, isTCP := l.Addr().(*net.TCPAddr); isTCP && a.IP.IsLoopback() {
 		handler = o.guard(handler)
 	}
-	server := &http.Server{Handler: sealed(handler), ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	server := &http.Server{Handler: sealed(handler), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog:    slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	done := make(chan struct{})
