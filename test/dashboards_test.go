@@ -49,10 +49,12 @@ type panel struct {
 	FieldConfig              struct {
 		Defaults struct{ Unit, NoValue string }
 	}
-	Targets []struct {
-		Expr, RefID string
-		Datasource  reference
-	}
+	Targets []target
+}
+
+type target struct {
+	Expr, RefID string
+	Datasource  reference
 }
 
 type reference struct{ Type, UID string }
@@ -111,7 +113,11 @@ func TestDashboardsImportAnywhere(t *testing.T) {
 			t.Errorf("%s: its first variable is not the data source", file)
 			continue
 		}
-		for _, v := range d.Templating.List[1:] {
+		last := len(d.Templating.List) - 1
+		if v := d.Templating.List[last]; v.Type != "adhoc" || v.Datasource != byVariable {
+			t.Errorf("%s: nothing chooses by what else tells series apart, as a label of textfiles", file)
+		}
+		for _, v := range d.Templating.List[1:last] {
 			if v.Type != "query" || v.Datasource != byVariable || v.Definition == "" {
 				t.Errorf("%s: variable %s: %+v", file, v.Name, v)
 			}
@@ -154,6 +160,9 @@ func (d *dashboard) checkPanels(t *testing.T, file string) {
 		if len(p.Description) < 20 || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || p.Datasource != byVariable {
 			t.Errorf("%s: panel %q lacks a description, a unit, a target or the chosen data source", file, p.Title)
 		}
+		if p.addsUp() && !strings.Contains(p.Description, "chosen hosts") {
+			t.Errorf("%s: panel %q does not say that it shows hosts together", file, p.Title)
+		}
 		if p.mayBeEmpty() && p.FieldConfig.Defaults.NoValue == "" {
 			t.Errorf("%s: panel %q does not say why it is empty where nothing is measured", file, p.Title)
 		}
@@ -163,6 +172,13 @@ func (d *dashboard) checkPanels(t *testing.T, file string) {
 			}
 		}
 	}
+}
+
+// addsUp tells whether a panel shows several hosts as one.
+func (p *panel) addsUp() bool {
+	return slices.ContainsFunc(p.Targets, func(t target) bool {
+		return aggregates.MatchString(t.Expr) && !strings.Contains(t.Expr, "by (instance")
+	})
 }
 
 // mayBeEmpty tells whether all that a panel draws is measured only on some hosts:
@@ -203,6 +219,7 @@ var (
 	quoted     = regexp.MustCompile(`"[^"]*"`)
 	selected   = regexp.MustCompile(`\b(waymark_\w+)\{([^}]*)\}`)
 	someHosts  = regexp.MustCompile(`_(tcp_rtt|tcp_connect|queue|convergence)_seconds|_dropped_|_probe`)
+	aggregates = regexp.MustCompile(`\b(sum|min|max|topk) ?(by )?\(`)
 	selectors  = regexp.MustCompile(`\{([^}]*)\}`)
 )
 
