@@ -52,6 +52,10 @@ func TestPrometheus(t *testing.T) {
 	for _, p := range servers {
 		soon(t, p.name+" scrapes", func() error { return p.hasData("waymark_policy_state") })
 	}
+	never := `waymark_uplink_convergence_seconds{uplink="b",cause="address"}`
+	if values, err := servers[1].query(never); err != nil || len(values) != 1 || values[0].Histogram == nil {
+		t.Errorf("what was never counted is no native histogram, so that the first count is no increase: %v, %v", values, err)
+	}
 	unplug(t, s, byC)                                                           // now, for what was before the first scrape is no increase
 	s.write(t, seenPolicy+"  - {name: late, route: [a], match: {uid: 2003}}\n") // which the agent applies
 	for _, p := range servers {

@@ -11,6 +11,10 @@ import (
 	"waymark/internal/datapath"
 )
 
+// belowAll is what nothing that is counted is below. Without one a histogram that
+// has no counts yet is read as a classic one, and its first count is no increase.
+const belowAll = 0x1p-128
+
 // fillHistogram writes the same counts twice: as the buckets of a native
 // histogram, as fine as they were counted, and as classic buckets, one for
 // each power of two. Both are exact, for the bounds of the classic ones are
@@ -18,7 +22,7 @@ import (
 func fillHistogram(to *dto.Histogram, h *datapath.Histogram) {
 	if to.Schema == nil {
 		*to = dto.Histogram{SampleCount: new(uint64), SampleSum: new(float64), Schema: new(int32),
-			ZeroThreshold: new(float64), ZeroCount: new(uint64)}
+			ZeroThreshold: new(belowAll), ZeroCount: new(uint64)}
 	}
 	*to.SampleCount, *to.SampleSum, *to.Schema = h.Count, h.Sum, h.Schema
 	fillClassic(to, h)

@@ -43,6 +43,9 @@ func TestBothFormsOfAHistogramAreWhatWasCounted(t *testing.T) {
 			}
 		}
 		fillHistogram(to, &h)
+		if to.GetZeroThreshold() <= 0 || to.GetZeroThreshold() >= h.Bound(0) {
+			t.Fatalf("a zero threshold of %v, want one above 0 and below all buckets", to.GetZeroThreshold())
+		}
 		if diff := cmp.Diff(want, decoded(to)); diff != "" {
 			t.Fatalf("native (-want +got):\n%s", diff)
 		}
