@@ -258,7 +258,7 @@ func TestUnits(t *testing.T) {
 			t.Errorf("duration %v: %s, want %s", v, got, want)
 		}
 	}
-	for v, want := range map[float64]string{0: "0%", 1: "100%", 0.004: "0.4%", 0.00000001: "0.01%", 0.5: "50%"} {
+	for v, want := range map[float64]string{0: "0%", 1: "100%", 0.004: "0.4%", 0.00042: "0.04%", 0.00096: "0.10%", 0.00000001: "0.01%", 0.5: "50%"} {
 		if got := percent(v); got != want {
 			t.Errorf("percent %v: %s, want %s", v, got, want)
 		}

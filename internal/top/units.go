@@ -42,10 +42,13 @@ func duration(seconds float64) string {
 
 // percent is a part in at most five characters.
 func percent(part float64) string {
-	if part >= 0.0995 || part == 0 {
+	switch {
+	case part == 0 || part >= 0.0995:
 		return fmt.Sprintf("%.0f%%", 100*part)
+	case part < 0.001:
+		return fmt.Sprintf("%.2f%%", max(0.01, 100*part))
 	}
-	return fmt.Sprintf("%.2g%%", max(0.01, 100*part))
+	return fmt.Sprintf("%.2g%%", 100*part)
 }
 
 // The bars of a sparkline, lowest first: in Unicode, and in ASCII.
