@@ -15,7 +15,7 @@ var connectionFamilies = []Family{
 		tallies(func(t *datapath.Tally) uint64 { return t.Connections.Accepted })),
 	counter("waymark_class_connections_closed_total", "TCP connections that ended, opened and accepted ones, however they did.", byUplink,
 		tallies(func(t *datapath.Tally) uint64 { return t.Connections.Closed })),
-	counter("waymark_class_connect_failures_total", "TCP connections that were never established, by reason: refused, unreachable (there is no way, or a filter forbids it), timeout, other. What a rule or route of IPv4 refuses at once, as of a class without a way out, never was one, and is not counted.", []string{"class", "uplink", "reason"},
+	counter("waymark_class_connect_failures_total", "TCP connections that were never established, by reason: refused, unreachable (there is no way, or a filter forbids it), timeout, other. What a rule or route of IPv4 refuses at once, as of a class without a way out, never was one, and is not counted, nor is what finds no local port (EADDRNOTAVAIL).", []string{"class", "uplink", "reason"},
 		reasons([]string{"refused", "unreachable", "timeout", "other"}, func(t *datapath.Tally) []uint64 {
 			c := &t.Connections
 			return []uint64{c.Refused, c.Unreachable, c.TimedOut, c.Failed}
