@@ -75,6 +75,7 @@ struct net_device {
 	unsigned long state;
 	int ifindex;
 	struct hlist_node index_hlist;
+	const unsigned char *dev_addr;
 	possible_net_t nd_net;
 	struct in_device *ip_ptr;
 };

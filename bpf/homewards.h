@@ -61,7 +61,7 @@ __noinline int send_home(struct __sk_buff *skb, __u32 class_mark)
 	struct layers at = {};
 	struct bpf_fib_lookup fib;
 
-	if (!read_layers(skb, &flow, &at) || is_for_link(skb, &flow))
+	if (!read_layers(skb, &flow, &at) || is_for_link(skb, &flow) || is_from_above(skb))
 		return TCX_NEXT;
 	if (unlikely(lends()) && borrow_again(skb, &flow, &at))
 		class_mark = 0;

@@ -7,15 +7,33 @@
 #include "course.h"
 #include "turn.h"
 
+enum { ETH_HEADER = 14, ETH_SOURCE = 6, ETH_ALEN = 6 };
+
+/* Whether an Ethernet packet's sender is its interface, by the address. */
+static __always_inline int is_from_station(struct __sk_buff *skb)
+{
+	const struct sk_buff *kernel_skb = (const struct sk_buff *)address_of(skb);
+	const struct net_device *device = 0;
+	const unsigned char *address = 0;
+	__u64 own = 0, source = 0;
+
+	READ(device, kernel_skb->dev);
+	READ(address, device->dev_addr);
+	bpf_probe_read_kernel(&own, ETH_ALEN, address);
+	return !bpf_skb_load_bytes(skb, ETH_SOURCE, &source, ETH_ALEN) && source == own;
+}
+
 /*
- * Whether a packet is tagged, by a VLAN's interface above this one: it
- * leaves by that, and where it goes was decided there.
+ * Whether an interface above this one sends a packet, a VLAN's or a macvlan's:
+ * it leaves by that, and where it goes was decided there.
  */
-static __always_inline int is_tagged(const struct __sk_buff *skb)
+static __always_inline int is_from_above(struct __sk_buff *skb)
 {
 	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
 		return 1;
-	return skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
+	if (skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD))
+		return 1;
+	return link_header == ETH_HEADER && !is_from_station(skb);
 }
 
 /* A packet of which nothing more is to be asked. */
@@ -86,7 +104,7 @@ __noinline int off_course(struct __sk_buff *skb, __u32 mark, __u32 cause, __u32 
 	struct class_counters *c = line_of(class);
 	if (!c)
 		return TCX_NEXT;
-	if (is_tagged(skb))
+	if (is_from_above(skb))
 		return let_pass(skb, class, c);
 	int legible = read_layers(skb, &flow, &at);
 	if (cause == CAUSE_UNKNOWN)
