@@ -40,7 +40,7 @@ func (r Route) LeadsBy(name string) bool {
 
 // Equal tells whether two routes are the same to the kernel, whatever
 // their state.
-func (r Route) Equal(o Route) bool { return r.Args() == o.Args() }
+func (r Route) Equal(o Route) bool { return r.Family == o.Family && r.Args() == o.Args() }
 
 // Args are the route's words after "ip route add", as ip(8) takes them.
 func (r Route) Args() string {

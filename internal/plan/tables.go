@@ -75,7 +75,7 @@ func (m *maker) hop(family Family, u Uplink) (NextHop, bool) {
 		return NextHop{}, false
 	}
 	gateway := u.Gateways[family]
-	reached := !gateway.IsValid() || family == IPv6 && gateway.IsLinkLocalUnicast() ||
+	reached := !gateway.IsValid() || gateway.Is6() && gateway.IsLinkLocalUnicast() ||
 		slices.ContainsFunc(m.plan.Routes, func(r Route) bool { return r.Table == u.Table && !r.IsDefault() && r.Dst.Contains(gateway) })
 	return NextHop{Gateway: gateway, Interface: u.Interface, OnLink: !reached}, true
 }

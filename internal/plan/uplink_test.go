@@ -282,6 +282,7 @@ func TestOnLink(t *testing.T) {
 		{"10.0.2.2/32", "172.31.1.1", "172.31.1.1/32", "via 172.31.1.1 dev eth1"},
 		{"10.0.2.2/32", "169.254.0.1", "", "via 169.254.0.1 dev eth1 onlink"},
 		{"10.0.2.2/24", "10.0.2.1", "", "via 10.0.2.1 dev eth1 onlink"}, // noprefixroute
+		{"10.0.2.2/32", "fe80::1", "", "via fe80::1 dev eth1"},          // of IPv4, too
 		{"2001:db8:2::2/128", "fe80::1", "", "via fe80::1 dev eth1"},
 		{"2001:db8:2::2/128", "2001:db8:9::1", "", "via 2001:db8:9::1 dev eth1 onlink"},
 	} {
@@ -292,12 +293,28 @@ func TestOnLink(t *testing.T) {
 			p := netip.MustParsePrefix(c.reached)
 			h.Routes = []Route{{Family: FamilyOf(p.Addr()), Table: TableMain, Dst: p, Hops: []NextHop{{Interface: "eth1"}}, Protocol: 2}}
 		}
-		h.route("eth1", c.gateway, 0)
+		r := h.route("eth1", c.gateway, 0)
+		r.Family = FamilyOf(netip.MustParsePrefix(c.address).Addr())
+		r.Dst = r.Family.Default()
 		p := h.make(t, "uplinks: [{name: b, interface: eth1, probe: {icmp: [192.0.2.1, \"2001:db8::1\"]}}]", Numbers{})
 		for _, r := range p.Routes {
 			if got := strings.Join(r.Hops[0].words(), " "); r.IsDefault() && got != c.want {
 				t.Errorf("%s and %s, reached by %q: table %d: %s, want %s", c.address, c.gateway, c.reached, r.Table, got, c.want)
 			}
 		}
+	}
+}
+
+// TestOneNextHopOfBothFamilies has IPv4 go by an IPv6 next hop, as unnumbered BGP has
+// it: its route is another than IPv6's, though it reads the same.
+func TestOneNextHopOfBothFamilies(t *testing.T) {
+	h := newHost()
+	h.link("eth0", "10.0.0.2/32", "2001:db8::2/64")
+	for _, f := range Families {
+		r := h.route("eth0", "fe80::1", 100)
+		r.Family, r.Dst = f, f.Default()
+	}
+	if ways := WaysOut(h.Facts); len(ways) != 1 || len(ways[0].Routes) != 2 {
+		t.Errorf("ways out: %v, want one by two routes", ways)
 	}
 }
