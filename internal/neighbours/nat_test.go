@@ -3,6 +3,7 @@
 package neighbours
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -44,6 +45,37 @@ func TestNatOfAllBut(t *testing.T) {
 		c.host.Facts, c.host.Uplinks = facts, []string{"eth0", "wwan0"}
 		if found := natFindings(c.host); len(found) != c.want {
 			t.Errorf("%s: %d findings, want %d: %+v", name, len(found), c.want, found)
+		}
+	}
+}
+
+// TestLentAddress has sources rewritten to an address of eth0 of what leaves by wwan0.
+func TestLentAddress(t *testing.T) {
+	facts := plan.Facts{Links: map[string]plan.Link{
+		"eth0":  {Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8::2/64")}},
+		"wwan0": {Addresses: []netip.Prefix{netip.MustParsePrefix("10.64.0.2/24")}},
+	}}
+	for rule, want := range map[string]int{
+		"-A POSTROUTING -s 192.168.0.0/16 -j SNAT --to-source 192.0.2.2":                           1,
+		"-A POSTROUTING -s 192.168.0.0/16 -o wwan0 -j SNAT --to-source 192.0.2.2-192.0.2.9:1-9999": 1,
+		"-A POSTROUTING -j SNAT --to-source [2001:db8::2]:1024-65535":                              1,
+		"-A POSTROUTING -s 192.168.0.0/16 -o eth0 -j SNAT --to-source 192.0.2.2":                   0,
+		"-A POSTROUTING ! -o wwan0 -j SNAT --to-source 192.0.2.2":                                  0,
+		"-A POSTROUTING -j SNAT --to-source 203.0.113.9":                                           0,
+		"-A POSTROUTING -j MASQUERADE":                                                             0,
+		"-A POSTROUTING -j":                                                                        0,
+	} {
+		h := Host{Facts: facts, Uplinks: []string{"eth0", "wwan0"}, Iptables: []filters.Saved{{Command: "iptables", Text: "*nat\n" + rule + "\nCOMMIT\n"}}}
+		found := natFindings(h)
+		if len(found) != want || want == 1 && !strings.Contains(found[0].What, "what leaves by wwan0 the address of eth0") {
+			t.Errorf("%s: want %d findings: %+v", rule, want, found)
+		}
+	}
+	for addr, want := range map[string]int{`"192.0.2.2"`: 1, `{"range": ["192.0.2.2", "192.0.2.9"]}`: 1, `"10.64.0.9"`: 0, `{"map": {}}`: 0} {
+		h := Host{Facts: facts, Uplinks: []string{"eth0", "wwan0"},
+			Nft: []byte(`{"nftables": [{"rule": {"family": "ip", "table": "n", "chain": "p", "handle": 3, "expr": [{"snat": {"addr": ` + addr + `}}]}}]}`)}
+		if found := natFindings(h); len(found) != want {
+			t.Errorf("nft to %s: want %d findings: %+v", addr, want, found)
 		}
 	}
 }
