@@ -16,10 +16,10 @@ import (
 	"waymark/internal/lab"
 )
 
-// interrupted starts a command, interrupts it when it waits for somebody, as a
-// terminal does with all that it has started, and returns how it ended and what it
+// interrupted starts a command, sends it a signal when it waits for somebody, as a
+// terminal does to all that it has started, and returns how it ended and what it
 // said.
-func (s *site) interrupted(t *testing.T, path string, waits func() bool, args ...string) (syscall.WaitStatus, string) {
+func (s *site) interrupted(t *testing.T, with syscall.Signal, path string, waits func() bool, args ...string) (syscall.WaitStatus, string) {
 	t.Helper()
 	var said bytes.Buffer
 	c := s.Host.Command(s.command(t), args...)
@@ -35,7 +35,7 @@ func (s *site) interrupted(t *testing.T, path string, waits func() bool, args ..
 		}
 		return nil
 	})
-	if err := syscall.Kill(-c.Process.Pid, syscall.SIGINT); err != nil {
+	if err := syscall.Kill(-c.Process.Pid, with); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.Wait() // the state says it
@@ -56,7 +56,7 @@ func TestInterrupted(t *testing.T) {
 	policy := s.write(t, twoUplinks+"classes: [{name: x, route: [b], match: [{uid: 1}]}]\n")
 	for _, args := range [][]string{append([]string{"doctor"}, policy...), {"init", "-f", "-"}, {"import", "-f", "-"}, append([]string{"plan"}, policy...)} {
 		_ = os.Remove(asked)
-		status, said := s.interrupted(t, dir, func() bool { _, err := os.Stat(asked); return err == nil }, args...)
+		status, said := s.interrupted(t, syscall.SIGINT, dir, func() bool { _, err := os.Stat(asked); return err == nil }, args...)
 		if (!status.Signaled() || status.Signal() != syscall.SIGINT) && status.ExitStatus() != 128+int(syscall.SIGINT) { // the latter where the tests run in a background
 			t.Errorf("%s: %v, want that the signal ends it: %s", args[0], status, said)
 		}
@@ -80,15 +80,18 @@ func TestInterruptedBeforeItChanges(t *testing.T) {
 		}
 	}()
 	policy := twoUplinks + "containers: {sockets: [\"unix://" + socket + "\"]}\nclasses: [{name: x, route: [b], match: [{uid: 1}, {container: db}]}]\n"
-	stopped := func(waits func() bool, verb string, args ...string) {
+	stopped := func(with syscall.Signal, waits func() bool, verb string, args ...string) {
 		t.Helper()
-		status, said := s.interrupted(t, "/", waits, append([]string{verb}, args...)...)
+		status, said := s.interrupted(t, with, "/", waits, append([]string{verb}, args...)...)
 		if status.ExitStatus() != 1 || !strings.Contains(said, verb+": stopped: ") {
 			t.Errorf("%s: exit %v: %s", verb, status, said)
 		}
 	}
 	s.mark(t)
-	stopped(func() bool { return len(asked) > 0 }, "apply", s.write(t, policy)...)
+	for _, with := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		before := len(asked)
+		stopped(with, func() bool { return len(asked) > before }, "apply", s.write(t, policy)...)
+	}
 	if o := s.waymark(t, "status"); o.code == 0 {
 		t.Errorf("it was applied:\n%s", o.stdout)
 	}
@@ -96,7 +99,7 @@ func TestInterruptedBeforeItChanges(t *testing.T) {
 	s.apply(t, policy)
 	s.dead(t, byB, true)
 	defer s.dead(t, byB, false)
-	stopped(func() bool {
+	stopped(syscall.SIGINT, func() bool {
 		packets, _ := s.captures[byB].Packets()
 		return slices.ContainsFunc(packets, func(p lab.Packet) bool { return p.Dst.Port() == 7 })
 	}, "verify", "--target", "203.0.113.1:7")

@@ -29,7 +29,7 @@ Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code, verify) or serious (d
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		e.reads(newInit(e)), e.reads(newImport(e)), e.reads(newCheck(e)), e.reads(newPlan(e)), newApply(e), newConfirm(e), newRollback(e), newStatus(e), e.reads(newExplain(e)), e.reads(newDoctor(e)), newVerify(e), newMove(e), newDown(e),
+		e.reads(newInit(e)), e.reads(newImport(e)), e.reads(newCheck(e)), e.reads(newPlan(e)), e.changes(newApply(e)), e.changes(newConfirm(e)), e.changes(newRollback(e)), newStatus(e), e.reads(newExplain(e)), e.reads(newDoctor(e)), newVerify(e), e.changes(newMove(e)), e.changes(newDown(e)),
 		newRun(e), newMetrics(e), newTop(e), newWatch(e), newExec(e), newDemo(e),
 		newWait(e),
 	)

@@ -20,15 +20,16 @@ type signals struct {
 	atOnce   bool
 	heard    syscall.Signal // 0: none was
 	unheeded []os.Signal    // as env has them
+	channel  chan os.Signal // those that are listened to
 }
 
 // heed listens to them, and ends the context with the first.
 func heed(unheeded []os.Signal) (context.Context, *signals) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s, channel := &signals{unheeded: unheeded}, make(chan os.Signal, 1)
-	signal.Notify(channel, os.Interrupt, syscall.SIGTERM)
+	s := &signals{unheeded: unheeded, channel: make(chan os.Signal, 1)}
+	signal.Notify(s.channel, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		for heard := range channel {
+		for heard := range s.channel {
 			s.Lock()
 			s.heard, _ = heard.(syscall.Signal)
 			s.end()
@@ -61,6 +62,19 @@ func (s *signals) endAtOnce(may bool) {
 	defer s.Unlock()
 	s.atOnce = may
 	s.end()
+}
+
+// changes is a verb that changes something: it does so whole or not at all, too, when
+// its terminal goes, which may be by what it changes.
+func (e env) changes(c *cobra.Command) *cobra.Command {
+	run := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if e.signals != nil && !slices.Contains(e.unheeded, os.Signal(syscall.SIGHUP)) {
+			signal.Notify(e.signals.channel, syscall.SIGHUP)
+		}
+		return run(c, args)
+	}
+	return c
 }
 
 // reads is a verb that changes nothing, until it says otherwise.
