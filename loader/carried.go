@@ -25,8 +25,13 @@ const relisted = time.Minute
 
 // inUse are the marks of the open sockets. While a policy stays in force, Heal takes
 // those that it listed last: nobody gets another's number meanwhile, and one that
-// no socket carries any more only keeps its rules for longer.
-func (l *Loader) inUse(policy *classes.Policy) (map[uint32]bool, error) {
+// no socket carries any more only keeps its rules for longer. Nor are they asked for
+// by a look at what is in force: every class has its number, and all blocks stay.
+func (l *Loader) inUse(want wanted) (map[uint32]bool, error) {
+	policy := want.policy
+	if want.inForce {
+		return nil, nil
+	}
 	if l.memory == nil || policy != l.memory.policy {
 		return host.SocketMarks()
 	}
@@ -74,8 +79,8 @@ func (w *survey) keepBlocks(of plan.Numbers) {
 
 // alsoInUse has more marks be in use; those that were listed may be others', too.
 func (w *survey) alsoInUse(marks map[uint32]bool) {
-	all := maps.Clone(w.facts.InUse)
-	maps.Copy(all, marks)
+	all := maps.Clone(marks)
+	maps.Copy(all, w.facts.InUse)
 	w.facts.InUse = all
 }
 

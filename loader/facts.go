@@ -59,7 +59,7 @@ func (l *Loader) facts(want wanted, overrides []Override, state *State) (f plan.
 		f.Changed, f.Before = slices.Collect(maps.Keys(state.Sysctls)), state.Sysctls
 		names = append(names, f.Changed...)
 	}
-	if f.InUse, err = l.inUse(policy); err != nil {
+	if f.InUse, err = l.inUse(want); err != nil {
 		return f, err
 	}
 	if f.Sysctls, err = host.Sysctls(names); err != nil {

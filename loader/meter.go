@@ -87,7 +87,22 @@ func (m *Meter) renew(version uint64) error {
 	if version == m.version {
 		return nil
 	}
+	counter := m.flows.counter
+	m.flows.counter = nil
 	m.Close()
+	err := m.takeUp(counter)
+	if counter != nil && counter != m.flows.counter {
+		counter.Close()
+	}
+	if err == nil {
+		m.version = version
+	}
+	return err
+}
+
+// takeUp begins anew with what is applied now, and keeps the counter of open flows
+// that there was, if it can be used.
+func (m *Meter) takeUp(counter *datapath.FlowCounter) error {
 	state, err := m.loader.State()
 	if err != nil {
 		return err
@@ -99,7 +114,7 @@ func (m *Meter) renew(version uint64) error {
 	if err := m.loader.at(state.CgroupRoot); err != nil {
 		return err
 	}
-	w, err := m.loader.survey(wanted{policy: policy})
+	w, err := m.loader.survey(wanted{policy: policy, looks: true, inForce: true})
 	if err != nil {
 		return err
 	}
@@ -113,14 +128,16 @@ func (m *Meter) renew(version uint64) error {
 	if m.reader, err = m.counts.Reader(m.plan, m.told); err != nil {
 		return err
 	}
-	if m.state.current() {
-		if m.flows.counter, err = m.counts.FlowCounter(); err != nil {
-			return err
-		}
-	}
 	m.word()
-	m.version = version
-	return nil
+	if !m.state.current() {
+		return nil
+	}
+	if counter != nil && counter.Follows(m.counts) {
+		m.flows.counter = counter
+		return nil
+	}
+	m.flows.counter, err = m.counts.FlowCounter()
+	return err
 }
 
 // word puts matches and rules into words, once for all readings.

@@ -80,7 +80,7 @@ func (l *Loader) surveyApplied() (*survey, error) {
 	if err := l.at(l.root); err != nil {
 		return nil, err
 	}
-	w, err := l.survey(wanted{policy: policy, looks: true})
+	w, err := l.survey(wanted{policy: policy, looks: true, inForce: true})
 	if err == nil && w.state == nil {
 		w.close()
 		return nil, fs.ErrNotExist

@@ -25,7 +25,8 @@ type wanted struct {
 
 	resumes bool // what was tried before it is still not confirmed
 
-	looks bool // nothing is changed
+	looks   bool // nothing is changed
+	inForce bool // nor is the policy another than the one that is applied
 
 	withdrawn map[string]string // plan.Facts.Withdrawn; nil: it stays
 	locked    bool              // the lock is held

@@ -36,10 +36,12 @@ type OpenFlow struct {
 	Chose  struct{ Address, Port bool } // what its application chose of its source
 }
 
-// FlowCounter counts the open flows, again and again, until the table changes.
+// FlowCounter counts the open flows, again and again, by the table that was in force
+// when it was prepared.
 type FlowCounter struct {
 	walker *Walker
 	counts *ebpf.Map
+	within ebpf.MapID // of the instance's own maps, which the programs look into
 }
 
 // FlowCounter prepares the programs for the table in force. Close it after use.
@@ -59,7 +61,25 @@ func (i *Instance) flowCounter(port uint16) (*FlowCounter, error) {
 		w.Close()
 		return nil, fmt.Errorf("prepare to count the open sockets: %w", err)
 	}
-	return &FlowCounter{w, w.maps[bpf.WaymarkMapFlows]}, nil
+	return &FlowCounter{w, w.maps[bpf.WaymarkMapFlows], idOf(i.maps.Live)}, nil
+}
+
+// Follows has the counter go by the table in force now. It cannot where another
+// instance has taken over: its programs would have to be verified, which costs more
+// than all else that a reading does after a change.
+func (c *FlowCounter) Follows(i *Instance) bool {
+	live, err := i.live()
+	return err == nil && c.within != 0 && c.within == idOf(i.maps.Live) && c.walker.ask(bpf.WaymarkWalkOrder{To: live}) == nil
+}
+
+// idOf is a map's number in the kernel; 0 where that cannot be told.
+func idOf(m *ebpf.Map) ebpf.MapID {
+	info, err := m.Info()
+	if err != nil {
+		return 0
+	}
+	id, _ := info.ID()
+	return id
 }
 
 // Close lets the programs go.
