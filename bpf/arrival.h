@@ -177,26 +177,26 @@ static __noinline int still_leads(struct bpf_sock *sk, const struct arrival *a)
 }
 
 /*
- * Whether the destination of this flow asked its socket, and at which address. By
- * an uplink that was lost since, nobody is answered: the flow takes its class's way.
+ * Where the destination of this flow asked its socket; 0: it did not. By an
+ * uplink that was lost since, nobody is answered: the flow takes its class's way.
  */
-static __noinline int was_asked_at(struct bpf_sock *sk, const struct flow *flow, struct words *local)
+static __noinline const struct arrival *question_of(struct bpf_sock *sk, const struct flow *flow)
 {
 	const struct arrival *a = arrival_of(&flow->addresses[1], flow->ports[1], sk->src_port);
 
 	if (!a || a->family != flow->family || !is_between(a, &flow->addresses[1], flow->ports[1], sk))
 		return 0;
-	if (is_stale(a) || !still_leads(sk, a))
-		return 0;
-	*local = a->local;
-	return 1;
+	return is_stale(a) || !still_leads(sk, a) ? 0 : a;
 }
 
-/* The same for a datagram that is being sent: to whom nobody has asked, a flow begins. */
+/* Whether a datagram that is being sent answers one, and from which address. To whom nobody has asked, a flow begins. */
 static __noinline int answers_at(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 mark, const struct flow *flow, struct words *local)
 {
-	if (was_asked_at(sk, flow, local))
-		return 1;
-	return begin(ctx, sk, mark, flow);
+	const struct arrival *a = question_of(sk, flow);
+
+	if (!a)
+		return begin(ctx, sk, mark, flow);
+	*local = a->local;
+	return 1;
 }
 #endif

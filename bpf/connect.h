@@ -3,6 +3,7 @@
 #ifndef WAYMARK_CONNECT_H
 #define WAYMARK_CONNECT_H
 
+#include "arrival.h"
 #include "subflow.h"
 
 /* Whether a TCP socket was connected before: to a peer that refused it, or that it took leave of. */
@@ -38,5 +39,20 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 		mark = with_class(mark, classify_again(sk, flow));
 	if (mark != sk->mark && !is_whole(sk->mark))
 		set_mark(ctx, mark);
+}
+/*
+ * A datagram server that connects to who asked it answers from where it was asked, as one
+ * that does not connect. No hook can name its source: it is bound to the uplink that
+ * the question came in by, of which the kernel then takes the address, and until it is
+ * disconnected. Returns whether it is bound.
+ */
+static __noinline int stay_where_asked(struct bpf_sock_addr *ctx, struct bpf_sock *sk, const struct flow *flow)
+{
+	const struct arrival *a = is_open_server(sk) && !sk->bound_dev_if ? question_of(sk, flow) : 0;
+	__u32 number = a ? a->uplink : NO_UPLINK;
+	const struct uplink_entry *u = bpf_map_lookup_elem(&uplinks, &number);
+	int ifindex = u ? u->ifindex : 0;
+
+	return u && !bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTOIFINDEX, &ifindex, sizeof(ifindex));
 }
 #endif

@@ -85,8 +85,8 @@ static __always_inline int is_unspecified(const struct words *a)
 static __always_inline void unmap(struct flow *flow)
 {
 	flow->family = AF_INET;
-	flow->addresses[0].word[0] = flow->addresses[0].word[3];
-	flow->addresses[1].word[0] = flow->addresses[1].word[3];
+	flow->addresses[0] = (struct words){{flow->addresses[0].word[3]}};
+	flow->addresses[1] = (struct words){{flow->addresses[1].word[3]}};
 }
 
 /* Returns whether the socket has the mark now. */

@@ -34,13 +34,12 @@ static __always_inline __u32 next_header(struct __sk_buff *skb, __u16 *port)
 static __noinline int is_to_peer(struct __sk_buff *skb, struct bpf_sock *sk)
 {
 	struct flow flow = {};
-	struct words asked = {};
 	__u32 same = 0;
 
 	if (!read_packet(skb, &flow))
 		return 0;
 	if (!sk->dst_port)
-		return was_asked_at(sk, &flow, &asked);
+		return question_of(sk, &flow) != 0;
 	if (flow.ports[1] != bpf_ntohs(sk->dst_port))
 		return 0;
 	if (flow.family == AF_INET)

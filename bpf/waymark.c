@@ -76,6 +76,7 @@ int connect4(struct bpf_sock_addr *ctx)
 	flow.addresses[0].word[0] = bpf_ntohl(sk->src_ip4);
 	flow.addresses[1].word[0] = bpf_ntohl(ctx->user_ip4);
 	mark_connect(ctx, sk, &flow);
+	stay_where_asked(ctx, sk, &flow);
 	return ALLOW;
 }
 
@@ -93,7 +94,9 @@ int connect6(struct bpf_sock_addr *ctx)
 	if (is_v4_mapped(&flow.addresses[1]))
 		unmap(&flow);
 	mark_connect(ctx, sk, &flow);
-	return flow.family == AF_INET6 ? verdict(sk, sk->mark, &flow.addresses[1]) : ALLOW;
+	if (stay_where_asked(ctx, sk, &flow) || flow.family == AF_INET)
+		return ALLOW;
+	return verdict(sk, sk->mark, &flow.addresses[1]);
 }
 
 /*

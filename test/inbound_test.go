@@ -12,7 +12,7 @@ import (
 
 // TestInbound has the far server ask servers on the host, by every uplink.
 // They listen on the wildcard address, and some of them answer by a plain
-// sendto: the answer leaves by the uplink that the question came in on, with
+// sendto, or connect first: the answer leaves by the uplink that the question came in on, with
 // the address that was asked.
 func TestInbound(t *testing.T) {
 	s := newTraffic(t, lab.Options{})
@@ -27,6 +27,9 @@ func TestInbound(t *testing.T) {
 		s.listen(t, server.cgroup, server.port)
 		s.echo(t, server.cgroup, "udp4", server.port+10)
 	}
+	for i, network := range []string{"udp4", "udp", "udp6"} {
+		s.echoConnected(t, "app.slice", network, uint16(120+i))
+	}
 	servers = append(servers, servers[1])
 	servers[3].name, servers[3].port = "opened before", 108
 	for _, server := range servers {
@@ -37,8 +40,12 @@ func TestInbound(t *testing.T) {
 					name string
 					kind lab.Kind
 					port uint16
-				}{{"TCP", lab.TCP, server.port}, {"UDP", lab.UDP, server.port}, {"plain UDP", lab.UDP, server.port + 1}, {"plain UDP of IPv4", lab.UDP, server.port + 10}} {
-					if c.port >= 110 && (f == v6 || server.port == 108) {
+				}{{"TCP", lab.TCP, server.port}, {"UDP", lab.UDP, server.port}, {"plain UDP", lab.UDP, server.port + 1}, {"plain UDP of IPv4", lab.UDP, server.port + 10},
+					{"UDP of IPv4 that connects", lab.UDP, 120}, {"UDP that connects", lab.UDP, 121}, {"UDP of IPv6 that connects", lab.UDP, 122}} {
+					if c.port >= 120 && (server.port != 102 || (f == v6) != (c.port == 122)) {
+						continue
+					}
+					if c.port >= 110 && c.port < 120 && (f == v6 || server.port == 108) {
 						continue
 					}
 					t.Run(fmt.Sprintf("%s/by uplink %d/%s/%s", server.name, uplink, c.name, f), func(t *testing.T) {

@@ -37,6 +37,7 @@ var workers = map[string]func(args []string) error{
 	"be-a-flood":    pourOut,
 
 	"be-a-crowd-of-servers": acceptMany,
+	"be-a-connecting-echo":  answerConnected,
 }
 
 // workerMain does a worker's work if this process was started to be one.

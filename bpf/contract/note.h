@@ -49,7 +49,8 @@ struct sent_datagrams {
  * came to an unbound socket by an uplink, and the address it came to. The
  * answer gets it as its source, as long as that uplink has a link, and for
  * ASKED_LATELY seconds, which is how long NATs remember (RFC 4787): the address
- * may be gone later, and nothing could be sent from it. `socket` has
+ * may be gone later, and nothing could be sent from it. A server that connects to
+ * the peer is bound to that uplink instead. `socket` has
  * the low bits of the cookie of who was asked: it is nobody else's, but for sockets
  * that share a port (SO_REUSEPORT). The slot is a hash of the rest; another peer's entry in it is told by that. `seconds` are
  * since boot. Of a flow that the socket itself began, `family` has BEGUN_HERE

@@ -47,7 +47,7 @@ enum {
 
 enum { AF_INET = 2, AF_INET6 = 10 };
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3 };
-enum { SOL_SOCKET = 1, SO_MARK = 36 };
+enum { SOL_SOCKET = 1, SO_MARK = 36, SO_BINDTOIFINDEX = 62 };
 enum {
 	IPPROTO_HOPOPTS = 0,
 	IPPROTO_ICMP = 1,
