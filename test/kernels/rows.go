@@ -21,7 +21,7 @@ var rows = []string{
 	"TestMarkOfAnApplication/^(its_own_and_others'_bits|another_class's)$/^(tcp|sendto)$/^IPv4",
 	"TestMarkOfOthers//^IPv6",
 	"TestOpenedBeforeApply/^IPv4/^TCP",
-	"TestInbound/^classed$/^by_uplink_1$/^(TCP|plain_UDP)$", "TestKernelsOwnAnswers/^(echo|tcp_refused)_by_uplink_1$", "TestEndOfConnections/^(host|container)$/^IPv4", "TestResetsFromBehind",
+	"TestInbound/^classed$/^by_uplink_1$/^(TCP|plain_UDP|UDP_that_connects)$", "TestKernelsOwnAnswers/^(echo|tcp_refused)_by_uplink_1$", "TestEndOfConnections/^(host|container)$/^IPv4", "TestResetsFromBehind",
 	"TestForwarded/^(bridge_and_port,_in_fragments|destination)$",
 	"TestPortForwards/^by_uplink_1$//^port_8080$",
 	"TestForwardedTagged", "TestContainers//^(cgroup|destination)$/^tcp$/^IPv",
