@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # each.sh [PATTERN]: runs every test of this directory, or those that a pattern
-# matches, in a process of its own, as many side by side as there are CPUs: each
+# matches, in a process of its own, one more side by side than there are CPUs: each
 # has namespaces, cgroups and pins of its own, and waits for much of its time.
 # What fails prints what it said, the beginnings of very long lines.
 set -eu
@@ -28,4 +28,4 @@ go build -trimpath -buildvcs=false -o "$EACH/waymark" ./cmd/waymark
 go build -trimpath -buildvcs=false -o "$EACH/client" ./test/client
 export WAYMARK_BINARY="$EACH/waymark" WAYMARK_CLIENT="$EACH/client"
 cd test
-"$EACH/test" -test.list "${1:-^(Test|Fuzz)}" | xargs -P "$(nproc)" -I NAME ./each.sh --one NAME
+"$EACH/test" -test.list "${1:-^(Test|Fuzz)}" | xargs -P "$(($(nproc) + 1))" -I NAME ./each.sh --one NAME
