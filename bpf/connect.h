@@ -40,6 +40,7 @@ static __always_inline void mark_connect(struct bpf_sock_addr *ctx, struct bpf_s
 	if (mark != sk->mark && !is_whole(sk->mark))
 		set_mark(ctx, mark);
 }
+
 /*
  * A datagram server that connects to who asked it answers from where it was asked, as one
  * that does not connect. No hook can name its source: it is bound to the uplink that
