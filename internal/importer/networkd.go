@@ -26,6 +26,8 @@ func (c *carrier) addNetwork(f File) error {
 			}
 		case "Network":
 			err = c.addNetworkSection(device, s, lease(all))
+		case "IPv6AcceptRA":
+			err = c.addAdvertised(device, s, all)
 		case "Address":
 			c.addFileAddress(device, s.value("Address"))
 		case "Route":
@@ -96,6 +98,16 @@ func lease(all []section) string {
 		table = s.or("RouteTable", table)
 	}
 	return table
+}
+
+// addAdvertised takes the default route that routers advertise, where a table of its
+// own is named for it: what is in main is found there.
+func (c *carrier) addAdvertised(device string, s section, all []section) error {
+	refused := slices.ContainsFunc(all, func(n section) bool { return n.name == "Network" && isNo(n.value("IPv6AcceptRA")) })
+	if table := s.value("RouteTable"); table != "" && !refused && !isNo(s.value("UseGateway")) {
+		return c.addFileRoute(fileRoute{device: device, to: "::/0", table: table})
+	}
+	return nil
 }
 
 // addNetworkSection takes what [Network] says of default routes.
