@@ -58,6 +58,7 @@ var Tools = []Tool{
 	{Name: "mwan3", Mask: 0x3f00, Priorities: Range{1001, 1250}, Source: "openwrt/packages: net/mwan3/files/lib/mwan3/common.sh"},
 	{Name: "mwan3", Priorities: Range{2001, 2250}, Source: "openwrt/packages: net/mwan3"},
 	{Name: "mwan3", Priorities: Range{3001, 3250}, Source: "openwrt/packages: net/mwan3"},
+	{Name: "strongSwan", Priorities: Range{220, 220}, Tables: Range{220, 220}, Source: "strongswan/strongswan: conf/options/charon.opt (routing_table, routing_table_prio)"},
 	{Name: "OpenWrt pbr", Mask: 0x00ff0000, Priorities: Range{29000, 30000}, Source: "openwrt/packages: net/pbr/files/etc/config/pbr"},
 	{Name: "Cilium", Mask: 0xf00, Priorities: Range{9, 20}, Tables: Range{200, 202}, Source: "cilium/cilium: pkg/datapath/linux/linux_defaults"},
 	{Name: "Cilium", Mask: 0xffff1fff, Source: "cilium/cilium: pkg/datapath/linux/linux_defaults (identity and IPsec)"},
