@@ -25,7 +25,7 @@ type Options struct {
 	CgroupRoot string              // directory to attach to; "": the top of the cgroup2 tree
 	StateDir   string              // of what outlives the machine's memory; "": nothing does
 	Author     string              // who asks, for the states' list
-	Waiting    func(holder string) // called once when another process has held the lock for a moment; nil: nobody wants to know
+	Waiting    func(holder string) // called when another process has held the lock for a moment, and with "" after each further one; nil: nobody wants to know
 	Done       <-chan struct{}     // closed when nobody waits for the lock, or for what is asked for, any more; nil: never
 }
 

@@ -95,7 +95,8 @@ func (l *Loader) shareDir(path string) (*os.File, error) {
 	return dir, nil
 }
 
-// lockPatience is how long somebody may hold the lock before we say so.
+// lockPatience is how long somebody may hold the lock before we say so, and that we
+// still wait.
 const lockPatience = 500 * time.Millisecond
 
 // flock waits for the lock in the kernel, where those that wait have their turn
@@ -120,16 +121,22 @@ func (l *Loader) flock(dir *os.File, how int) error {
 		})
 		turn <- cmp.Or(err, lockErr)
 	}()
-	patience := time.NewTimer(lockPatience)
+	patience := time.NewTicker(lockPatience)
 	defer patience.Stop()
-	for {
+	for said := false; ; {
 		select {
 		case err := <-turn:
 			return err
 		case <-patience.C:
-			if l.options.Waiting != nil {
-				l.options.Waiting(host.LockHolder(dir))
+			if l.options.Waiting == nil {
+				continue
 			}
+			holder := ""
+			if !said {
+				holder = host.LockHolder(dir)
+			}
+			said = true
+			l.options.Waiting(holder)
 		case <-l.options.Done:
 			return fmt.Errorf("given up while %s holds it", host.LockHolder(dir))
 		}

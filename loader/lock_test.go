@@ -42,6 +42,9 @@ func TestFlock(t *testing.T) {
 	if used := processorTime(t) - begun; used > lockPatience/100 {
 		t.Errorf("waiting for %v took %v of CPU time", lockPatience, used)
 	}
+	if who := <-said; who != "" {
+		t.Errorf("it is said again that %s is waited for", who)
+	}
 	holder.Close()
 	select {
 	case err := <-got:

@@ -21,6 +21,7 @@ type source struct {
 	env
 	files      []string
 	cgroupRoot string
+	alive      func() // gives a sign of life while a lock is waited for; nil: nobody wants one
 }
 
 func (s *source) flags(c *cobra.Command) {
@@ -69,12 +70,22 @@ func (s *source) load() (*classes.Policy, error) {
 // onHost calls do with the host taken up.
 func (s *source) onHost(do func(*loader.Loader) error) error {
 	l, err := loader.Open(loader.Options{CgroupRoot: s.cgroupRoot, Author: s.author, StateDir: s.stateDir, Done: s.done,
-		Waiting: func(holder string) { fmt.Fprintf(s.stderr, "waymark: waiting for %s to finish\n", holder) }})
+		Waiting: s.waiting})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	return do(l)
+}
+
+// waiting says who is waited for, and, to a service manager, that it is no hanging.
+func (s *source) waiting(holder string) {
+	if holder != "" {
+		fmt.Fprintf(s.stderr, "waymark: waiting for %s to finish\n", holder)
+	}
+	if s.alive != nil {
+		s.alive()
+	}
 }
 
 // memoryEnough is for commands that end soon: of a policy with many matches nearly

@@ -33,12 +33,15 @@ ends. It speaks systemd's Type=notify. With --listen it serves what is counted, 
 --allow-changes is given.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			log := newLog(os.Stderr, os.Getenv("JOURNAL_STREAM"))
+			watchdog, err := daemon.SdWatchdogEnabled(false)
+			if err != nil {
+				log.Warn("the service manager's watchdog is not served", "error", err)
+			}
+			if watchdog > 0 {
+				s.alive = func() { _, _ = daemon.SdNotify(false, "WATCHDOG=1") }
+			}
 			return s.onHost(func(l *loader.Loader) error {
-				log := newLog(os.Stderr, os.Getenv("JOURNAL_STREAM"))
-				watchdog, err := daemon.SdWatchdogEnabled(false)
-				if err != nil {
-					log.Warn("the service manager's watchdog is not served", "error", err)
-				}
 				stopServing, err := s.serveBeside(c.Context(), o, log)
 				if err != nil {
 					return err
