@@ -51,7 +51,7 @@ func (l *Loader) Pulse(p *plan.Plan) (Pulse, error) {
 	if l.memory != nil {
 		pulse.Host += fmt.Sprint(places(l.memory.state.CgroupRoot, l.memory.policy.Classes))
 		// Damaged pins have changed the rest of the pulse already.
-		if i, err := datapath.Open(dir, l.memory.state.Settings); err == nil {
+		if i, err := datapath.Open(dir, l.memory.state.Settings, datapath.Published...); err == nil {
 			defer i.Close()
 			holds, err := i.Holds(p)
 			if err != nil {

@@ -76,10 +76,10 @@ func (i *Instance) create() error {
 	return nil
 }
 
-// Open takes up the instance pinned in dir, which this build made. An error
-// that is fs.ErrNotExist says that there is none.
-func Open(dir string, s Settings) (*Instance, error) {
-	i, err := open(dir, s)
+// Open takes up the instance pinned in dir, which this build made, or some of its
+// maps. An error that is fs.ErrNotExist says that there is none.
+func Open(dir string, s Settings, some ...string) (*Instance, error) {
+	i, err := open(dir, s, some)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func Open(dir string, s Settings) (*Instance, error) {
 		i.Close()
 		return nil, err
 	}
-	for name, m := range i.fields() {
+	for name, m := range i.these(some) {
 		err := error(os.ErrNotExist)
 		if *m != nil {
 			err = specs[name].Compatible(*m)
@@ -105,7 +105,7 @@ func Open(dir string, s Settings) (*Instance, error) {
 // maps may be others, and otherwise. It can be read, and taken over from. An
 // error that is fs.ErrNotExist says that there is none.
 func OpenOther(dir string, s Settings) (*Instance, error) {
-	i, err := open(dir, s)
+	i, err := open(dir, s, nil)
 	if err == nil && i.maps.Counters != nil {
 		if i.runs, err = runsOf(i.maps.Counters); err != nil {
 			i.Close()
@@ -114,13 +114,13 @@ func OpenOther(dir string, s Settings) (*Instance, error) {
 	return i, err
 }
 
-// open opens those maps that are there.
-func open(dir string, s Settings) (*Instance, error) {
+// open opens those maps that are there, of all or of some.
+func open(dir string, s Settings, some []string) (*Instance, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, err
 	}
 	i := &Instance{dir: dir, settings: s}
-	for name, m := range i.fields() {
+	for name, m := range i.these(some) {
 		opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

@@ -4,6 +4,8 @@ package datapath
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -63,16 +65,17 @@ func (i *Instance) mapSpecs() (map[string]*ebpf.MapSpec, error) {
 	}
 	specs := make(map[string]*ebpf.MapSpec, len(read.Maps))
 	for name, m := range read.Maps {
-		specs[name] = m.Copy()
+		sized := *m // what it points to stays as it is
+		specs[name] = &sized
 	}
 	i.size(specs)
 	return specs, nil
 }
 
-func (i *Instance) size(maps map[string]*ebpf.MapSpec) {
-	maps[bpf.WaymarkMapClasses].MaxEntries = i.settings.Mask.Highest() + 1
+func (i *Instance) size(of map[string]*ebpf.MapSpec) {
+	of[bpf.WaymarkMapClasses].MaxEntries = i.settings.Mask.Highest() + 1
 	for _, name := range []string{bpf.WaymarkMapCounters, bpf.WaymarkMapEarlier} {
-		maps[name].MaxEntries = i.settings.Slots * i.settings.UplinkLimit
+		of[name].MaxEntries = i.settings.Slots * i.settings.UplinkLimit
 	}
 }
 
@@ -110,6 +113,15 @@ func (i *Instance) fields() map[string]**ebpf.Map {
 		bpf.WaymarkMapUplinks:      &i.maps.Uplinks,
 		bpf.WaymarkMapWholeMarks:   &i.maps.WholeMarks,
 	}
+}
+
+// these are the places of some maps, or of all.
+func (i *Instance) these(some []string) map[string]**ebpf.Map {
+	all := i.fields()
+	if some != nil {
+		maps.DeleteFunc(all, func(name string, _ **ebpf.Map) bool { return !slices.Contains(some, name) })
+	}
+	return all
 }
 
 func (i *Instance) named() map[string]*ebpf.Map {

@@ -73,6 +73,13 @@ func (i *Instance) target(pin string) string {
 	return fmt.Sprint(info.ID, info.Program)
 }
 
+// Published are the maps that Version and Holds look into, for Open: all there are would be
+// thrice as many, and to open them takes a third of what a pulse does.
+var Published = []string{
+	bpf.WaymarkMapLive, bpf.WaymarkMapTables, bpf.WaymarkMapCgroups, bpf.WaymarkMapClasses, bpf.WaymarkMapSwitches,
+	bpf.WaymarkMapUplinks, bpf.WaymarkMapPins, bpf.WaymarkMapInside, bpf.WaymarkMapWholeMarks,
+}
+
 // Version is the kernel's numbers of what is in force: nothing else writes
 // into those maps, which are frozen.
 func (i *Instance) Version() (string, error) {
