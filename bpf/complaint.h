@@ -14,6 +14,17 @@ static __always_inline int is_icmp_error(__u32 proto, __u8 type)
 	return proto == IPPROTO_ICMP && (type == ICMP_UNREACHABLE || type == ICMP_TIME_EXCEEDED || type == ICMP_BAD_PARAMETER);
 }
 
+/* The header of a quoted fragment: only a datagram's first tells of its transport. */
+static __always_inline __u32 read_quoted_fragment(struct __sk_buff *skb, struct flow *flow, __u32 at)
+{
+	__u8 head[8];
+
+	if (load(skb, at, head, sizeof(head)) || head[2] || head[3] & 0xf8)
+		return 0;
+	flow->proto = head[0];
+	return at + sizeof(head);
+}
+
 /* The IP header that an error quotes: its flow from the other end. Returns where that's transport is; 0: it is cut short. */
 static __always_inline __u32 read_quoted(struct __sk_buff *skb, struct flow *flow, __u32 at)
 {
@@ -26,7 +37,8 @@ static __always_inline __u32 read_quoted(struct __sk_buff *skb, struct flow *flo
 		flow->proto = six.next;
 		to_words(&flow->addresses[1], six.source);
 		to_words(&flow->addresses[0], six.destination);
-		return at + sizeof(six);
+		at += sizeof(six);
+		return six.next == IPPROTO_FRAGMENT ? read_quoted_fragment(skb, flow, at) : at;
 	}
 	if (load(skb, at, &four, sizeof(four)))
 		return 0;

@@ -28,10 +28,10 @@ func TestBorrowedSource(t *testing.T) {
 			router      int
 			counted     ledger
 		}{
-			{"traced", "0", byC, ledger{"tuple a": repaired(misrouted(4, late))}},
+			{"traced", "0", byC, ledger{"tuple a": repaired(misrouted(6, late))}},
 			{"knock", "0", byC, ledger{"tuple a": repaired(misrouted(1, late))}},
 			{"knock from an address", "0", byA, ledger{"tuple a": misrouted(1, chosen)}},
-			{"traced", "1", byA, ledger{"tuple a": misrouted(4, pinned)}},
+			{"traced", "1", byA, ledger{"tuple a": misrouted(6, pinned)}},
 		} {
 			if f == v6 && c.filter == "1" || f == v4 && c.how == "knock from an address" {
 				continue // there is no such filter, and the kernel notes no such bind
@@ -48,8 +48,8 @@ func TestBorrowedSource(t *testing.T) {
 	}
 }
 
-// sendTraced has a router on the way to one answer, and then that itself, in
-// fragments.
+// sendTraced has a router on the way to one answer, and then that itself, both to
+// what comes in fragments.
 func sendTraced(to []netip.Addr) error {
 	level, ttl, errs, proto := unix.IPPROTO_IP, unix.IP_TTL, unix.IP_RECVERR, unix.IPPROTO_ICMP
 	if to[0].Is6() {
@@ -62,7 +62,7 @@ func sendTraced(to []netip.Addr) error {
 	if err := errors.Join(unix.SetsockoptInt(fd, level, errs, 1), unix.SetsockoptInt(fd, level, ttl, 1)); err != nil {
 		return err
 	}
-	if _, err := unix.Write(fd, echo(to[0], 16)); err != nil {
+	if _, err := unix.Write(fd, echo(to[0], 4000)); err != nil {
 		return err
 	}
 	if err := awaitAnswer(fd); !errors.Is(err, unix.EHOSTUNREACH) {
