@@ -135,8 +135,9 @@ func TestQueue(t *testing.T) {
 		took := time.Since(begin).Seconds()
 		must[string](t)(s.Host.Command("tc", "qdisc", "del", "dev", "up-b", "root").Output())
 		held := tallyOf(t, s.metered(t), "group").Queue.Since(free.Queue)
-		if p50 := held.Quantile(0.5); !(p50 > 20*0.8e-3) || held.Quantile(1) > took {
-			t.Errorf("half of %d packets wait for %g s, all for less than %g s; want at least that of 20 packets, and no more than all took, %g s", held.Count, p50, held.Quantile(1), took)
+		// TCP, which has half of the packets, keeps few under way.
+		if p75 := held.Quantile(0.75); !(p75 > 20*0.8e-3) || held.Quantile(1) > took {
+			t.Errorf("a quarter of %d packets wait for %g s or more, all for less than %g s; want at least that of 20 packets, and no more than all took, %g s", held.Count, p75, held.Quantile(1), took)
 		}
 	}
 }

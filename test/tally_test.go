@@ -63,7 +63,7 @@ func (s *site) received(t *testing.T) map[string]count {
 // quiet waits until no interface of the routers counts any more.
 func (s *site) quiet(t *testing.T) {
 	t.Helper()
-	for last, since := s.received(t), time.Now(); time.Since(since) < 100*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+	for last, since := s.received(t), time.Now(); time.Since(since) < 100*time.Millisecond; time.Sleep(20 * time.Millisecond) {
 		if now := s.received(t); !cmp.Equal(now, last) {
 			last, since = now, time.Now()
 		}

@@ -125,7 +125,8 @@ func (s *site) booked(t *testing.T, since ledger) ledger {
 	return l
 }
 
-// account checks what was counted while do ran, packets and bytes apart.
+// account checks what was counted while do ran, packets and bytes apart. What was
+// sent before has passed: a connection that is over still takes leave.
 func (s *site) account(t *testing.T, want ledger, do func()) {
 	t.Helper()
 	for _, c := range want {
@@ -133,6 +134,7 @@ func (s *site) account(t *testing.T, want ledger, do func()) {
 			needRepair(t)
 		}
 	}
+	s.quiet(t)
 	since := s.books(t)
 	do()
 	if diff := cmp.Diff(want, s.booked(t, since)); diff != "" {
