@@ -45,7 +45,7 @@ struct {
 	__type(value, struct match_line);
 } matches SEC(".maps");
 
-/* The ancestors of a cgroup that some match may name, and the set of the deepest that one does. The first is asked without a loop: most policies name one level. */
+/* The ancestors of a cgroup that some match may name, and the set of the deepest that one does. */
 struct ancestry {
 	void *of; /* a packet, or the kernel's cgroup; none for the current task */
 	void *sets;
@@ -71,6 +71,14 @@ static __always_inline long ask_ancestor(struct ancestry *a, __u64 id)
 	return !id || !a->levels;
 }
 
+/* The first is asked without a loop: most policies name one level. */
+static __always_inline __u32 deepest_set(struct ancestry *a, long (*ask)(__u32 i, struct ancestry *a))
+{
+	if (a->sets && a->levels && !ask(0, a))
+		bpf_loop(MAX_CGROUP_LEVELS, ask, a, 0);
+	return a->set;
+}
+
 static long ask_task_ancestor(__u32 i, struct ancestry *a)
 {
 	return ask_ancestor(a, bpf_get_current_ancestor_cgroup_id(next_level(a)));
@@ -85,18 +93,14 @@ __noinline __u32 find_task_cgroup_set(__u32 version, __u64 levels, __u32 none)
 {
 	struct ancestry a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
 
-	if (a.sets && levels && !ask_task_ancestor(0, &a))
-		bpf_loop(MAX_CGROUP_LEVELS, ask_task_ancestor, &a, 0);
-	return a.set;
+	return deepest_set(&a, ask_task_ancestor);
 }
 
 __noinline __u32 find_packet_cgroup_set(struct __sk_buff *skb, __u32 version, __u64 levels, __u32 none)
 {
 	struct ancestry a = {skb, bpf_map_lookup_elem(&cgroups, &version), levels, none};
 
-	if (a.sets && levels && !ask_packet_ancestor(0, &a))
-		bpf_loop(MAX_CGROUP_LEVELS, ask_packet_ancestor, &a, 0);
-	return a.set;
+	return deepest_set(&a, ask_packet_ancestor);
 }
 
 static __always_inline const struct table_header *header_of(__u32 version)

@@ -22,9 +22,7 @@ __noinline __u32 find_socket_cgroup_set(__u64 address, __u32 version, __u64 leve
 	struct ancestry a = {.sets = bpf_map_lookup_elem(&cgroups, &version), .levels = levels, .set = none};
 
 	READ(a.of, sk->sk_cgrp_data.cgroup);
-	if (a.sets && levels && !ask_socket_ancestor(0, &a))
-		bpf_loop(MAX_CGROUP_LEVELS, ask_socket_ancestor, &a, 0);
-	return a.set;
+	return deepest_set(&a, ask_socket_ancestor);
 }
 
 static __always_inline void read_addresses(const struct sock *sk, struct flow *flow)
