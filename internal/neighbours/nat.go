@@ -4,7 +4,6 @@ package neighbours
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 )
@@ -18,14 +17,13 @@ func natFindings(h Host) []Finding {
 	}
 	all := h.translations()
 	found := h.lent(all)
-	if h.Facts.Sysctls["net/ipv4/ip_forward"] != "1" || len(all) == 0 {
-		return found
-	}
 	translated := map[string]bool{}
 	for _, u := range h.Uplinks {
-		translated[u] = slices.ContainsFunc(all, func(t translation) bool { return t.takes(u) })
+		if slices.ContainsFunc(all, func(t translation) bool { return t.takes(u) }) {
+			translated[u] = true
+		}
 	}
-	if !slices.Contains(slices.Collect(maps.Values(translated)), true) {
+	if h.Facts.Sysctls["net/ipv4/ip_forward"] != "1" || len(translated) == 0 {
 		return found
 	}
 	if h.Plan != nil {
