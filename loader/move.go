@@ -141,12 +141,10 @@ func (l *Loader) undoKept(subject string) (*Moved, error) {
 
 // moveOf is the move of a subject among others.
 func (l *Loader) moveOf(all []Override, subject string) (o Override, err error) {
-	subject = l.Subject(subject)
-	i := slices.IndexFunc(all, func(o Override) bool {
-		return slices.Contains([]string{subject, "class:" + subject, "/" + subject}, l.Subject(o.Subject))
-	})
+	names := l.Names(subject)
+	i := slices.IndexFunc(all, func(o Override) bool { return slices.Contains(names, l.Subject(o.Subject)) })
 	if i < 0 {
-		return o, fmt.Errorf("take back the move of %s: %w", subject, ErrNoMove)
+		return o, fmt.Errorf("take back the move of %s: %w", names[0], ErrNoMove)
 	}
 	return all[i], nil
 }

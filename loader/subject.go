@@ -42,6 +42,13 @@ func (l *Loader) Subject(text string) string {
 	return clean
 }
 
+// Names are what a move of a subject may be known as, first as Subject has it: one of a
+// class, or of a cgroup right below the root, is meant by the bare name, too.
+func (l *Loader) Names(subject string) []string {
+	subject = l.Subject(subject)
+	return []string{subject, "class:" + subject, "/" + subject}
+}
+
 // kinds are what a subject that is no cgroup begins with.
 var kinds = []string{"uid", "container", "pod", "class"}
 

@@ -187,7 +187,7 @@ func (m *move) takeBack(e env, l *loader.Loader, o *output, subject string) erro
 // forget removes a saved move that is no override any more, for an apply has
 // taken it into the policy.
 func (m *move) forget(e env, l *loader.Loader, o *output, subject string, none error) error {
-	for _, name := range []string{subject, l.Subject(subject), "class:" + subject, "/" + subject} {
+	for _, name := range append(l.Names(subject), subject) {
 		forgotten, err := forgetMove(m.dir, loader.Override{Override: plan.Override{Subject: name}})
 		if err != nil {
 			return err
