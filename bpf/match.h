@@ -32,6 +32,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2 * HIT_MATCHES);
 	__type(key, __u32);
 	__type(value, __u64);
@@ -40,6 +41,7 @@ struct {
 /* No program's: see struct match_line. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2 * HIT_MATCHES);
 	__type(key, __u32);
 	__type(value, struct match_line);

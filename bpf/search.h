@@ -9,7 +9,7 @@ enum { MAX_BRANCHES = 64, MAX_NODES = 1 + 15 + 225 + 3375 };
 
 struct table_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct table_cell);

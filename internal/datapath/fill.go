@@ -191,7 +191,7 @@ func (i *Instance) putTable(version uint32, t *match.Table) error {
 		return err
 	}
 	defer m.Close()
-	if err := putEntries(m, t.Cells); err != nil {
+	if err := inMemory(m, func(cells []bpf.WaymarkTableCell) { copy(cells, t.Cells) }); err != nil {
 		return err
 	}
 	// Nobody writes into it from here on, root or not.

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
 	"waymark/internal/plan"
@@ -103,12 +104,15 @@ func firstOf[T any](i *Instance, m *ebpf.Map, version uint32, n int) ([]T, error
 		return nil, nil
 	}
 	from := int(version) * MostHits
-	keys, values := make([]uint32, from+n), make([]T, from+n) // a batch begins at the first
-	var cursor ebpf.MapBatchCursor
-	if _, err := m.BatchLookup(&cursor, keys, values, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return nil, err
+	if m.Flags()&unix.BPF_F_MMAPABLE == 0 { // of a build before they were
+		values, err := firstEntries[T](m, uint32(from+n)) // a batch begins at the first
+		if err != nil {
+			return nil, err
+		}
+		return values[from:], nil
 	}
-	return values[from:], nil
+	values := make([]T, n)
+	return values, inMemory(m, func(all []T) { copy(values, all[from:]) })
 }
 
 // wonBy is what each of the first n lines of a version has won in all, by its id.
@@ -134,24 +138,20 @@ func (i *Instance) putLines(version uint32, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	keys, lines := make([]uint32, MostHits), make([]bpf.WaymarkMatchLine, MostHits)
-	ids := lineIDs(p)
-	for k := range keys {
-		keys[k] = version*uint32(MostHits) + uint32(k)
-		if k < len(ids) {
-			lines[k] = bpf.WaymarkMatchLine{Id: ids[k], Earlier: before[ids[k]]}
-		}
+	lines := make([]bpf.WaymarkMatchLine, MostHits)
+	for k, id := range lineIDs(p) {
+		lines[k] = bpf.WaymarkMatchLine{Id: id, Earlier: before[id]}
 	}
 	bury(lines, before)
-	_, err1 := i.maps.Matches.BatchUpdate(keys, lines, nil)
-	_, err2 := i.maps.Hits.BatchUpdate(keys, make([]uint64, MostHits), nil)
-	return errors.Join(err1, err2)
+	from := int(version) * MostHits
+	return errors.Join(
+		inMemory(i.maps.Matches, func(all []bpf.WaymarkMatchLine) { copy(all[from:], lines) }),
+		inMemory(i.maps.Hits, func(all []uint64) { clear(all[from : from+MostHits]) }))
 }
 
 // bury keeps what lines won that are not there any more, behind those that
 // are and as far as there is room: they go on from there when they come back.
-// It returns the places.
-func bury(lines []bpf.WaymarkMatchLine, won map[uint64]uint64) (places []int) {
+func bury(lines []bpf.WaymarkMatchLine, won map[uint64]uint64) {
 	there := map[uint64]bool{}
 	for _, l := range lines {
 		there[l.Id] = true
@@ -168,9 +168,7 @@ func bury(lines []bpf.WaymarkMatchLine, won map[uint64]uint64) (places []int) {
 			break
 		}
 		lines[free] = bpf.WaymarkMatchLine{Id: id, Earlier: n}
-		places = append(places, free)
 	}
-	return places
 }
 
 // lineIDs tell the lines that are counted apart, by class, text, and place
@@ -219,22 +217,13 @@ func (i *Instance) begin(version uint32, elsewhere map[uint64]uint64) error {
 	if err != nil || lines == nil {
 		return err
 	}
-	var keys []uint32
-	var values []bpf.WaymarkMatchLine
 	for k, l := range lines {
-		if l.Id != 0 && elsewhere[l.Id] > l.Earlier {
-			keys = append(keys, version*uint32(MostHits)+uint32(k))
-			values = append(values, bpf.WaymarkMatchLine{Id: l.Id, Earlier: elsewhere[l.Id]})
+		if l.Id != 0 {
+			lines[k].Earlier = max(l.Earlier, elsewhere[l.Id])
 		}
 	}
-	for _, k := range bury(lines, elsewhere) {
-		keys, values = append(keys, version*uint32(MostHits)+uint32(k)), append(values, lines[k])
-	}
-	if keys == nil {
-		return nil
-	}
-	_, err = i.maps.Matches.BatchUpdate(keys, values, nil)
-	return err
+	bury(lines, elsewhere)
+	return inMemory(i.maps.Matches, func(all []bpf.WaymarkMatchLine) { copy(all[int(version)*MostHits:], lines) })
 }
 
 // carryHits has the lines go on where an older instance's have ended.

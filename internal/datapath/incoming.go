@@ -5,9 +5,6 @@ package datapath
 import (
 	"fmt"
 	"sync/atomic"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"waymark/bpf"
 )
@@ -89,12 +86,11 @@ func (i *Instance) incoming(part func(*bpf.WaymarkIncomingVolumes) *bpf.WaymarkV
 // toldOf is the memory of what was told, which other processes have, too.
 func (i *Instance) toldOf() ([]bpf.WaymarkVolumes, error) {
 	if i.told == nil {
-		size := int(i.maps.IncomingTold.MaxEntries() * i.maps.IncomingTold.ValueSize())
-		memory, err := unix.Mmap(i.maps.IncomingTold.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		memory, err := mapped(i.maps.IncomingTold)
 		if err != nil {
-			return nil, fmt.Errorf("map what was told: %w", err)
+			return nil, fmt.Errorf("read what was told: %w", err)
 		}
 		i.told = memory
 	}
-	return unsafe.Slice((*bpf.WaymarkVolumes)(unsafe.Pointer(&i.told[0])), bpf.WaymarkLimitsMAX_UPLINKS), nil
+	return entriesIn[bpf.WaymarkVolumes](i.told), nil
 }
