@@ -69,7 +69,8 @@ __noinline int is_tunnelled(struct __sk_buff *skb)
 	__u32 proto = next_header(skb, &port);
 	if (!proto || proto != protocol_of(sk->protocol))
 		return proto;
-	return sk->type != SOCK_RAW && has_ports(proto) && port != sk->src_port && !is_to_peer(skb, sk);
+	/* No tunnel is of TCP; and a socket that was closed has no port to compare. */
+	return sk->type == SOCK_DGRAM && has_ports(proto) && sk->src_port && port != sk->src_port && !is_to_peer(skb, sk);
 }
 
 #endif

@@ -38,6 +38,7 @@ var workers = map[string]func(args []string) error{
 
 	"be-a-crowd-of-servers": acceptMany,
 	"be-a-connecting-echo":  answerConnected,
+	"be-an-abrupt-one":      hangUp,
 }
 
 // workerMain does a worker's work if this process was started to be one.
