@@ -70,3 +70,9 @@ func User(text string) (uint32, error) {
 
 // Groups is a user's primary group and all groups it is in.
 func Groups(uid uint32) (gid uint32, groups []uint32) { return host.Groups(uid) }
+
+// Account is what a login gives a user beside its groups.
+type Account = host.Account
+
+// AccountOf returns a uid's.
+func AccountOf(uid uint32) Account { return host.AccountOf(uid) }

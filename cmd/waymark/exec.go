@@ -28,7 +28,8 @@ func newExec(e env) *cobra.Command {
 the policy's matches say, in a cgroup of its own: where systemd keeps the
 cgroups, a scope. Signals are passed on. The exit code is the command's, 128 and
 the number of the signal that ended it, 127 if it does not exist, or 126 if it
-cannot be started.`,
+cannot be started. With --uid it has that user's groups, and HOME, USER, LOGNAME
+and SHELL of the user's; the rest of the environment stays as it is.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 || class == "" {
 				return errors.New("exec needs --class CLASS and a command after --")
@@ -36,7 +37,7 @@ cannot be started.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			as, err := credentialOf(user)
+			as, err := identityOf(user)
 			if err != nil {
 				return err
 			}
@@ -73,23 +74,32 @@ var passed = []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH, sysc
 // fromTerminal are those of them that a terminal sends to a whole group.
 var fromTerminal = passed[:3]
 
-// credentialOf is a user with its groups; nil for none.
-func credentialOf(user string) (*syscall.Credential, error) {
+// identity is who a command runs as: nil in both is who runs this.
+type identity struct {
+	credential  *syscall.Credential
+	environment []string
+}
+
+// identityOf is a user with its groups, in this environment but for what says who
+// somebody is: a program that finds root's HOME writes to it, or fails.
+func identityOf(user string) (as identity, err error) {
 	if user == "" {
-		return nil, nil
+		return as, nil
 	}
 	uid, err := loader.User(user)
 	if err != nil {
-		return nil, err
+		return as, err
 	}
 	gid, groups := loader.Groups(uid)
-	return &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}, nil
+	account := loader.AccountOf(uid)
+	return identity{&syscall.Credential{Uid: uid, Gid: gid, Groups: groups}, append(os.Environ(),
+		"HOME="+account.Home, "USER="+account.Name, "LOGNAME="+account.Name, "SHELL="+account.Shell)}, nil
 }
 
 // runIn runs a command to its end. It stays in this process's group, so the
 // terminal's signals and a shell's job control reach it as if it had been
 // started alone.
-func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string, signals <-chan os.Signal) error {
+func (e env) runIn(place *loader.Place, as identity, args []string, signals <-chan os.Signal) error {
 	if args[0] == "" {
 		return &startError{fmt.Errorf("start \"\": %w", exec.ErrNotFound)}
 	}
@@ -98,7 +108,8 @@ func (e env) runIn(place *loader.Place, as *syscall.Credential, args []string, s
 		c.Err = nil // who has a . in PATH wants what is there
 	}
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, e.stdout, e.stderr
-	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(place.Dir.Fd()), Credential: as}
+	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(place.Dir.Fd()), Credential: as.credential}
+	c.Env = as.environment
 	if err := c.Start(); err != nil {
 		return &startError{fmt.Errorf("start %s: %w", args[0], err)}
 	}
