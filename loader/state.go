@@ -23,6 +23,15 @@ import (
 // guessed at.
 const stateFormat, oldFormat = 2, 1
 
+// StateForms are the formats of State that a binary knows.
+type StateForms struct {
+	Writes int `json:"writes"` // and the newest that it reads
+	Oldest int `json:"oldest"` // that it reads
+}
+
+// Forms are those of this binary.
+func Forms() StateForms { return StateForms{Writes: stateFormat, Oldest: oldFormat} }
+
 // State is what a host remembers of its last apply; it is pinned with the
 // BPF objects it speaks of.
 type State struct {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,18 +102,4 @@ func newExporter(l *loader.Loader) (*metrics.Exporter, func()) {
 		}
 		return &metrics.Agent{Since: r.Since, Heals: r.Heals, Problems: len(r.Problems), Probes: r.Probes}, err
 	}}), meter.Close
-}
-
-// version is this binary's: of the module, or the revision it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && (info.Main.Version == "" || info.Main.Version == "(devel)") {
-			return s.Value
-		}
-	}
-	return info.Main.Version
 }

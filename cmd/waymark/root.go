@@ -30,13 +30,17 @@ Exit codes: 0 done, 1 failed, 2 differs (plan --exit-code, verify) or serious (d
 	}
 	root.AddCommand(
 		e.reads(newInit(e)), e.reads(newImport(e)), e.reads(newCheck(e)), e.reads(newPlan(e)), e.changes(newApply(e)), e.changes(newConfirm(e)), e.changes(newRollback(e)), newStatus(e), e.reads(newExplain(e)), e.reads(newDoctor(e)), newVerify(e), e.changes(newMove(e)), e.changes(newDown(e)),
-		newRun(e), newMetrics(e), newTop(e), newWatch(e), newExec(e), newDemo(e),
+		newRun(e), newMetrics(e), newTop(e), newWatch(e), newExec(e), newDemo(e), e.reads(newVersion(e)),
 		newWait(e),
 	)
 	// Alone it prints its help, which is no use worth a line.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable .HasParent}}", 1))
 	root.SuggestionsMinimumDistance = 2
+	root.Flags().Bool("version", false, "say which build this is, as the verb does")
 	root.Args, root.RunE = cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+		if asked, _ := c.Flags().GetBool("version"); asked && len(args) == 0 {
+			return thisBuild().print(e.stdout)
+		}
 		if len(args) == 0 {
 			return c.Help()
 		}
