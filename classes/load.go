@@ -11,10 +11,10 @@ import (
 )
 
 // Load reads and merges the policy files at paths, in that order. Of a
-// directory it reads every *.yaml in lexical order. Uplinks and classes of
-// later files come after those of earlier ones; mark, rules and tables may be
-// given once. The error is Problems where the policy is wrong, else an
-// *fs.PathError.
+// directory it reads every *.yaml in lexical order, and at Stdin what is on
+// standard input. Uplinks and classes of later files come after those of earlier
+// ones; mark, rules and tables may be given once. The error is Problems where the
+// policy is wrong, else an *fs.PathError.
 func Load(paths ...string) (*Policy, error) {
 	var sources []*source
 	var problems Problems
@@ -29,6 +29,9 @@ func Load(paths ...string) (*Policy, error) {
 			text, err := readWhole(file)
 			if err != nil {
 				return nil, err
+			}
+			if file == Stdin {
+				file = stdinName
 			}
 			if len(text) == 0 { // as `print-classes > file` has it until it prints
 				problems = append(problems, Problem{Pos: Position{File: file}, Text: "the file is empty", Hint: "wait until it is written, or remove it; one that is to say nothing holds a comment"})
@@ -54,6 +57,9 @@ func Parse(name string, text []byte) (*Policy, error) {
 
 // policyFiles returns path itself, or the policy files in it.
 func policyFiles(path string) (files []string, problems Problems, err error) {
+	if path == Stdin {
+		return []string{path}, nil, nil
+	}
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		return []string{path}, nil, err
 	}

@@ -21,6 +21,10 @@ const (
 // keep an agent busy.
 const mostText = 64 << 20
 
+// Stdin is the path of what is read from standard input; stdinName stands for it
+// in positions.
+const Stdin, stdinName = "-", "<stdin>"
+
 // readFile is a variable for the test of a file that changes meanwhile.
 var readFile = readBounded
 
@@ -46,9 +50,29 @@ func tooLong(file string) Problems {
 		Hint: "name what is meant by prefixes, ranges and patterns; or is this the file that was meant?"}}
 }
 
+// readStream reads what can be read once, and has an end when it is whole.
+func readStream(name string, from io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, mostText+1))
+	if err == nil && len(text) > mostText {
+		err = tooLong(name)
+	}
+	return text, err
+}
+
 // readWhole reads a policy file that nobody writes to meanwhile: half of a
 // policy may be a valid one, without the classes of the other half.
 func readWhole(file string) ([]byte, error) {
+	if file == Stdin {
+		return readStream(stdinName, os.Stdin)
+	}
+	if isEndless(file) {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readStream(file, f)
+	}
 	for range readAgain {
 		before, err := os.Stat(file)
 		if err != nil {
@@ -65,7 +89,7 @@ func readWhole(file string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if os.SameFile(before, after) && before.ModTime().Equal(after.ModTime()) && (!after.Mode().IsRegular() || after.Size() == int64(len(text))) {
+		if os.SameFile(before, after) && before.ModTime().Equal(after.ModTime()) && after.Size() == int64(len(text)) {
 			return text, nil
 		}
 		time.Sleep(readPause)

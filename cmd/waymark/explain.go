@@ -98,7 +98,7 @@ func (q *question) flags(c *cobra.Command) {
 // loadOrApplied is the policy of -f, or the applied one.
 func (s *source) loadOrApplied(l *loader.Loader) (*classes.Policy, error) {
 	if s.files != nil {
-		return s.load()
+		return s.loadAtOnce()
 	}
 	p, err := l.Applied()
 	if errors.Is(err, fs.ErrNotExist) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -29,8 +30,11 @@ func (s *source) flags(c *cobra.Command) {
 	s.cgroupFlag(c)
 }
 
+// orStdin is said of -f, but by who could not read it again.
+const orStdin = ", or - for standard input"
+
 func (s *source) fileFlag(c *cobra.Command, standard string) {
-	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "policy `FILE`, or directory of *.yaml; may be repeated (default "+standard+")")
+	c.Flags().StringArrayVarP(&s.files, "file", "f", nil, "policy `FILE`, or directory of *.yaml"+orStdin+"; may be repeated (default "+standard+")")
 }
 
 func (s *source) cgroupFlag(c *cobra.Command) {
@@ -45,8 +49,30 @@ func (s *source) paths() []string {
 	return []string{policyFile, policyDir}
 }
 
+// readable refuses files that cannot be read as often as they would be.
+func (s *source) readable() error {
+	if stdin := slices.Index(s.files, classes.Stdin); stdin >= 0 && slices.Contains(s.files[stdin+1:], classes.Stdin) {
+		return errors.New("-f - is there twice: standard input can be read only once")
+	}
+	return nil
+}
+
+// readableAgain refuses what can be read only once.
+func (s *source) readableAgain() error {
+	for _, path := range s.files {
+		info, err := os.Stat(path)
+		if path == classes.Stdin || err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+			return fmt.Errorf("-f %s: what comes by a pipe can be read only once, and an agent reads its policy again when it changes: write it to a file", path)
+		}
+	}
+	return nil
+}
+
 // load reads the policy.
 func (s *source) load() (*classes.Policy, error) {
+	if err := s.readable(); err != nil {
+		return nil, err
+	}
 	paths := s.files
 	if paths == nil {
 		paths = []string{policyFile}
@@ -65,6 +91,13 @@ func (s *source) load() (*classes.Policy, error) {
 		return nil, fmt.Errorf("read policy %s: there is no such file: name the policy with -f", file.Path)
 	}
 	return nil, fmt.Errorf("read policy %s: %w", file.Path, file.Err)
+}
+
+// loadAtOnce is load of a process that may end at any moment of it: a pipe, or a
+// terminal, may never say its last word.
+func (s *source) loadAtOnce() (*classes.Policy, error) {
+	defer s.signals.endAtOnce(s.signals.endAtOnce(true))
+	return s.load()
 }
 
 // onHost calls do with the host taken up.
@@ -98,7 +131,7 @@ func (s *source) withPolicy(do func(*classes.Policy, *loader.Loader) error) erro
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(memoryEnough)
 	datapath.Preload()
-	policy, err := s.load()
+	policy, err := s.loadAtOnce()
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -33,6 +34,9 @@ ends. It speaks systemd's Type=notify. With --listen it serves what is counted, 
 --allow-changes is given.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.readableAgain(); err != nil {
+				return err
+			}
 			log := newLog(os.Stderr, os.Getenv("JOURNAL_STREAM"))
 			watchdog, err := daemon.SdWatchdogEnabled(false)
 			if err != nil {
@@ -59,6 +63,7 @@ ends. It speaks systemd's Type=notify. With --listen it serves what is counted, 
 		},
 	}
 	s.flags(c)
+	c.Flags().Lookup("file").Usage = strings.Replace(c.Flags().Lookup("file").Usage, orStdin, "", 1)
 	o.flags(c, "")
 	o.frontFlags(c)
 	return c

@@ -53,15 +53,17 @@ func (s *signals) end() {
 	}
 }
 
-// endAtOnce says whether the process may end at any moment.
-func (s *signals) endAtOnce(may bool) {
+// endAtOnce says whether the process may end at any moment, and returns whether it
+// could before.
+func (s *signals) endAtOnce(may bool) (before bool) {
 	if s == nil {
-		return // it is not this process's to end
+		return false // it is not this process's to end
 	}
 	s.Lock()
 	defer s.Unlock()
-	s.atOnce = may
+	before, s.atOnce = s.atOnce, may
 	s.end()
+	return before
 }
 
 // changes is a verb that changes something: it does so whole or not at all, too, when

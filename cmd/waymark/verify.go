@@ -203,7 +203,7 @@ func (v *verification) targetsOf(policy *classes.Policy) (targets []netip.AddrPo
 
 // simulated are the checks of the policy on the host that a file describes.
 func (v *verification) simulated() ([]verify.Check, error) {
-	policy, err := v.load()
+	policy, err := v.loadAtOnce()
 	if err != nil {
 		return nil, err
 	}
