@@ -43,15 +43,26 @@ func (l *Loader) Place(class string) (*Place, error) {
 		return nil, fmt.Errorf("start in class %q: the applied policy has no such class: `waymark status` lists those it has", class)
 	}
 	sweep(filepath.Join(l.root, plan.PlaceDir))
+	first := !places(l.root, policy.Classes)[class]
 	p, err := l.newPlace(class)
 	if err != nil {
 		return nil, fmt.Errorf("start in class %s: %w", class, err)
 	}
 	if _, err := l.Heal(Healing{}); err != nil {
 		p.Close()
+		if first {
+			l.removePlace(class)
+		}
 		return nil, fmt.Errorf("start in class %s: %w", class, err)
 	}
 	return p, nil
+}
+
+// removePlace takes away the place of a class that never was armed: the plan has
+// each that is there. One that another command is in by now stays.
+func (l *Loader) removePlace(class string) {
+	_ = syscall.Rmdir(filepath.Join(l.root, plan.Places(class)[0]))
+	_ = syscall.Rmdir(filepath.Join(l.root, plan.PlaceDir)) // another class's may be in it
 }
 
 // newPlace has systemd make a scope, where it is the host's own cgroups that
