@@ -22,7 +22,8 @@ import (
 
 // Place is the cgroup of one command.
 type Place struct {
-	Dir *os.File // the cgroup's directory, for SysProcAttr.CgroupFD; locked while its command is looked after
+	Dir   *os.File // the cgroup's directory, for SysProcAttr.CgroupFD; locked while its command is looked after
+	ended func()   // what is to be done once the command has
 }
 
 // Place makes a cgroup whose sockets are of a class, whatever else the policy
@@ -48,6 +49,7 @@ func (l *Loader) Place(class string) (*Place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start in class %s: %w", class, err)
 	}
+	p.ended = func() { l.outlived(class) }
 	if _, err := l.Heal(Healing{}); err != nil {
 		p.Close()
 		if first {
@@ -58,8 +60,20 @@ func (l *Loader) Place(class string) (*Place, error) {
 	return p, nil
 }
 
-// removePlace takes away the place of a class that never was armed: the plan has
-// each that is there. One that another command is in by now stays.
+// outlived takes away the place of a command that was still running when
+// everything was taken down, which only it kept there.
+func (l *Loader) outlived(class string) {
+	dir, err := l.dir()
+	if err != nil {
+		return
+	}
+	if _, err := l.State(); errors.Is(err, fs.ErrNotExist) && !shared(l.root, dir) {
+		l.removePlace(class)
+	}
+}
+
+// removePlace takes away the place of a class, which nothing has armed: the plan
+// would have it for as long as it is there. One that another command is in stays.
 func (l *Loader) removePlace(class string) {
 	_ = syscall.Rmdir(filepath.Join(l.root, plan.Places(class)[0]))
 	_ = syscall.Rmdir(filepath.Join(l.root, plan.PlaceDir)) // another class's may be in it
@@ -74,7 +88,7 @@ func (l *Loader) newPlace(class string) (*Place, error) {
 		dir, err := host.EnterScope("waymark-"+name+".scope", filepath.Base(places[1]), "A command in waymark's class "+class)
 		if err == nil {
 			file, err := os.Open(dir)
-			return &Place{file}, err
+			return &Place{Dir: file}, err
 		}
 		if !errors.Is(err, host.ErrNoSystemd) {
 			return nil, err
@@ -98,7 +112,7 @@ func makePlace(path string) (*Place, error) {
 			return nil, err
 		}
 		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil && exists(path) {
-			return &Place{file}, nil
+			return &Place{Dir: file}, nil
 		}
 		file.Close()
 	}
@@ -109,6 +123,7 @@ func makePlace(path string) (*Place, error) {
 func (p *Place) Close() {
 	removeCgroup(p.Dir.Name())
 	p.Dir.Close()
+	p.ended()
 }
 
 // removeCgroup removes a cgroup and those that were made in it, unless a process
