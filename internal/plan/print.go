@@ -151,30 +151,6 @@ func (p *Plan) printLines(out *printer, class int) {
 	}
 }
 
-func (p *Plan) printUplinks(out *printer) {
-	out.section("uplinks")
-	for _, u := range p.Uplinks {
-		var hops []string
-		for _, f := range Families {
-			switch gateway := u.Gateways[f]; {
-			case gateway.IsValid() && !u.Families[f]:
-				hops = append(hops, "no "+f.String()+" address")
-			case gateway.IsValid():
-				hops = append(hops, gateway.String())
-			case u.Families[f]:
-				hops = append(hops, f.String()+" without a next hop")
-			default:
-				hops = append(hops, "no "+f.String())
-			}
-		}
-		state := "up"
-		if !u.Up {
-			state = "down"
-		}
-		out.line("# %s\t%s\t%s\tvia %s\ttable %d", u.Name, u.Interface, state, strings.Join(hops, ", "), u.Table)
-	}
-}
-
 // Print writes the changes, one a line, with a plus, a minus or a tilde.
 func (c Changes) Print(w io.Writer) error {
 	var b strings.Builder
