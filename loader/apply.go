@@ -77,7 +77,7 @@ func (l *Loader) change(want wanted) (*Applied, error) {
 	if a.next, err = l.next(want, w); err != nil {
 		return nil, err
 	}
-	applied := &Applied{Plan: w.plan, Changes: w.changes, State: a.next, Unread: w.unread}
+	applied := &Applied{Plan: w.plan, Changes: w.changes, State: a.next, Replaced: l.replaced, Unread: w.unread}
 	if w.settled(a.next) {
 		return applied, nil
 	}
@@ -103,11 +103,12 @@ func (l *Loader) givenUp() bool {
 
 // Applied is what an apply did.
 type Applied struct {
-	Plan    *plan.Plan
-	Changes plan.Changes
-	Walked  datapath.Walked
-	State   *State // that is in force now
-	Unread  error  // why moves of before the machine started are not in force, which the plan's notes say, too; nil: they are
+	Plan     *plan.Plan
+	Changes  plan.Changes
+	Walked   datapath.Walked
+	State    *State // that is in force now
+	Replaced bool   // the programs of another build gave way to this one's
+	Unread   error  // why moves of before the machine started are not in force, which the plan's notes say, too; nil: they are
 }
 
 // TakesUp tells whether moves came in force with it that end by themselves: those of

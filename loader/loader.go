@@ -40,6 +40,8 @@ type Loader struct {
 	cookie  uint64     // of it; 0 where the kernel gives none
 	rules   *rpdb.Handle
 
+	replaced bool // what another build had applied has this one's programs since
+
 	hung    map[string]time.Time // container runtimes, by socket, that did not answer in time, and when they were waited for
 	reading reading              // of the state, last
 	listed  listed               // the marks of open sockets, last

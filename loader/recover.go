@@ -48,6 +48,7 @@ func (l *Loader) recover() error {
 		if err := l.bring(state); err != nil {
 			return fmt.Errorf("take over what another waymark applied: %w: see to that with the one that did, or run `waymark down`", err)
 		}
+		l.replaced = true
 	}
 	return l.regain(dir)
 }

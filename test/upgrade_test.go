@@ -33,8 +33,14 @@ func TestUpgrade(t *testing.T) {
 	end := s.stream(t, many(5_000, 12_500))
 	last := s.counted(t)
 	for n := range many(5, 20) {
-		for range 1 + many(2, 5) {
-			s.applyBy(t, []string{other, binary(t)}[n%2])
+		for k := range 1 + many(2, 5) {
+			want := "nothing to change: the kernel holds this policy"
+			if k == 0 {
+				want = "the policy is in force as it was; the programs are this build's now"
+			}
+			if out := s.applyBy(t, []string{other, binary(t)}[n%2]); !strings.HasPrefix(out, want) {
+				t.Errorf("apply %d of upgrade %d says %q, want %q", k, n, out, want)
+			}
 		}
 		s.seen.add(t, s.pins())
 		last = s.noLess(t, fmt.Sprintf("upgrade %d", n), last)
@@ -163,13 +169,16 @@ func unplugged(n int) (text string) {
 	return text
 }
 
-// applyBy applies the policy that is in the site's file by a binary.
-func (s *site) applyBy(t *testing.T, binary string) {
+// applyBy applies the policy that is in the site's file by a binary, and returns
+// what it says.
+func (s *site) applyBy(t *testing.T, binary string) string {
 	t.Helper()
 	args := append([]string{"apply"}, s.write(t, fourClasses)...)
-	if out, err := s.Host.Command(binary, args...).Output(); err != nil {
+	out, err := s.Host.Command(binary, args...).Output()
+	if err != nil {
 		t.Fatalf("%s: %v: %s", binary, err, out)
 	}
+	return string(out)
 }
 
 // noLess checks that no class that is there has counted less than last.

@@ -91,7 +91,7 @@ func (v *applyVerb) apply(l *loader.Loader, do func() (*loader.Applied, error)) 
 	if err != nil {
 		return err
 	}
-	value := map[string]any{"changed": !a.Changes.Empty(), "changes": a.Changes, "sockets": a.Walked,
+	value := map[string]any{"changed": a.Replaced || !a.Changes.Empty(), "changes": a.Changes, "sockets": a.Walked,
 		"waiting": a.Plan.Waiting, "notes": a.Plan.Notes, "state": a.State.Number}
 	if a.State.Trial != nil {
 		if err := startWait(l.CgroupRoot()); err != nil {
@@ -110,7 +110,11 @@ func (v *applyVerb) apply(l *loader.Loader, do func() (*loader.Applied, error)) 
 func printApplied(w io.Writer, a *loader.Applied, trial time.Duration) error {
 	p, changes := a.Plan, a.Changes
 	if changes.Empty() {
-		if _, err := fmt.Fprintln(w, "nothing to change: the kernel holds this policy"); err != nil {
+		text := "nothing to change: the kernel holds this policy"
+		if a.Replaced {
+			text = "the policy is in force as it was; the programs are this build's now"
+		}
+		if _, err := fmt.Fprintln(w, text); err != nil {
 			return err
 		}
 	} else if err := changes.Print(w); err != nil {
