@@ -66,6 +66,9 @@ func (w *watch) check(c *cobra.Command) (err error) {
 	if w.during < 0 {
 		return usage(c, fmt.Errorf("--for %s: a watch lasts longer than that", w.during))
 	}
+	if err := checkWatchedCgroup(w.Cgroup); err != nil {
+		return usage(c, err)
+	}
 	if w.peer == "" {
 		return nil
 	}
