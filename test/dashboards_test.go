@@ -181,9 +181,15 @@ func (p *panel) addsUp() bool {
 	})
 }
 
+var leavesOut = regexp.MustCompile(` (==|>) 0\)*$`)
+
 // mayBeEmpty tells whether all that a panel draws is measured only on some hosts:
-// where the policy has a probe, something failed, or the telemetry is on.
+// where the policy has a probe, something failed, or the telemetry is on. An
+// expression that ends in a comparison leaves out all for which it does not hold.
 func (p *panel) mayBeEmpty() bool {
+	if p.Type != "stat" && slices.ContainsFunc(p.Targets, func(t target) bool { return leavesOut.MatchString(t.Expr) }) {
+		return true
+	}
 	for _, target := range p.Targets {
 		if slices.ContainsFunc(names(target.Expr), func(name string) bool { return !someHosts.MatchString(name) }) {
 			return false
