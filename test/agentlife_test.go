@@ -160,6 +160,24 @@ func TestReloadDuringTrial(t *testing.T) {
 	}
 }
 
+// TestReloadPipe puts a pipe in the place of an agent's policy, which nobody ever
+// writes to: the agent says so, and goes on.
+func TestReloadPipe(t *testing.T) {
+	s := newSite(t, lab.Options{Uplinks: 3})
+	s.cgroups(t, "app.slice")
+	a := s.agent(t, groupBy("b"))
+	s.goes(t, "app.slice", byB)
+	file := filepath.Join(s.dir, "policy.yaml")
+	s.check(t, os.Remove(file))
+	s.check(t, syscall.Mkfifo(file, 0o600))
+	a.says(t, "what comes by a pipe can be read only once")
+	s.check(t, os.Remove(file))
+	s.write(t, groupBy("c"))
+	s.goes(t, "app.slice", byC)
+	a.stop(t)
+	s.ok(t, "down")
+}
+
 // TestReloadFromElsewhere has the policy behind a symbolic link, and then in a
 // directory that somebody else writes to all the time.
 func TestReloadFromElsewhere(t *testing.T) {

@@ -59,13 +59,21 @@ func (s *source) readable() error {
 
 // readableAgain refuses what can be read only once.
 func (s *source) readableAgain() error {
-	for _, path := range s.files {
+	for _, path := range s.paths() {
 		info, err := os.Stat(path)
 		if path == classes.Stdin || err == nil && !info.IsDir() && !info.Mode().IsRegular() {
-			return fmt.Errorf("-f %s: what comes by a pipe can be read only once, and an agent reads its policy again when it changes: write it to a file", path)
+			return fmt.Errorf("read policy %s: what comes by a pipe can be read only once, and an agent reads its policy again when it changes: write it to a file", path)
 		}
 	}
 	return nil
+}
+
+// loadAgain is load of who is not to hang should a file have become a pipe.
+func (s *source) loadAgain() (*classes.Policy, error) {
+	if err := s.readableAgain(); err != nil {
+		return nil, err
+	}
+	return s.load()
 }
 
 // load reads the policy.

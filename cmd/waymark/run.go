@@ -53,7 +53,7 @@ ends. It speaks systemd's Type=notify. With --listen it serves what is counted, 
 				defer stopServing()
 				reload, stop := hangups()
 				defer stop()
-				return agent.Run(c.Context(), agent.Options{Loader: l, Load: s.load, Paths: s.paths(), Reload: reload, Log: log, Watchdog: watchdog,
+				return agent.Run(c.Context(), agent.Options{Loader: l, Load: s.loadAgain, Paths: s.paths(), Reload: reload, Log: log, Watchdog: watchdog,
 					Notify: func(lines string) {
 						if _, err := daemon.SdNotify(false, lines); err != nil {
 							log.Warn("the service manager cannot be told", "error", err)
