@@ -150,18 +150,16 @@ static __always_inline int is_empty(const struct table_header *h, __u32 set)
 }
 
 /* 1 + the match that wins, or 0, of a flow that its cgroup alone does not decide; remembered with a generation. Inlined for the stack's sake: 6.1 has no room for another frame. */
-static __always_inline __u32 search_table(__u32 version, __u32 generation, __u32 cgroup_set, const struct flow *flow)
+static __always_inline __u32 search_table(__u32 version, const struct table_header *h, __u32 generation, __u32 cgroup_set,
+					  const struct flow *flow)
 {
+	/* Where all lines name a destination, there is nothing to find before it is known. */
+	if (!flow->family && is_empty(h, h->no_dst))
+		return 0;
 	__u32 found = generation ? recall(generation, cgroup_set, flow) : NOT_REMEMBERED;
-
 	if (found != NOT_REMEMBERED)
 		return found;
 	struct search s = {.version = version};
-	const struct table_header *h = header_of(version);
-
-	/* Where all lines name a destination, there is nothing to find before it is known. */
-	if (!h || (!flow->family && is_empty(h, h->no_dst)))
-		return 0;
 	s.depth = h->depth;
 	s.fields = h->fields;
 	s.ref[0][FIELD_CGROUP] = cgroup_set;
@@ -181,7 +179,7 @@ static __always_inline int names_cgroups(const struct table_header *h)
 /*
  * The mark of the class of a flow by the set of its cgroup, 0 where no match
  * names one; 0: none. With the generation of the table in force the flow begins:
- * its match is hit.
+ * its match is hit. What a socket is at its creation, without addresses, is no flow yet.
  */
 static __always_inline __u32 classify_in(__u32 version, const struct table_header *h, __u32 cgroup_set,
 					 const struct flow *flow, __u32 generation)
@@ -189,12 +187,12 @@ static __always_inline __u32 classify_in(__u32 version, const struct table_heade
 	__u32 match = cgroup_set & ~SET_DECIDED;
 
 	if (!(cgroup_set & SET_DECIDED)) {
-		__u32 found = search_table(version, generation, cgroup_set, flow);
+		__u32 found = search_table(version, h, generation, cgroup_set, flow);
 		if (!found)
 			return 0;
 		match = found - 1;
 	}
-	if (generation)
+	if (generation && flow->family)
 		hit(version, match);
 	return verdict_of(version, h, match);
 }
@@ -211,8 +209,7 @@ static __noinline __u32 classify_task(struct flow *flow)
 		set = find_task_cgroup_set(version, h->cgroup_levels, h->no_cgroup);
 	if (h->fields >> FIELD_UID & 1 && !(set & SET_DECIDED))
 		flow->uid = bpf_get_current_uid_gid();
-	/* What a socket is at its creation is no flow yet. */
-	return classify_in(version, h, set, flow, flow->family ? generation : 0);
+	return classify_in(version, h, set, flow, generation);
 }
 
 /* Whether some match can hold for a packet that no hook has seen. */

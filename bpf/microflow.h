@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the last searches found: the datagrams of a socket to one destination,
- * and the packets of one forwarded flow, are searched for once. (The exact-match
+ * the packets of one forwarded flow, and the sockets that a cgroup opens are
+ * searched for once. (The exact-match
  * cache of Open vSwitch: Pfaff et al., "The Design and Implementation of Open
  * vSwitch", NSDI 2015; nothing is inserted, a place is written over.)
  */
