@@ -27,6 +27,7 @@ type automaton struct {
 	places  places
 	names   []int   // the lines that name some
 	lines   [][]int // that each pattern is of
+	levels  uint64  // on which they can name cgroups
 	set     *set    // of the lines that name no cgroup
 	sets    map[string]uint32
 	states  map[string]uint32 // to what reads on from there, with its kind
@@ -41,10 +42,9 @@ type pathState struct {
 	cell  uint32
 }
 
-// cgroups stores the automaton that leads from the path of every cgroup that
-// some line names to the set of lines that name it or a cgroup above it, or
-// no cgroup.
-func (c *compiler) cgroups(root Root) error {
+// paths reads the patterns of cgroup paths, of which the automaton is made. It
+// touches no cell, so that it can be done beside what does.
+func (c *compiler) paths(root Root) *automaton {
 	f := c.field(bpf.WaymarkFieldFIELD_CGROUP)
 	a := &automaton{compiler: c, set: f.unnamed, sets: map[string]uint32{}, states: map[string]uint32{}}
 	for i := range c.count {
@@ -52,18 +52,26 @@ func (c *compiler) cgroups(root Root) error {
 			a.names = append(a.names, i)
 		}
 	}
-	if f.named {
-		c.header.Fields |= 1 << f.bit
-	}
-	c.header.NoCgroup = a.decided()
 	a.places.root = a.places.folder()
 	a.patterns(root.Level)
+	return a
+}
+
+// build stores the automaton that leads from the path of every cgroup that
+// some line names to the set of lines that name it or a cgroup above it, or
+// no cgroup.
+func (a *automaton) build(root Root) error {
+	if len(a.names) > 0 {
+		a.header.Fields |= 1 << bpf.WaymarkFieldFIELD_CGROUP
+	}
+	a.header.CgroupLevels = a.levels
+	a.header.NoCgroup = a.decided()
 	first := map[int32]struct{}{}
 	a.places.reach(a.places.root.start, first)
-	before := len(c.cells.cells)
-	c.start = bpf.WaymarkCgroupStart{Root: root.ID, Ref: a.state(first, nil)}
+	before := len(a.cells.cells)
+	a.start = bpf.WaymarkCgroupStart{Root: root.ID, Ref: a.state(first, nil)}
 	for len(a.pending) > 0 {
-		if len(c.cells.cells)-before > mostPathCells || a.work > mostPathWork {
+		if len(a.cells.cells)-before > mostPathCells || a.work > mostPathWork {
 			return fmt.Errorf("compile %d cgroup patterns: there is no room for all their combinations: use fewer stars in one name", len(a.lines))
 		}
 		last := len(a.pending) - 1
@@ -92,7 +100,7 @@ func (a *automaton) patterns(rootLevel int) {
 				numbers[c] = n
 				a.lines = append(a.lines, nil)
 				a.places.pattern(n, c)
-				a.header.CgroupLevels |= levelBits(c, rootLevel)
+				a.levels |= levelBits(c, rootLevel)
 			}
 			if c != (Cgroup{}) {
 				a.lines[n] = append(a.lines[n], i)

@@ -49,8 +49,12 @@ func CompileLines(count int, at func(i int) *Match, marks []uint32, root Root) (
 	}
 	c := compiler{cells: newCells(count), count: count, at: at, depth: depth}
 	c.header.Depth = uint16(depth)
+	var paths *automaton
+	var reading sync.WaitGroup
+	reading.Go(func() { paths = c.paths(root) })
 	c.fields()
-	if err := c.cgroups(root); err != nil {
+	reading.Wait()
+	if err := paths.build(root); err != nil {
 		return nil, err
 	}
 	if c.header.Fields&^(1<<bpf.WaymarkFieldTABLE_HAS_TUPLES) == 0 {
